@@ -1,0 +1,128 @@
+//! The records of an inbox that belong to the runner, not to the business.
+
+use serde::{Deserialize, Serialize};
+
+/// Offset 0 of every inbox partition: everything that `apply` needs to know from outside.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Genesis {
+    /// Names this log for ever; a snapshot of another log is refused.
+    pub log_id: String,
+    /// Topic generation, part of every packed id; 0 at first.
+    pub generation: i32,
+    /// The version of the machine's behaviour from here on; 1 at first.
+    pub logic_version: i32,
+    /// The version of the configuration; 1.
+    pub config_version: i32,
+    /// The whole configuration.
+    pub config: Config,
+    /// Partition counts of every topic that a machine writes to.
+    pub topics: Vec<TopicPartitions>,
+}
+
+/// How many partitions a topic has; it never changes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TopicPartitions {
+    /// The topic's name.
+    pub topic: String,
+    /// Its partition count.
+    pub partitions: i32,
+}
+
+/// A change of configuration or of the logic version: the whole of it, never a difference.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ConfigChange {
+    /// Must be the last version + 1; a lower one is a repeat and is ignored.
+    pub version: i32,
+    /// The logic version from here on; not lower than before.
+    pub logic_version: i32,
+    /// The whole configuration.
+    pub config: Config,
+}
+
+/// The clock of a machine, appended by the runner that owns the partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tick {
+    /// Seconds since the epoch.
+    pub second: i64,
+}
+
+/// The sequenced configuration of the machines. Files only seed it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Config {
+    /// The currency of all cash, ISO 4217.
+    pub currency: String,
+    /// Fee on executions that rested, in basis points of the notional.
+    pub maker_fee_bps: i32,
+    /// Fee on executions that crossed, in basis points of the notional.
+    pub taker_fee_bps: i32,
+    /// Least fee of an order once anything traded.
+    pub minimum_fee_cents: i64,
+    /// Smallest deposit or withdrawal.
+    pub payment_cents_min: i64,
+    /// Largest deposit or withdrawal.
+    pub payment_cents_max: i64,
+    /// Deposits that one account may make in one UTC day.
+    pub deposits_per_day_max: i32,
+    /// Default limit of an account: shares of one order.
+    pub order_quantity_max: i64,
+    /// Default limit of an account: notional of one order.
+    pub order_notional_cents_max: i64,
+    /// Default limit of an account: open orders.
+    pub open_orders_max: i32,
+    /// How long the idempotency key of an ended order or command is remembered.
+    pub closed_key_seconds: i64,
+    /// Remembered keys of ended orders and commands of one account.
+    pub closed_keys_per_account_max: i32,
+    /// Remembered keys of ended orders and commands of one partition.
+    pub closed_keys_per_partition_max: i32,
+    /// Lowest price of an order.
+    pub price_cents_min: i64,
+    /// Highest price of an order.
+    pub price_cents_max: i64,
+    /// How far a market order or a triggered stop may trade from its reference, in basis points.
+    pub collar_bps: i32,
+    /// How far a limit may be from the last trade where the instrument does not say, in basis points.
+    pub band_bps: i32,
+    /// Price levels of each side in a periodic snapshot.
+    pub snapshot_levels_max: i32,
+    /// Every symbol appears in a snapshot within this time.
+    pub snapshot_cycle_seconds: i32,
+}
+
+#[allow(clippy::inconsistent_digit_grouping, reason = "amounts are grouped as dollars_cents")]
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            currency: "USD".to_owned(),
+            maker_fee_bps: 2,
+            taker_fee_bps: 5,
+            minimum_fee_cents: 0,
+            payment_cents_min: 1_00,
+            payment_cents_max: 10_000_00,
+            deposits_per_day_max: 100,
+            order_quantity_max: 10_000,
+            order_notional_cents_max: 1_000_000_00,
+            open_orders_max: 200,
+            closed_key_seconds: 24 * 60 * 60,
+            closed_keys_per_account_max: 100_000,
+            closed_keys_per_partition_max: 5_000_000,
+            price_cents_min: 1_00,
+            price_cents_max: 10_000_00,
+            collar_bps: 500,
+            band_bps: 500,
+            snapshot_levels_max: 1_000,
+            snapshot_cycle_seconds: 10,
+        }
+    }
+}
+
+/// What a record means to the runner, when it is one of its own.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Control<'a> {
+    /// The first record of the log.
+    Genesis(&'a Genesis),
+    /// A new configuration.
+    Config(&'a ConfigChange),
+    /// The clock.
+    Tick(Tick),
+}

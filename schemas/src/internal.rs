@@ -1,0 +1,62 @@
+//! `acks` and `dead-letters`: for the notifier's mailer and for operators.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{AccountId, kinds};
+
+/// A client has seen its private stream up to here. Key: the account id; compacted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Acknowledged {
+    /// The account.
+    pub account_id: AccountId,
+    /// The highest `seq` that the client acknowledged.
+    pub account_seq: i64,
+    /// Microseconds since the epoch.
+    pub acknowledged_us: i64,
+}
+
+kinds! {
+    /// A record of `acks`.
+    AckEvent, AckEventKind {
+        /// A client acknowledged.
+        acknowledged: Acknowledged(Acknowledged),
+    }
+}
+
+/// A header of a record that could not be used.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeadLetterHeader {
+    /// The header's name.
+    pub name: String,
+    /// Its value as UTF-8, what is not replaced by U+FFFD.
+    pub value: String,
+}
+
+/// What a client sent and could not be used, whole, with the reason. Key: `topic-partition`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UnusableRecord {
+    /// The inbox.
+    pub topic: String,
+    /// Its partition.
+    pub partition: i32,
+    /// The record's offset.
+    pub offset: i64,
+    /// Why it could not be used.
+    pub reason: String,
+    /// The record's key in hexadecimal.
+    pub key_hex: Option<String>,
+    /// The record's value in hexadecimal.
+    pub value_hex: Option<String>,
+    /// The record's headers.
+    pub headers: Vec<DeadLetterHeader>,
+    /// The record's append time, milliseconds since the epoch.
+    pub appended_ms: i64,
+}
+
+kinds! {
+    /// A record of `dead-letters`.
+    DeadLetter, DeadLetterKind {
+        /// A record that could not be used.
+        unusable_record: UnusableRecord(UnusableRecord),
+    }
+}

@@ -1,0 +1,113 @@
+//! What the codec and the runner know of a message: its topic and its schema.
+
+use serde::{Serialize, de::DeserializeOwned};
+
+use crate::{
+    AccountCommand, AccountEvent, AckEvent, AuthEvent, BookCommand, Control, DeadLetter, DepositEvent, InstrumentEvent,
+    LedgerEvent, MarketData, OrderEvent, Reply, TradeEvent,
+};
+
+/// The value of one topic.
+pub trait Message: Serialize + DeserializeOwned + Send + 'static {
+    /// The topic.
+    const TOPIC: &'static str;
+    /// The Avro schema, as JSON.
+    const SCHEMA: &'static str;
+}
+
+/// The value of a topic that a machine folds over.
+pub trait InboxMessage: Message {
+    /// What the record means to the runner, when it is one of its own.
+    fn control(&self) -> Option<Control<'_>>;
+    /// Whether this is a kind, or holds a symbol, that this build does not know.
+    fn is_unknown(&self) -> bool;
+    /// The clock's record; none for an inbox without a clock.
+    fn tick(second: i64) -> Option<Self>;
+}
+
+macro_rules! messages {
+    ($( $type:ident = $topic:literal ),+ $(,)?) => {
+        $(
+            impl Message for $type {
+                const TOPIC: &'static str = $topic;
+                const SCHEMA: &'static str = include_str!(concat!("../avro/", $topic, ".avsc"));
+            }
+        )+
+
+        /// A message to any topic: what a machine hands to the runner.
+        #[derive(Clone, Debug, PartialEq)]
+        #[allow(missing_docs, clippy::large_enum_variant, reason = "each variant is the value of one topic")]
+        pub enum AnyMessage { $( $type($type), )+ }
+
+        impl AnyMessage {
+            /// The topic that it belongs to.
+            pub fn topic(&self) -> &'static str {
+                match self { $( Self::$type(_) => $type::TOPIC, )+ }
+            }
+        }
+
+        $( impl From<$type> for AnyMessage { fn from(message: $type) -> Self { Self::$type(message) } } )+
+
+        impl Serialize for AnyMessage {
+            /// As the value itself: the topic tells the type.
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                match self { $( Self::$type(message) => message.serialize(serializer), )+ }
+            }
+        }
+
+        /// Topic and schema of every message.
+        pub const SCHEMAS: &[(&str, &str)] = &[ $( ($type::TOPIC, $type::SCHEMA), )+ ];
+    };
+}
+
+messages! {
+    AccountCommand = "account-commands",
+    BookCommand = "book-commands",
+    Reply = "replies",
+    AccountEvent = "account-events",
+    OrderEvent = "orders",
+    DepositEvent = "deposits",
+    LedgerEvent = "ledger",
+    AuthEvent = "auth",
+    TradeEvent = "trades",
+    MarketData = "market-data",
+    InstrumentEvent = "instruments",
+    AckEvent = "acks",
+    DeadLetter = "dead-letters",
+}
+
+macro_rules! inbox_with_control {
+    ($type:ident) => {
+        impl InboxMessage for $type {
+            fn control(&self) -> Option<Control<'_>> {
+                match self {
+                    Self::Genesis(genesis) => Some(Control::Genesis(genesis)),
+                    Self::Config(change) => Some(Control::Config(change)),
+                    Self::Tick(tick) => Some(Control::Tick(*tick)),
+                    _ => None,
+                }
+            }
+            fn is_unknown(&self) -> bool {
+                matches!(self, Self::Unknown)
+            }
+            fn tick(second: i64) -> Option<Self> {
+                Some(Self::Tick(crate::Tick { second }))
+            }
+        }
+    };
+}
+
+inbox_with_control!(AccountCommand);
+inbox_with_control!(BookCommand);
+
+impl InboxMessage for AccountEvent {
+    fn control(&self) -> Option<Control<'_>> {
+        None
+    }
+    fn is_unknown(&self) -> bool {
+        self.kind == crate::AccountEventKind::Unknown
+    }
+    fn tick(_second: i64) -> Option<Self> {
+        None
+    }
+}
