@@ -1,0 +1,187 @@
+//! The records of an inbox that this command reads and writes.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use brokerx_schemas::{AccountCommand, BookCommand, Config, ConfigChange, Control, Genesis, InboxMessage, Message};
+use rdkafka::message::Message as _;
+use rdkafka::producer::{FutureProducer, FutureRecord};
+
+use super::cluster::Cluster;
+use crate::catalogue::{Topic, inboxes};
+use crate::codec::{Codec, DecodeError};
+
+/// A partition that gives nothing for this long, with records left, is given up.
+const SILENCE_LIMIT: Duration = Duration::from_secs(30);
+
+/// One inbox partition.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Inbox {
+    pub(super) topic: &'static Topic,
+    pub(super) partition: i32,
+}
+
+/// What the control records of an inbox add up to.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct InboxConfig {
+    pub(super) version: i32,
+    pub(super) logic_version: i32,
+    pub(super) config: Config,
+}
+
+/// A record of this command.
+#[derive(Clone, Debug)]
+pub(super) enum ControlRecord {
+    Genesis(Genesis),
+    Config(ConfigChange),
+}
+
+/// All partitions of all inboxes.
+pub(super) fn partitions() -> impl Iterator<Item = Inbox> {
+    inboxes().flat_map(|topic| (0..topic.partitions).map(move |partition| Inbox { topic, partition }))
+}
+
+impl std::fmt::Display for Inbox {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "{}-{}", self.topic.name, self.partition)
+    }
+}
+
+impl Inbox {
+    /// Appends a record; its offset.
+    pub(super) async fn append(self, producer: &FutureProducer, codec: &Codec, record: ControlRecord) -> Result<i64> {
+        let mut value = Vec::new();
+        match self.topic.name.as_str() {
+            AccountCommand::TOPIC => codec.encode(
+                &match record {
+                    ControlRecord::Genesis(genesis) => AccountCommand::Genesis(genesis),
+                    ControlRecord::Config(change) => AccountCommand::Config(change),
+                },
+                &mut value,
+            ),
+            BookCommand::TOPIC => codec.encode(
+                &match record {
+                    ControlRecord::Genesis(genesis) => BookCommand::Genesis(genesis),
+                    ControlRecord::Config(change) => BookCommand::Config(change),
+                },
+                &mut value,
+            ),
+            other => bail!("{other} is no inbox that this build knows"),
+        }?;
+        let record = FutureRecord::<(), _>::to(&self.topic.name)
+            .partition(self.partition)
+            .payload(&value);
+        match producer.send(record, SILENCE_LIMIT).await {
+            Ok(delivery) => Ok(delivery.offset),
+            Err((error, _)) => Err(error).with_context(|| format!("{self}: the record was not acknowledged")),
+        }
+    }
+
+    /// The genesis of the partition; none when it is empty.
+    ///
+    /// # Errors
+    /// When it does not begin with a genesis at offset 0.
+    pub(super) async fn genesis(self, cluster: &Cluster, codec: &Codec) -> Result<Option<Genesis>> {
+        let (low, high) = cluster.watermarks(&self.topic.name, self.partition)?;
+        if low > 0 {
+            bail!("{self}: the log begins at offset {low}: its start is lost");
+        }
+        if high == 0 {
+            return Ok(None);
+        }
+        let mut genesis = None;
+        self.controls(cluster, codec, 1, |_, control| {
+            if let Control::Genesis(found) = control {
+                genesis = Some(found.clone());
+            }
+            Ok(())
+        })
+        .await?;
+        genesis
+            .map(Some)
+            .with_context(|| format!("{self}: offset 0 is no genesis; records were written before the first `apply`"))
+    }
+
+    /// The configuration that the machine of the partition has at the end of the log, by the same rule
+    /// as the machine's.
+    pub(super) async fn config(self, cluster: &Cluster, codec: &Codec) -> Result<InboxConfig> {
+        let (_, end) = cluster.watermarks(&self.topic.name, self.partition)?;
+        let mut current: Option<InboxConfig> = None;
+        self.controls(cluster, codec, end, |offset, control| {
+            match (control, &mut current) {
+                (Control::Genesis(genesis), None) if offset == 0 => {
+                    current = Some(InboxConfig {
+                        version: genesis.config_version,
+                        logic_version: genesis.logic_version,
+                        config: genesis.config.clone(),
+                    });
+                }
+                (Control::Genesis(_), _) => bail!("{self}: offset {offset} is a second genesis"),
+                (Control::Config(change), Some(current)) if change.version == current.version + 1 => {
+                    current.version = change.version;
+                    current.logic_version = change.logic_version;
+                    current.config = change.config.clone();
+                }
+                _ => {}
+            }
+            Ok(())
+        })
+        .await?;
+        current.with_context(|| format!("{self}: there is no genesis; run `brokerx-topics apply` first"))
+    }
+
+    /// Visits the control records below `end`.
+    async fn controls(
+        self,
+        cluster: &Cluster,
+        codec: &Codec,
+        end: i64,
+        visit: impl FnMut(i64, Control<'_>) -> Result<()>,
+    ) -> Result<()> {
+        match self.topic.name.as_str() {
+            AccountCommand::TOPIC => self.visit::<AccountCommand>(cluster, codec, end, visit).await,
+            BookCommand::TOPIC => self.visit::<BookCommand>(cluster, codec, end, visit).await,
+            other => bail!("{other} is no inbox that this build knows"),
+        }
+    }
+
+    async fn visit<M: InboxMessage>(
+        self,
+        cluster: &Cluster,
+        codec: &Codec,
+        end: i64,
+        mut visit: impl FnMut(i64, Control<'_>) -> Result<()>,
+    ) -> Result<()> {
+        let consumer = cluster.read_from_start(&self.topic.name, self.partition)?;
+        let mut heard = Instant::now();
+        let mut position = 0;
+        while position < end {
+            let record = match consumer.poll(Duration::from_millis(100)) {
+                Some(Ok(record)) => record,
+                None if heard.elapsed() < SILENCE_LIMIT => continue,
+                Some(Err(error)) => return Err(error).with_context(|| format!("{self} cannot be read")),
+                None => bail!("{self}: no record came for {SILENCE_LIMIT:?}, at offset {position} of {end}"),
+            };
+            if record.topic() != self.topic.name || record.partition() != self.partition {
+                // Left over from the partition that was read before.
+                continue;
+            }
+            heard = Instant::now();
+            position = record.offset() + 1;
+            if record.offset() >= end {
+                break;
+            }
+            match codec.decode_resolving::<M>(record.payload().unwrap_or_default()).await {
+                Ok(message) => {
+                    if let Some(control) = message.control() {
+                        visit(record.offset(), control)?;
+                    }
+                }
+                // A client's; the machine sends it to the dead letters.
+                Err(DecodeError::Malformed(_)) => {}
+                Err(error) => return Err(error).with_context(|| format!("{self}, offset {}", record.offset())),
+            }
+        }
+        Ok(())
+    }
+}

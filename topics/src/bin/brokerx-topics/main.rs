@@ -1,0 +1,181 @@
+//! `brokerx-topics`: topics, schemas, genesis and configuration of a cluster, and a look into topics.
+
+use std::io::{self, BufWriter, IsTerminal};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use brokerx_schemas::{Config, DeadLetter, Message, SCHEMAS};
+use brokerx_topics::apply::{self, ClusterOptions};
+use brokerx_topics::catalogue;
+use brokerx_topics::service::PlatformOptions;
+use brokerx_topics::tail::{TailOptions, tail};
+use clap::{Parser, Subcommand};
+use tracing_subscriber::EnvFilter;
+
+/// Topics, schemas, genesis and configuration of a BrokerX cluster.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Options {
+    #[command(flatten)]
+    platform: PlatformOptions,
+    /// What is told on the way (to stderr)
+    #[arg(long, env = "BROKERX_LOG", default_value = "info", global = true)]
+    log: String,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Make the topics, schemas and genesis records that are missing
+    Apply {
+        #[command(flatten)]
+        cluster: ClusterOptions,
+        /// The configuration that seeds a new log, YAML or JSON; the default one when not given
+        #[arg(long)]
+        config: Option<PathBuf>,
+    },
+    /// Give the machines a new configuration, or show the one in force
+    Config {
+        #[command(flatten)]
+        cluster: ClusterOptions,
+        /// The whole configuration, YAML or JSON; without it the one in force is shown
+        file: Option<PathBuf>,
+        /// The machines' behaviour from here on, after the binaries that know it are deployed
+        #[arg(long, requires = "file")]
+        logic_version: Option<i32>,
+    },
+    /// Tell where the cluster is not what the catalogue says; exit code 1 when it is not
+    Diff {
+        #[command(flatten)]
+        cluster: ClusterOptions,
+    },
+    /// Show the records of a topic, one JSON object per line
+    Tail {
+        /// The topic
+        topic: String,
+        #[command(flatten)]
+        options: TailOptions,
+    },
+    /// Show the records of clients that could not be used
+    DeadLetters {
+        #[command(flatten)]
+        options: TailOptions,
+    },
+    /// Write the documentation of the topics
+    Docs {
+        /// The file
+        #[arg(long, default_value = "docs/topics.md")]
+        out: PathBuf,
+    },
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let options = Options::parse();
+    tracing_subscriber::fmt()
+        // The command says itself what it waits for; `librdkafka=info` shows the client's view.
+        .with_env_filter(EnvFilter::new(format!("librdkafka=off,{}", options.log)))
+        .with_writer(io::stderr)
+        .with_ansi(io::stderr().is_terminal())
+        .without_time()
+        .with_target(false)
+        .init();
+    match run(options).await {
+        Ok(code) => code,
+        // A reader such as `head` has seen enough.
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("brokerx-topics: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+async fn run(Options { platform, command, .. }: Options) -> Result<ExitCode> {
+    match command {
+        Command::Apply { cluster, config } => {
+            let config = config
+                .as_deref()
+                .map_or_else(|| Ok(Config::default()), apply::read_config)?;
+            let applied = apply::apply(&platform, &cluster, &config).await?;
+            if applied == apply::Applied::default() {
+                println!("everything was there; nothing changed");
+            } else {
+                println!(
+                    "topics made: {}, altered: {}; schemas changed: {}; geneses written: {}",
+                    applied.topics_created, applied.topics_altered, applied.schemas_changed, applied.geneses_written
+                );
+                if applied.geneses_written > 0 {
+                    println!("the log was seeded with: {}", serde_json::to_string_pretty(&config)?);
+                }
+            }
+        }
+        Command::Config {
+            cluster,
+            file,
+            logic_version,
+        } => configure(&platform, &cluster, file, logic_version).await?,
+        Command::Diff { cluster } => {
+            let drifts = apply::drift(&platform, &cluster).await?;
+            for drift in &drifts {
+                println!("{drift}");
+            }
+            if !drifts.is_empty() {
+                return Ok(ExitCode::from(1));
+            }
+            println!("the cluster is what the catalogue says");
+        }
+        Command::Tail { topic, options } => show(&platform, &topic, &options).await?,
+        Command::DeadLetters { options } => show(&platform, DeadLetter::TOPIC, &options).await?,
+        Command::Docs { out } => write_docs(&out)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn configure(
+    platform: &PlatformOptions,
+    cluster: &ClusterOptions,
+    file: Option<PathBuf>,
+    logic_version: Option<i32>,
+) -> Result<()> {
+    let configured = match file {
+        None => apply::current_config(platform, cluster).await?,
+        Some(file) => apply::configure(platform, cluster, &apply::read_config(&file)?, logic_version).await?,
+    };
+    eprintln!(
+        "configuration version {}, logic version {}; records appended: {}",
+        configured.version, configured.logic_version, configured.records_appended
+    );
+    println!("{}", serde_json::to_string_pretty(&configured.config)?);
+    Ok(())
+}
+
+async fn show(platform: &PlatformOptions, topic: &str, options: &TailOptions) -> Result<()> {
+    let out = io::stdout().lock();
+    if options.follow {
+        // Each line as it comes.
+        tail(platform, topic, options, io::LineWriter::new(out)).await
+    } else {
+        tail(platform, topic, options, BufWriter::new(out)).await
+    }
+}
+
+fn write_docs(out: &Path) -> Result<()> {
+    let schema = |name: &str| {
+        SCHEMAS
+            .iter()
+            .find(|(topic, _)| *topic == name)
+            .map(|(_, schema)| *schema)
+    };
+    let text = catalogue::document(schema)?;
+    std::fs::write(out, text).with_context(|| format!("{} cannot be written", out.display()))?;
+    println!("{}", out.display());
+    Ok(())
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    let cause = error.downcast_ref::<io::Error>();
+    cause.is_some_and(|cause| cause.kind() == io::ErrorKind::BrokenPipe)
+}

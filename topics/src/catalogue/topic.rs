@@ -1,0 +1,181 @@
+//! What is said about a topic.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use crate::codec::VALUE_BYTES_MAX;
+
+/// One topic, as its file says.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Topic {
+    /// Its name in Kafka.
+    pub name: String,
+    /// What it is for, one or two sentences.
+    pub description: String,
+    /// Who it is made for.
+    pub kind: Kind,
+    /// What the record key is, in words.
+    pub key: String,
+    /// Partition count; it never changes.
+    pub partitions: i32,
+    /// What happens to old records.
+    pub cleanup: Cleanup,
+    /// How long records stay.
+    pub retention: Retention,
+    /// Whose clock the timestamps are of.
+    pub timestamp_type: TimestampType,
+    /// The service that answers for it.
+    pub owner: String,
+    /// Who writes it.
+    pub writers: Vec<String>,
+    /// Who reads it.
+    pub readers: Vec<String>,
+    /// The file of its value's Avro schema, from the project's root.
+    pub value_schema: String,
+    /// What a reader may rely on about order.
+    pub ordering: String,
+    /// How a reader tells a duplicate.
+    pub deduplication: String,
+}
+
+/// Who a topic is made for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    /// The log that a machine folds over: the append-only truth.
+    Inbox,
+    /// A contract with other teams.
+    Public,
+    /// Between the workers; may change without notice.
+    Internal,
+}
+
+/// What happens to old records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Cleanup {
+    /// They go once they are older than the retention.
+    Delete,
+    /// The last record of each key stays.
+    Compact,
+}
+
+/// How long records stay: `unlimited`, or a number of hours or days such as `90 days`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub enum Retention {
+    /// For ever.
+    Unlimited,
+    /// At least this long.
+    Limited(Duration),
+}
+
+/// Whose clock the timestamps are of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TimestampType {
+    /// The broker's, when it appends.
+    LogAppendTime,
+    /// The producer's.
+    CreateTime,
+}
+
+impl Topic {
+    /// The settings that the topic has in Kafka, besides partitions and replicas.
+    pub fn settings(&self, min_insync_replicas: i32) -> Vec<(&'static str, String)> {
+        vec![
+            ("cleanup.policy", self.cleanup.to_string()),
+            ("retention.ms", self.retention.milliseconds().to_string()),
+            ("retention.bytes", "-1".to_owned()),
+            ("message.timestamp.type", self.timestamp_type.to_string()),
+            // A batch of one value of the largest size, with key and headers.
+            ("max.message.bytes", (VALUE_BYTES_MAX + 100_000).to_string()),
+            ("min.insync.replicas", min_insync_replicas.to_string()),
+            // A replica that lacks acknowledged records must not lead: rather no writes for a while.
+            ("unclean.leader.election.enable", "false".to_owned()),
+        ]
+    }
+
+    /// The subject of its value's schema in the registry.
+    pub fn subject(&self) -> String {
+        crate::codec::subject_of(&self.name)
+    }
+}
+
+impl Retention {
+    /// Milliseconds as Kafka takes them; -1 is for ever.
+    pub fn milliseconds(self) -> i64 {
+        match self {
+            Self::Unlimited => -1,
+            Self::Limited(duration) => i64::try_from(duration.as_millis()).unwrap_or(i64::MAX),
+        }
+    }
+}
+
+impl TryFrom<String> for Retention {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        if text == "unlimited" {
+            return Ok(Self::Unlimited);
+        }
+        let expected = || format!("{text:?} is neither `unlimited` nor a number of hours or days");
+        let (number, unit) = text.split_once(' ').ok_or_else(expected)?;
+        let hours_per_unit = match unit {
+            "hour" | "hours" => 1,
+            "day" | "days" => 24,
+            _ => return Err(expected()),
+        };
+        let number: u64 = number.parse().ok().filter(|number| *number > 0).ok_or_else(expected)?;
+        let seconds = number.checked_mul(hours_per_unit * 3_600).ok_or_else(expected)?;
+        Ok(Self::Limited(Duration::from_secs(seconds)))
+    }
+}
+
+impl fmt::Display for Retention {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self::Limited(duration) = self else {
+            return formatter.write_str("without limit");
+        };
+        let hours = duration.as_secs() / 3_600;
+        match (hours / 24, hours % 24) {
+            (1, 0) => formatter.write_str("1 day"),
+            (days, 0) => write!(formatter, "{days} days"),
+            (0, 1) => formatter.write_str("1 hour"),
+            _ => write!(formatter, "{hours} hours"),
+        }
+    }
+}
+
+impl fmt::Display for Cleanup {
+    /// As the setting `cleanup.policy`.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Delete => "delete",
+            Self::Compact => "compact",
+        })
+    }
+}
+
+impl fmt::Display for TimestampType {
+    /// As the setting `message.timestamp.type`.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::LogAppendTime => "LogAppendTime",
+            Self::CreateTime => "CreateTime",
+        })
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Inbox => "inbox",
+            Self::Public => "public",
+            Self::Internal => "internal",
+        })
+    }
+}

@@ -1,0 +1,159 @@
+//! What the codec and `apply` ask the schema registry, over its Confluent API.
+
+use std::time::Duration;
+
+use anyhow::Context;
+use reqwest::StatusCode;
+use schema_registry_converter::async_impl::schema_registry::{
+    SrSettings, get_schema_by_id, get_schema_by_subject_and_version, perform_sr_call,
+};
+use schema_registry_converter::error::SRCError;
+use schema_registry_converter::schema_registry_common::{RawError, RegisteredSchema, SrCall};
+
+use super::CodecError;
+
+/// One question takes no longer than this.
+const ANSWER_LIMIT: Duration = Duration::from_secs(5);
+
+/// The registry.
+#[derive(Debug)]
+pub(crate) struct Registry {
+    url: String,
+    settings: SrSettings,
+    /// For the questions that the converter does not ask.
+    http: reqwest::Client,
+}
+
+/// What the Confluent API takes and gives.
+const CONTENT_TYPE: &str = "application/vnd.schemaregistry.v1+json";
+
+impl Registry {
+    /// The registry at `url`, which includes the path of its Confluent API. Asks nothing yet.
+    pub(crate) fn new(url: &str) -> Result<Self, CodecError> {
+        let url = url.trim_end_matches('/').to_owned();
+        let unusable = |reason| CodecError::Address {
+            url: url.clone(),
+            reason,
+        };
+        reqwest::Url::parse(&url).map_err(|error| unusable(error.to_string()))?;
+        let settings = SrSettings::new_builder(url.clone())
+            .no_proxy()
+            .set_timeout(ANSWER_LIMIT)
+            .build()
+            .map_err(|error| unusable(chain(&error)))?;
+        let http = reqwest::Client::builder()
+            .no_proxy()
+            .timeout(ANSWER_LIMIT)
+            .build()
+            .map_err(|error| unusable(error.to_string()))?;
+        Ok(Self { url, settings, http })
+    }
+
+    /// The id of a schema under a subject; none when it is not registered there.
+    pub(crate) async fn id_of(&self, subject: &str, schema: &str) -> Result<Option<u32>, CodecError> {
+        let body = schema_body(schema);
+        match perform_sr_call(&self.settings, SrCall::PostForVersion(subject, &body)).await {
+            Ok(found) => found
+                .id
+                .map(Some)
+                .ok_or_else(|| self.error("an answer without a schema id".to_owned())),
+            Err(error) if is_not_found(&error) => Ok(None),
+            Err(error) => Err(self.error(chain(&error))),
+        }
+    }
+
+    /// Registers a schema under a subject; the id that it has there, also when it was there before.
+    pub(crate) async fn register(&self, subject: &str, schema: &str) -> Result<u32, CodecError> {
+        let body = schema_body(schema);
+        perform_sr_call(&self.settings, SrCall::PostNew(subject, &body))
+            .await
+            .map_err(|error| self.error(chain(&error)))?
+            .id
+            .ok_or_else(|| self.error("an answer without a schema id".to_owned()))
+    }
+
+    /// The schema of an id; none when there is no such id.
+    pub(crate) async fn schema(&self, id: u32) -> Result<Option<RegisteredSchema>, CodecError> {
+        match get_schema_by_id(id, &self.settings).await {
+            Ok(schema) => Ok(Some(schema)),
+            Err(error) if is_not_found(&error) => Ok(None),
+            Err(error) => Err(self.error(chain(&error))),
+        }
+    }
+
+    /// The newest schema of a subject; none when there is no such subject.
+    pub(crate) async fn latest(&self, subject: &str) -> Result<Option<RegisteredSchema>, CodecError> {
+        match get_schema_by_subject_and_version(&self.settings, subject, None).await {
+            Ok(schema) => Ok(Some(schema)),
+            Err(error) if is_not_found(&error) => Ok(None),
+            Err(error) => Err(self.error(chain(&error))),
+        }
+    }
+
+    /// The compatibility that holds for a subject's new versions; none when there is no such subject.
+    pub(crate) async fn compatibility(&self, subject: &str) -> anyhow::Result<Option<String>> {
+        let url = format!("{}/config/{subject}", self.url);
+        let response = self.http.get(&url).query(&[("defaultToGlobal", "true")]).send().await?;
+        if response.status() == StatusCode::NOT_FOUND {
+            return Ok(None);
+        }
+        let answer: serde_json::Value = response.error_for_status()?.json().await?;
+        let level = answer["compatibilityLevel"].as_str();
+        Ok(Some(
+            level.context("an answer without a compatibility level")?.to_owned(),
+        ))
+    }
+
+    /// Sets the compatibility of a subject, which must exist.
+    pub(crate) async fn set_compatibility(&self, subject: &str, level: &str) -> anyhow::Result<()> {
+        self.http
+            .put(format!("{}/config/{subject}", self.url))
+            .header(reqwest::header::CONTENT_TYPE, CONTENT_TYPE)
+            .body(serde_json::json!({ "compatibility": level }).to_string())
+            .send()
+            .await?
+            .error_for_status()?;
+        Ok(())
+    }
+
+    /// Whether the registry answers questions now.
+    pub(crate) async fn is_there(&self) -> Result<(), CodecError> {
+        let asked = self.http.get(format!("{}/subjects", self.url)).send().await;
+        asked
+            .and_then(reqwest::Response::error_for_status)
+            .map(|_| ())
+            .map_err(|error| self.error(below(error.to_string(), std::error::Error::source(&error))))
+    }
+
+    pub(super) fn error(&self, reason: String) -> CodecError {
+        CodecError::Registry {
+            url: self.url.clone(),
+            reason,
+        }
+    }
+}
+
+fn schema_body(schema: &str) -> String {
+    serde_json::json!({ "schema": schema, "schemaType": "AVRO" }).to_string()
+}
+
+/// The registry's own "no such subject", "version" or "schema", not a wrong path.
+fn is_not_found(error: &SRCError) -> bool {
+    std::error::Error::source(error)
+        .and_then(|source| source.downcast_ref::<RawError>())
+        .is_some_and(|answer| matches!(answer.error_code, 40_401..=40_403))
+}
+
+/// An error and what caused it, in one line.
+fn chain(error: &SRCError) -> String {
+    below(error.error.clone(), std::error::Error::source(error))
+}
+
+fn below(mut text: String, mut source: Option<&(dyn std::error::Error + 'static)>) -> String {
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}

@@ -1,0 +1,22 @@
+//! What every worker stands on: topics, the codec, and the runner that drives the machines.
+//!
+//! - [`machine`]: the discipline of a pure state machine over one inbox, without Kafka: the trait,
+//!   dense edges, the fold, and the driver that decides what may be committed.
+//! - [`runner`]: drives machines over Kafka: ownership, data, sends, ticks, commits, snapshots.
+//! - [`catalogue`]: the topics as reviewed data.
+//! - [`codec`]: Avro in the Confluent wire format; ids resolved once and cached.
+//! - [`headers`]: identity and correlation of a record.
+//! - [`partition`]: which partition a key belongs to, the same as the Java client's.
+//! - [`service`]: what every process has: options, logs, metrics, health, a graceful stop.
+//! - [`apply`]: makes a cluster what the catalogue says, and tells where it is not.
+//! - [`tail`]: shows the records of a topic to people.
+
+pub mod apply;
+pub mod catalogue;
+pub mod codec;
+pub mod headers;
+pub mod machine;
+pub mod partition;
+pub mod runner;
+pub mod service;
+pub mod tail;

@@ -1,0 +1,27 @@
+//! A worker is a fold over one log: the discipline, without Kafka.
+//!
+//! ```text
+//! (state, outputs) = apply(state, record at (partition, offset))
+//! ```
+//!
+//! - [`Machine`] is what a worker writes: a pure state machine.
+//! - [`Fold`] wraps it in what every machine needs: genesis and configuration, machine time, the
+//!   removal of duplicates on the way in and dense numbers on the way out ([`Edges`]).
+//! - [`Driver`] decides what a fold may emit and what may be committed or snapshotted.
+//!
+//! The Kafka runner and the simulation drive the same `Driver`, so that what the simulation breaks
+//! and mends is what runs.
+
+mod driver;
+mod edges;
+mod fold;
+mod output;
+mod snapshot;
+mod traits;
+
+pub use driver::*;
+pub use edges::*;
+pub use fold::*;
+pub use output::*;
+pub use snapshot::*;
+pub use traits::*;

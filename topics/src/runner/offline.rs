@@ -1,0 +1,163 @@
+//! A fold of a topic range without a group, without sends: replay, backtest, reconciliation.
+
+use std::time::{Duration, Instant};
+
+use brokerx_schemas::Message;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::KafkaError;
+use rdkafka::{Message as _, Offset, TopicPartitionList};
+
+use super::RunnerError;
+use super::apply_thread::reader_config;
+use super::opening::{OpenError, first_fold, partition_counts};
+use super::record::{RecordReader, UnknownSchema};
+use crate::codec::Codec;
+use crate::machine::{Emission, Fold, Machine};
+use crate::service::{PlatformOptions, backoff};
+
+/// How long the broker may be silent before the fold gives up.
+const SILENCE_LIMIT: Duration = Duration::from_secs(30);
+/// How long the registry may keep a schema back.
+const SCHEMA_LIMIT: Duration = Duration::from_secs(30);
+const ANSWER_LIMIT: Duration = Duration::from_secs(10);
+
+/// Folds an inbox partition from offset 0 up to, not including, `until`, or up to its end as of now.
+/// May be called from any thread; blocks it.
+///
+/// # Errors
+/// When Kafka or the registry does not answer, or the partition cannot be folded.
+///
+/// # Panics
+/// When the machine does.
+pub fn fold_topic<M: Machine>(
+    platform: &PlatformOptions,
+    codec: &Codec,
+    partition: i32,
+    until: Option<i64>,
+) -> Result<Fold<M>, RunnerError> {
+    replay_topic(platform, codec, partition, until, |_| {})
+}
+
+/// As [`fold_topic`]; `observe` is given everything that the machine sends, in order.
+///
+/// # Errors
+/// As [`fold_topic`].
+///
+/// # Panics
+/// When the machine or `observe` does.
+pub fn replay_topic<M: Machine>(
+    platform: &PlatformOptions,
+    codec: &Codec,
+    partition: i32,
+    until: Option<i64>,
+    mut observe: impl FnMut(Emission) + Send,
+) -> Result<Fold<M>, RunnerError> {
+    // A thread of its own: the registry is asked by blocking, which an async thread must not.
+    std::thread::scope(|scope| {
+        let folding = scope.spawn(|| Replay::<M>::open(platform, codec, partition, until)?.run(&mut observe));
+        folding.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
+}
+
+struct Replay<'a, M: Machine> {
+    consumer: BaseConsumer,
+    codec: &'a Codec,
+    until: i64,
+    fold: Fold<M>,
+}
+
+impl<'a, M: Machine> Replay<'a, M> {
+    fn open(
+        platform: &PlatformOptions,
+        codec: &'a Codec,
+        partition: i32,
+        until: Option<i64>,
+    ) -> Result<Self, RunnerError> {
+        let topic = M::Input::TOPIC;
+        let failed = |error: KafkaError| RunnerError::Kafka(format!("{topic}-{partition}: {error}"));
+        let consumer: BaseConsumer = reader_config(platform, "brokerx-offline").create().map_err(failed)?;
+        let (low, high) = consumer
+            .fetch_watermarks(topic, partition, ANSWER_LIMIT)
+            .map_err(failed)?;
+        let until = until.unwrap_or(high);
+        if low > 0 || until > high {
+            return Err(RunnerError::Kafka(format!(
+                "{topic}-{partition} holds offsets {low} to {high}, asked for are 0 to {until}"
+            )));
+        }
+        let counts = partition_counts(consumer.client()).map_err(failed)?;
+        let cluster_id = consumer.client().fetch_cluster_id(ANSWER_LIMIT);
+        let fold = first_fold(partition, cluster_id, &counts)
+            .map_err(|(OpenError::Away(reason) | OpenError::Refused(reason))| RunnerError::Kafka(reason))?;
+        let mut list = TopicPartitionList::new();
+        list.add_partition_offset(topic, partition, Offset::Beginning)
+            .map_err(failed)?;
+        consumer.assign(&list).map_err(failed)?;
+        Ok(Self {
+            consumer,
+            codec,
+            until,
+            fold,
+        })
+    }
+
+    fn run(mut self, observe: &mut impl FnMut(Emission)) -> Result<Fold<M>, RunnerError> {
+        let mut reader = RecordReader::default();
+        let mut emissions = Vec::new();
+        let mut heard_at = Instant::now();
+        while self.fold.position() < self.until {
+            let message = match self.consumer.poll(Duration::from_millis(100)) {
+                Some(Ok(message)) => message,
+                silence_or_error if heard_at.elapsed() >= SILENCE_LIMIT => {
+                    let reason = match silence_or_error {
+                        Some(Err(error)) => error.to_string(),
+                        _ => format!("nothing came after offset {}", self.fold.position()),
+                    };
+                    return Err(RunnerError::Kafka(reason));
+                }
+                Some(Err(error)) => {
+                    tracing::warn!(%error, "reading");
+                    continue;
+                }
+                None => continue,
+            };
+            heard_at = Instant::now();
+            let record = loop {
+                match reader.read(self.codec, &message) {
+                    Ok(record) => break record,
+                    Err(UnknownSchema(id)) => resolve(self.codec, id, message.offset())?,
+                }
+            };
+            self.fold.apply(record, &mut emissions)?;
+            while !self.fold.is_between_records() {
+                self.fold.resume(&mut emissions);
+                emissions.drain(..).for_each(&mut *observe);
+            }
+            emissions.drain(..).for_each(&mut *observe);
+        }
+        Ok(self.fold)
+    }
+}
+
+/// Asks the registry until it has the schema or the limit passes.
+fn resolve(codec: &Codec, schema_id: u32, offset: i64) -> Result<(), RunnerError> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(RunnerError::Start)?;
+    let started = Instant::now();
+    let mut backoff = backoff();
+    loop {
+        match runtime.block_on(codec.resolve(schema_id)) {
+            Ok(()) => return Ok(()),
+            Err(error) if started.elapsed() >= SCHEMA_LIMIT => {
+                return Err(RunnerError::Schema {
+                    offset,
+                    schema_id,
+                    reason: error.to_string(),
+                });
+            }
+            Err(_) => std::thread::sleep(backoff.next()),
+        }
+    }
+}

@@ -1,0 +1,29 @@
+//! Options of the runner.
+
+use std::path::PathBuf;
+
+/// How machines are driven.
+#[derive(clap::Args, Clone, Debug)]
+pub struct RunnerOptions {
+    /// Folder of the snapshots
+    #[arg(long, env = "BROKERX_SNAPSHOT_DIR", default_value = ".brokerx/snapshots")]
+    pub snapshot_dir: PathBuf,
+    /// A partition that changed is snapshotted after this many seconds
+    #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..))]
+    pub snapshot_interval_seconds: u64,
+    /// A partition is snapshotted after this many records, when that comes first
+    #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1..))]
+    pub snapshot_records_max: u64,
+    /// Threads that apply records; partition p belongs to thread p modulo this
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub apply_threads: u16,
+    /// Milliseconds between commits of what is acknowledged
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(10..=10_000))]
+    pub commit_interval_ms: u64,
+    /// A process whose apply threads make no progress for this many seconds gives its partitions up
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(3..=300))]
+    pub stall_seconds_max: u64,
+    /// A stop waits this many seconds at most for acknowledgements and snapshots
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=300))]
+    pub stop_seconds_max: u64,
+}

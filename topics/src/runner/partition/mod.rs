@@ -1,0 +1,239 @@
+//! The life of one partition: from a snapshot through its records to its end.
+//!
+//! A life ends when the partition goes to another process, when a send fails (then the next life
+//! starts over from a snapshot), or when the partition stops.
+
+mod saving;
+mod upkeep;
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use brokerx_schemas::Message;
+use rdkafka::Message as _;
+use rdkafka::message::BorrowedMessage;
+
+use super::clock::Clock;
+use super::delivery::{Outgoing, Tag};
+use super::metrics::{PartitionMetrics, RunnerMetrics};
+use super::native::leader_epoch;
+use super::opening::{Opening, Verification, check_partition_counts};
+use super::record::{UnknownSchema, trace};
+use super::schema_wait::SchemaWait;
+use super::snapshots::SnapshotSchedule;
+use super::workbench::{Interruption, Workbench, dispatch, guarded};
+use crate::headers::{Trace, worker_headers};
+use crate::machine::{Driver, Emission, Machine};
+use saving::Saving;
+
+/// One life of a partition.
+pub struct Partition<M: Machine> {
+    number: i32,
+    assignment: u64,
+    life: u16,
+    /// Names this inbox partition in the outputs' headers.
+    source: String,
+    driver: Driver<M>,
+    emit_from: i64,
+    high_at_open: i64,
+    /// The record that must come first.
+    verification: Option<Verification>,
+    /// Not compared with the machine's yet, for want of a genesis.
+    partition_counts: Option<BTreeMap<String, i32>>,
+    /// Of the record at `position - 1`.
+    leader_epoch: i32,
+    /// Where records were found to be missing once.
+    gap_at: Option<i64>,
+    live: bool,
+    clock: Clock,
+    schema_wait: Option<SchemaWait>,
+    saving: Saving,
+    metrics: PartitionMetrics,
+    runner_metrics: RunnerMetrics,
+}
+
+impl<M: Machine> Partition<M> {
+    /// Begins a life.
+    pub fn new(
+        opening: Opening<M>,
+        number: i32,
+        (assignment, life): (u64, u16),
+        schedule: SnapshotSchedule,
+        metrics: (PartitionMetrics, RunnerMetrics),
+    ) -> Self {
+        let (metrics, runner_metrics) = metrics;
+        metrics.starts.inc();
+        metrics.stopped.set(0);
+        metrics.blocked.set(0);
+        Self {
+            number,
+            assignment,
+            life,
+            source: format!("{}-{number}", M::Input::TOPIC),
+            driver: Driver::new(opening.fold, opening.emit_from),
+            emit_from: opening.emit_from,
+            high_at_open: opening.high,
+            leader_epoch: opening.verification.map_or(-1, |record| record.leader_epoch),
+            verification: opening.verification,
+            partition_counts: Some(opening.partition_counts),
+            gap_at: None,
+            live: false,
+            clock: Clock::default(),
+            schema_wait: None,
+            saving: Saving::new(schedule),
+            metrics,
+            runner_metrics,
+        }
+    }
+
+    /// The tag that its records carry.
+    pub fn life(&self) -> u16 {
+        self.life
+    }
+
+    /// The offset to read next.
+    pub fn read_from(&self) -> i64 {
+        self.verification.map_or(self.driver.position(), |record| record.offset)
+    }
+
+    /// Takes the next record: applies it and sends what it causes.
+    ///
+    /// # Errors
+    /// When the partition cannot go on. After [`Interruption::SendFailed`] and
+    /// [`Interruption::Stopped`] this life is over.
+    pub fn take(&mut self, message: &BorrowedMessage<'_>, bench: &mut Workbench) -> Result<(), Interruption> {
+        let (offset, expected) = (message.offset(), self.read_from());
+        if offset < expected || self.schema_wait.is_some() {
+            // Fetched before the partition was assigned anew.
+            return Ok(());
+        }
+        if offset > expected && self.gap_at != Some(expected) {
+            // Not believed at once: the fold stops for good on a gap.
+            self.gap_at = Some(expected);
+            return Err(Interruption::ReadAgain);
+        }
+        if let Some(verification) = self.verification {
+            return self.verify(verification, message, bench);
+        }
+        let record = bench
+            .reader
+            .read(&bench.codec, message)
+            .map_err(|UnknownSchema(id)| Interruption::UnknownSchema(id))?;
+        let appended_ms = record.appended_ms;
+        let started = Instant::now();
+        let applied = guarded(|| self.driver.feed(record, &mut bench.emissions))?
+            .map_err(|fault| Interruption::Stopped(fault.to_string()))?;
+        let mut spent = started.elapsed();
+        self.leader_epoch = leader_epoch(message);
+        self.check_partition_counts()?;
+        if !bench.emissions.is_empty() || self.driver.has_more() {
+            let trace = trace(message);
+            self.send(&trace, bench)?;
+            while self.driver.has_more() {
+                bench.collect(Duration::ZERO)?;
+                let started = Instant::now();
+                guarded(|| self.driver.resume(&mut bench.emissions))?;
+                spent += started.elapsed();
+                self.send(&trace, bench)?;
+            }
+        }
+        self.metrics.count(applied);
+        self.runner_metrics.apply.observe(spent.as_secs_f64());
+        if offset >= self.emit_from {
+            let since_append_ms = (wall_ms() - appended_ms).max(0);
+            self.runner_metrics
+                .append_to_apply
+                .observe(since_append_ms as f64 / 1_000.0);
+        }
+        Ok(())
+    }
+
+    /// Compares the record before the snapshot's position with what the snapshot says of it.
+    fn verify(
+        &mut self,
+        expected: Verification,
+        message: &BorrowedMessage<'_>,
+        bench: &mut Workbench,
+    ) -> Result<(), Interruption> {
+        let found = Verification {
+            offset: message.offset(),
+            digest: bench.reader.digest(message),
+            leader_epoch: leader_epoch(message),
+        };
+        let epochs_known = found.leader_epoch >= 0 && expected.leader_epoch >= 0;
+        let same_epoch = !epochs_known || found.leader_epoch == expected.leader_epoch;
+        if (found.offset, found.digest) != (expected.offset, expected.digest) || !same_epoch {
+            return Err(Interruption::Stopped(format!(
+                "the log is not the one that the snapshot at {} was taken of: expected {expected:?}, found {found:?}",
+                expected.offset + 1
+            )));
+        }
+        self.verification = None;
+        self.check_partition_counts()
+    }
+
+    fn check_partition_counts(&mut self) -> Result<(), Interruption> {
+        let fold = self.driver.fold();
+        match (fold.machine(), &self.partition_counts) {
+            (Some(_), Some(counts)) => {
+                check_partition_counts(&fold.state().setup, counts).map_err(Interruption::Stopped)?;
+                self.partition_counts = None;
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn send(&self, trace: &Trace, bench: &mut Workbench) -> Result<(), Interruption> {
+        let Workbench {
+            thread,
+            board,
+            codec,
+            sender,
+            emissions,
+            value,
+            ..
+        } = bench;
+        for Emission {
+            output,
+            seq,
+            cause_offset,
+        } in emissions.drain(..)
+        {
+            value.clear();
+            codec
+                .encode_any(&output.message, value)
+                .map_err(|error| Interruption::Stopped(format!("offset {cause_offset}: {error}")))?;
+            let outgoing = Outgoing {
+                tag: Tag::output(self.life, cause_offset),
+                topic: output.message.topic(),
+                partition: output.partition,
+                key: Some(&output.key),
+                value,
+                headers: Some(worker_headers(&self.source, seq, cause_offset, trace)),
+            };
+            dispatch(sender, outgoing, board, *thread)?;
+            self.metrics.outputs.inc();
+        }
+        Ok(())
+    }
+
+    /// One of its sends was acknowledged.
+    pub fn acknowledge(&mut self, tag: Tag) {
+        match tag.offset() {
+            Some(offset) => self.driver.acknowledge(offset),
+            None => self.clock.acknowledged(),
+        }
+    }
+
+    /// Whether everything that was applied is acknowledged.
+    pub fn is_settled(&self) -> bool {
+        self.driver.may_snapshot()
+    }
+}
+
+/// The wall clock, milliseconds since the epoch. Only the clock's ticks and metrics depend on it.
+fn wall_ms() -> i64 {
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH);
+    since_epoch.map_or(0, |duration| duration.as_millis() as i64)
+}

@@ -1,0 +1,137 @@
+//! What a partition does between records: clock, progress, metrics, waiting for a schema.
+
+use std::time::{Duration, Instant};
+
+use brokerx_schemas::{InboxMessage, Message};
+use tokio::runtime::Handle;
+
+use super::{Partition, wall_ms};
+use crate::machine::Machine;
+use crate::runner::board::{Board, Standing};
+use crate::runner::delivery::{Outgoing, Tag};
+use crate::runner::metrics::set_seconds;
+use crate::runner::schema_wait::SchemaWait;
+use crate::runner::workbench::{Interruption, Workbench, dispatch};
+
+impl<M: Machine> Partition<M> {
+    /// What is done now and then, between records: the clock, progress, metrics. `high` is the end
+    /// of the log as the last fetch told it.
+    ///
+    /// # Errors
+    /// As [`Partition::take`].
+    pub fn housekeep(&mut self, high: Option<i64>, bench: &mut Workbench) -> Result<(), Interruption> {
+        let now = Instant::now();
+        let position = self.driver.position();
+        let end = high.unwrap_or(0).max(self.high_at_open);
+        let has_genesis = self.driver.fold().machine().is_some();
+        if position >= end && has_genesis && self.verification.is_none() {
+            self.clock.caught_up(now);
+            if !self.live {
+                self.live = true;
+                tracing::info!(machine = M::NAME, partition = self.number, position, "partition live");
+                bench.board.set_standing(self.number, Standing::Live);
+            }
+        } else if !self.live && self.schema_wait.is_none() {
+            let why = match end {
+                0 => "the log is empty: run `topics apply` first".to_owned(),
+                _ => format!("at offset {position} of {end}"),
+            };
+            bench.board.set_standing(self.number, Standing::Starting(why));
+        }
+        self.tick(now, bench)?;
+        self.report_progress(&bench.board);
+        self.reap_snapshot(now);
+        self.metrics.lag.set((end - position).max(0));
+        self.metrics.position.set(position);
+        self.metrics.in_flight.set(self.driver.records_in_flight() as i64);
+        set_seconds(
+            &self.metrics.snapshot_age,
+            now.saturating_duration_since(self.saving.saved_at),
+        );
+        let machine_time_ms = self.driver.fold().state().now_ms.max(0);
+        set_seconds(
+            &self.metrics.machine_time,
+            Duration::from_millis(machine_time_ms as u64),
+        );
+        Ok(())
+    }
+
+    fn tick(&mut self, now: Instant, bench: &mut Workbench) -> Result<(), Interruption> {
+        if M::DERIVED {
+            return Ok(());
+        }
+        let Some(tick) = self.clock.due(now, wall_ms() / 1_000).and_then(M::Input::tick) else {
+            return Ok(());
+        };
+        bench.value.clear();
+        bench
+            .codec
+            .encode(&tick, &mut bench.value)
+            .map_err(|error| Interruption::Stopped(format!("a tick: {error}")))?;
+        let outgoing = Outgoing {
+            tag: Tag::tick(self.life),
+            topic: M::Input::TOPIC,
+            partition: self.number,
+            key: None,
+            value: &bench.value,
+            headers: None,
+        };
+        dispatch(&bench.sender, outgoing, &bench.board, bench.thread)
+    }
+
+    /// Tells the ownership thread what may be committed.
+    pub fn report_progress(&self, board: &Board) {
+        let committable = self.driver.committable();
+        // Below, an earlier life has committed already.
+        if committable >= self.emit_from && self.verification.is_none() {
+            board.progress(self.number, self.assignment, self.driver.position(), committable);
+        }
+    }
+
+    /// A schema must be resolved before it goes on.
+    pub fn wait_for_schema(&mut self, schema_id: u32, board: &Board) {
+        self.schema_wait = Some(SchemaWait::new(schema_id, Instant::now()));
+        self.metrics.blocked.set(1);
+        let position = self.driver.position();
+        tracing::warn!(
+            machine = M::NAME,
+            partition = self.number,
+            position,
+            schema_id,
+            "blocked by a schema"
+        );
+        let why = format!("offset {position}: schema {schema_id} is not known yet");
+        board.set_standing(self.number, Standing::Blocked(why));
+    }
+
+    /// Whether it just got the schema that it waited for, and is to be read again.
+    pub fn schema_arrived(&mut self, bench: &Workbench, runtime: &Handle) -> bool {
+        let Some(wait) = &mut self.schema_wait else {
+            return false;
+        };
+        match wait.poll(Instant::now(), &bench.codec, runtime) {
+            None => false,
+            Some(Err(reason)) => {
+                tracing::warn!(
+                    machine = M::NAME,
+                    partition = self.number,
+                    reason,
+                    "still blocked by a schema"
+                );
+                let why = format!("offset {}: {reason}", self.driver.position());
+                bench.board.set_standing(self.number, Standing::Blocked(why));
+                false
+            }
+            Some(Ok(())) => {
+                self.schema_wait = None;
+                self.metrics.blocked.set(0);
+                let standing = match self.live {
+                    true => Standing::Live,
+                    false => Standing::Starting("a schema arrived".to_owned()),
+                };
+                bench.board.set_standing(self.number, standing);
+                true
+            }
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! Settings of Kafka clients, each with its reason. What librdkafka logs goes through `tracing`.
+
+use rdkafka::ClientConfig;
+
+use super::PlatformOptions;
+use crate::codec::VALUE_BYTES_MAX;
+
+/// A value of the largest size with its key and headers.
+const MESSAGE_BYTES_MAX: usize = VALUE_BYTES_MAX + 48 * 1024;
+
+/// What all clients have.
+pub fn client_config(platform: &PlatformOptions) -> ClientConfig {
+    let mut config = ClientConfig::new();
+    config
+        .set("bootstrap.servers", &platform.kafka_brokers)
+        .set("client.id", "brokerx")
+        // A topic that the catalogue does not name is a mistake, never made on the way.
+        .set("allow.auto.create.topics", "false")
+        .set("socket.nagle.disable", "true")
+        .set("socket.keepalive.enable", "true")
+        // A broker closes idle connections: that is no news.
+        .set("log.connection.close", "false")
+        .set("reconnect.backoff.ms", "50")
+        .set("reconnect.backoff.max.ms", "2000")
+        .set("retry.backoff.ms", "50")
+        .set("retry.backoff.max.ms", "1000")
+        .set("message.max.bytes", MESSAGE_BYTES_MAX.to_string());
+    config
+}
+
+/// A producer that neither loses, doubles nor reorders within a partition while it lives.
+pub fn producer_config(platform: &PlatformOptions) -> ClientConfig {
+    let mut config = client_config(platform);
+    config
+        .set("enable.idempotence", "true")
+        .set("acks", "all")
+        // For ever: a message that times out leaves a gap that librdkafka does not report.
+        .set("message.timeout.ms", "0")
+        // Batches come by themselves under load; at low load a wait is only latency.
+        .set("linger.ms", "0")
+        .set("queue.buffering.max.messages", "100000")
+        .set("queue.buffering.max.kbytes", "65536")
+        // The Java client's; librdkafka's own default differs.
+        .set("partitioner", "murmur2_random");
+    config
+}
+
+/// A consumer that commits only what it is told to. A first start of the group begins at the
+/// oldest record; a reader that gives every position itself overrides `auto.offset.reset` with `error`.
+pub fn consumer_config(platform: &PlatformOptions, group: &str) -> ClientConfig {
+    let mut config = client_config(platform);
+    config
+        .set("group.id", group)
+        .set("enable.auto.commit", "false")
+        .set("enable.auto.offset.store", "false")
+        .set("auto.offset.reset", "earliest")
+        .set("check.crcs", "true")
+        // An instance that died is replaced after 2 s (the broker must allow it: group.min.session.timeout.ms).
+        .set("session.timeout.ms", "2000")
+        .set("heartbeat.interval.ms", "500")
+        .set("partition.assignment.strategy", "cooperative-sticky")
+        // The broker answers as soon as there is one byte; the wait is only for when there is none.
+        .set("fetch.min.bytes", "1")
+        .set("fetch.wait.max.ms", "500")
+        .set("fetch.error.backoff.ms", "100")
+        // What is fetched ahead is bounded, and fetching goes on soon after there is room again
+        // (the default waits a second).
+        .set("queued.min.messages", "10000")
+        .set("queued.max.messages.kbytes", "16384")
+        .set("fetch.queue.backoff.ms", "5")
+        .set("fetch.message.max.bytes", "1048576");
+    config
+}

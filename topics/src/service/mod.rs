@@ -1,0 +1,37 @@
+//! What every process has: options, logs, metrics, health, a graceful stop, back-off, Kafka settings.
+//!
+//! ```no_run
+//! # use std::sync::Arc;
+//! # use brokerx_topics::service::{self, Health, ServiceOptions, Shutdown, telemetry};
+//! # async fn run(options: ServiceOptions) -> anyhow::Result<()> {
+//! telemetry::init("matcher", &options);
+//! let shutdown = Shutdown::on_signals();
+//! let metrics = service::metrics();
+//! let health = Health::default();
+//! let kafka = health.add("kafka");
+//! kafka.set(true, "connected");
+//! service::serve(options.listen, Arc::new(metrics), health, shutdown).await
+//! # }
+//! ```
+
+mod backoff;
+mod health;
+mod http;
+pub mod kafka;
+mod options;
+mod shutdown;
+pub mod telemetry;
+
+pub use backoff::{Backoff, backoff};
+pub use health::{Check, Health};
+pub use http::{http_routes, serve};
+pub use options::{PlatformOptions, ServiceOptions, parse_options};
+pub use shutdown::Shutdown;
+
+/// The metrics of a process.
+pub type Metrics = prometheus_client::registry::Registry;
+
+/// A registry in which every metric's name begins with `brokerx_`.
+pub fn metrics() -> Metrics {
+    Metrics::with_prefix("brokerx")
+}

@@ -1,0 +1,52 @@
+//! Options that every process takes, from the command line or the environment.
+
+use std::net::SocketAddr;
+
+use clap::Parser;
+use tracing_subscriber::EnvFilter;
+
+/// Where Kafka and the schema registry are.
+#[derive(clap::Args, Clone, Debug)]
+pub struct PlatformOptions {
+    /// Kafka's bootstrap servers, `host:port` separated by commas
+    #[arg(long, env = "BROKERX_KAFKA_BROKERS", default_value = "127.0.0.1:9092")]
+    pub kafka_brokers: String,
+    /// The Confluent API of the schema registry
+    #[arg(
+        long,
+        env = "BROKERX_SCHEMA_REGISTRY_URL",
+        default_value = "http://127.0.0.1:8081/apis/ccompat/v7"
+    )]
+    pub schema_registry_url: String,
+}
+
+/// Who a process is, where it serves and what it logs.
+#[derive(clap::Args, Clone, Debug)]
+pub struct ServiceOptions {
+    /// Name of this instance, unique among the instances of its service and kept over restarts
+    #[arg(long, env = "BROKERX_INSTANCE", default_value = "1")]
+    pub instance: String,
+    /// Address of its HTTP server; port 0 takes any free one, which the log names
+    #[arg(long, env = "BROKERX_LISTEN", default_value = "127.0.0.1:0")]
+    pub listen: SocketAddr,
+    /// What is logged: `info`, or levels per module such as `info,librdkafka=warn`
+    #[arg(long, env = "BROKERX_LOG", default_value = "info", value_parser = log_filter)]
+    pub log: String,
+}
+
+/// Parses the options of a process whose [`ServiceOptions::listen`] has its own default, and ends
+/// the process with a message when they are wrong.
+///
+/// # Panics
+/// When `P` does not include [`ServiceOptions`].
+pub fn parse_options<P: Parser>(listen_default: &'static str) -> P {
+    let command = P::command().mut_arg("listen", |listen| listen.default_value(listen_default));
+    let mut matches = command.get_matches();
+    P::from_arg_matches_mut(&mut matches).unwrap_or_else(|error| error.exit())
+}
+
+fn log_filter(text: &str) -> Result<String, String> {
+    EnvFilter::try_new(text)
+        .map(|_| text.to_owned())
+        .map_err(|error| error.to_string())
+}
