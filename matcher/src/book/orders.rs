@@ -1,0 +1,165 @@
+//! The resting orders of a book: a slab with an index, a content hash and running totals.
+
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::index::OrderIndex;
+use super::{SelfTradePrevention, Side, Ticks, TimeInForce};
+
+/// No slot.
+pub(super) const NONE: u32 = u32::MAX;
+/// The order id of a free slot.
+const VACANT: i64 = -1;
+
+/// A resting order: one cache line.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Order {
+    pub order_id: i64,
+    pub account_id: i64,
+    pub price: Ticks,
+    /// Total shares, what traded included.
+    pub quantity: i64,
+    pub leaves: i64,
+    /// Place in time: lower is earlier.
+    pub priority: u64,
+    /// Neighbours in the queue of the level. In a free slot `next` chains the free slots.
+    pub previous: u32,
+    pub next: u32,
+    pub level: u32,
+    pub side: Side,
+    pub time_in_force: TimeInForce,
+    pub post_only: bool,
+    pub self_trade_prevention: SelfTradePrevention,
+}
+
+const _: () = assert!(size_of::<Order>() == 64, "an order fits one cache line");
+
+impl Order {
+    /// A hash over what the order is, not over where it is stored.
+    fn content_hash(&self) -> u64 {
+        let words = [
+            self.order_id as u64,
+            self.account_id as u64,
+            self.price as u64,
+            self.quantity as u64,
+            self.leaves as u64,
+            self.priority,
+            u64::from(self.side as u8)
+                | u64::from(self.time_in_force as u8) << 8
+                | u64::from(self.post_only) << 16
+                | u64::from(self.self_trade_prevention as u8) << 24,
+        ];
+        let mut bytes = [0; 56];
+        for (chunk, word) in bytes.chunks_exact_mut(8).zip(words) {
+            chunk.copy_from_slice(&word.to_le_bytes());
+        }
+        xxh3_64(&bytes)
+    }
+}
+
+/// All resting orders of a book.
+#[derive(Clone, Debug)]
+pub(super) struct Orders {
+    slots: Vec<Order>,
+    first_free: u32,
+    index: OrderIndex,
+    count: usize,
+    /// Shares left, bids and asks. Kept from the orders alone, to be held against the levels.
+    leaves_total: [i64; 2],
+    hash: u64,
+}
+
+impl Default for Orders {
+    fn default() -> Self {
+        Self {
+            slots: Vec::new(),
+            first_free: NONE,
+            index: OrderIndex::default(),
+            count: 0,
+            leaves_total: [0; 2],
+            hash: 0,
+        }
+    }
+}
+
+impl Orders {
+    pub fn count(&self) -> usize {
+        self.count
+    }
+
+    pub fn leaves_total(&self, side: Side) -> i64 {
+        self.leaves_total[side as usize]
+    }
+
+    pub fn hash(&self) -> u64 {
+        self.hash
+    }
+
+    pub fn find(&self, order_id: i64) -> Option<u32> {
+        self.index
+            .find(order_id, |slot| self.slots[slot as usize].order_id == order_id)
+    }
+
+    pub fn get(&self, slot: u32) -> &Order {
+        &self.slots[slot as usize]
+    }
+
+    /// Stores an order whose id is not in the slab.
+    pub fn insert(&mut self, order: Order) -> u32 {
+        let slot = if self.first_free == NONE {
+            let slot = u32::try_from(self.slots.len()).expect("memory ends long before 2^32 orders");
+            self.slots.push(order);
+            slot
+        } else {
+            let slot = self.first_free;
+            let place = &mut self.slots[slot as usize];
+            self.first_free = place.next;
+            *place = order;
+            slot
+        };
+        self.index.insert(order.order_id, slot);
+        self.count += 1;
+        self.leaves_total[order.side as usize] += order.leaves;
+        self.hash = self.hash.wrapping_add(order.content_hash());
+        slot
+    }
+
+    /// Frees a slot and returns the order that it held.
+    pub fn remove(&mut self, slot: u32) -> Order {
+        let place = &mut self.slots[slot as usize];
+        let order = *place;
+        place.order_id = VACANT;
+        place.next = self.first_free;
+        self.first_free = slot;
+        self.index.remove(order.order_id, slot);
+        self.count -= 1;
+        self.leaves_total[order.side as usize] -= order.leaves;
+        self.hash = self.hash.wrapping_sub(order.content_hash());
+        order
+    }
+
+    /// Changes the terms of an order that keeps its place.
+    pub fn set_terms(&mut self, slot: u32, quantity: i64, leaves: i64, time_in_force: TimeInForce) {
+        let order = &mut self.slots[slot as usize];
+        self.hash = self.hash.wrapping_sub(order.content_hash());
+        self.leaves_total[order.side as usize] += leaves - order.leaves;
+        order.quantity = quantity;
+        order.leaves = leaves;
+        order.time_in_force = time_in_force;
+        self.hash = self.hash.wrapping_add(order.content_hash());
+    }
+
+    pub fn set_next(&mut self, slot: u32, next: u32) {
+        self.slots[slot as usize].next = next;
+    }
+
+    pub fn set_previous(&mut self, slot: u32, previous: u32) {
+        self.slots[slot as usize].previous = previous;
+    }
+
+    /// Orders from a slot on, in the order of their slots, which means nothing outside.
+    pub fn iter_from(&self, slot: u32) -> impl Iterator<Item = (u32, &Order)> {
+        (slot..)
+            .zip(self.slots.iter().skip(slot as usize))
+            .filter(|(_, order)| order.order_id != VACANT)
+    }
+}

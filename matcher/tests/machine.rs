@@ -1,0 +1,487 @@
+//! The machine around the books: instruments and their operators, market data, snapshots, a freeze,
+//! steps, and the way through encoded records.
+#![allow(
+    clippy::unwrap_used,
+    clippy::inconsistent_digit_grouping,
+    reason = "a test; cents stand behind dollars"
+)]
+
+mod common;
+
+use brokerx_matcher::book::Side as BookSide;
+use brokerx_matcher::machine::{EVENTS_MAX, Matcher};
+use brokerx_schemas::*;
+use brokerx_topics::codec::Codec;
+use brokerx_topics::machine::{Content, Context, Emission, Fold, Machine, Outputs, Record, Step};
+use brokerx_topics::partition::{account_key, partition_of, symbol_key};
+use common::*;
+
+fn market_data(emissions: &[Emission]) -> Vec<MarketData> {
+    let records = emissions.iter().filter_map(|emission| match &emission.output.message {
+        AnyMessage::MarketData(record) => Some(record.clone()),
+        _ => None,
+    });
+    records.collect()
+}
+
+fn instruments(emissions: &[Emission]) -> Vec<Instrument> {
+    let records = emissions.iter().filter_map(|emission| match &emission.output.message {
+        AnyMessage::InstrumentEvent(InstrumentEvent::Instrument(instrument)) => Some(instrument.clone()),
+        _ => None,
+    });
+    records.collect()
+}
+
+fn with_key(key: &str) -> ListInstrument {
+    ListInstrument {
+        idempotency_key: Some(key.to_owned()),
+        ..listing()
+    }
+}
+
+#[test]
+fn a_listing_is_published_and_answered() {
+    let mut desk = Desk::empty();
+    let emissions = desk.feed(BookCommand::ListInstrument(listing()));
+    let [instrument] = instruments(&emissions).try_into().unwrap();
+    assert_eq!((instrument.status, instrument.version), (InstrumentStatus::Open, 1));
+    let answer = reply(&emissions);
+    assert_eq!((answer.kind, answer.replayed), (ReplyKind::Instrument, false));
+    assert_eq!(answer.instrument, Some(instrument));
+    let [MarketData::BookSnapshot(snapshot)] = &market_data(&emissions)[..] else {
+        panic!("the reference price is known at once");
+    };
+    assert_eq!((snapshot.sequence, snapshot.reference_price_cents), (0, 100_00));
+}
+
+#[test]
+fn a_listing_is_checked() {
+    for (name, command, reason) in [
+        (
+            "tick",
+            ListInstrument {
+                tick_size_cents: 0,
+                ..listing()
+            },
+            Reason::InvalidPrice,
+        ),
+        (
+            "reference off the tick",
+            ListInstrument {
+                tick_size_cents: 7,
+                ..listing()
+            },
+            Reason::InvalidPrice,
+        ),
+        (
+            "reference out of range",
+            ListInstrument {
+                reference_price_cents: 10,
+                ..listing()
+            },
+            Reason::InvalidPrice,
+        ),
+        (
+            "band",
+            ListInstrument {
+                band_bps: 10_001,
+                ..listing()
+            },
+            Reason::InvalidOrder,
+        ),
+        (
+            "name",
+            ListInstrument {
+                name: String::new(),
+                ..listing()
+            },
+            Reason::InvalidOrder,
+        ),
+    ] {
+        let mut desk = Desk::empty();
+        let emissions = desk.feed(BookCommand::ListInstrument(command));
+        assert_eq!(reply(&emissions).refusal.unwrap().reason, reason, "{name}");
+        assert_eq!(emissions.len(), 1, "{name}: nothing but the reply");
+    }
+}
+
+#[test]
+fn a_repeated_listing_gets_the_same_outcome() {
+    let mut desk = Desk::empty();
+    let list = |desk: &mut Desk, command| reply(&desk.feed(BookCommand::ListInstrument(command)));
+    let first = list(&mut desk, with_key("one"));
+    let again = list(&mut desk, with_key("one"));
+    assert_eq!((again.replayed, &again.instrument), (true, &first.instrument));
+    let other = ListInstrument {
+        name: "Other".to_owned(),
+        ..with_key("one")
+    };
+    assert_eq!(
+        list(&mut desk, other.clone()).refusal.unwrap().reason,
+        Reason::IdempotencyMismatch
+    );
+    // Another key: what counts is the instrument.
+    let same = list(&mut desk, with_key("two"));
+    assert_eq!(same.instrument, first.instrument);
+    let other = ListInstrument {
+        idempotency_key: Some("three".to_owned()),
+        ..other
+    };
+    assert_eq!(
+        list(&mut desk, other.clone()).refusal.unwrap().reason,
+        Reason::AlreadyListed
+    );
+    // A refusal is a decision too, and it survives a restart.
+    desk.restore();
+    let refused = list(&mut desk, other);
+    assert_eq!(
+        (refused.replayed, refused.refusal.unwrap().reason),
+        (true, Reason::AlreadyListed)
+    );
+    // The keys of one operator mean nothing to another.
+    let colleague = ListInstrument {
+        operator: "colleague".to_owned(),
+        ..with_key("three")
+    };
+    assert!(list(&mut desk, colleague).refusal.is_none());
+}
+
+#[test]
+fn a_key_is_forgotten_after_its_time() {
+    let mut desk = Desk::empty();
+    desk.feed(BookCommand::ListInstrument(with_key("one")));
+    let other = ListInstrument {
+        name: "Other".to_owned(),
+        ..with_key("one")
+    };
+    desk.now_ms += Config::default().closed_key_seconds * 1_000;
+    desk.tick();
+    let reason = |desk: &mut Desk| {
+        reply(&desk.feed(BookCommand::ListInstrument(other.clone())))
+            .refusal
+            .unwrap()
+            .reason
+    };
+    assert_eq!(reason(&mut desk), Reason::AlreadyListed, "the key is free again");
+}
+
+#[test]
+fn a_late_operator_command_does_nothing() {
+    let mut desk = Desk::empty();
+    let mut late = with_key("one");
+    late.meta.deadline_us = NOW_MS * 1_000 - 1;
+    let refusal = reply(&desk.feed(BookCommand::ListInstrument(late))).refusal.unwrap();
+    assert_eq!(refusal.reason, Reason::ExpiredRequest);
+    let emissions = desk.feed(BookCommand::ListInstrument(with_key("one")));
+    assert!(!reply(&emissions).replayed, "its key is not used up");
+}
+
+#[test]
+fn halt_and_resume_are_published_once() {
+    let mut desk = Desk::new();
+    let note = Some("news pending".to_owned());
+    let halt = InstrumentCommand {
+        note: note.clone(),
+        ..instrument_command()
+    };
+    let emissions = desk.feed(BookCommand::HaltInstrument(halt.clone()));
+    let [MarketData::InstrumentStatusChange(change)] = &market_data(&emissions)[..] else {
+        panic!("one status change");
+    };
+    assert_eq!(
+        (change.sequence, change.status, &change.note),
+        (1, InstrumentStatus::Halted, &note)
+    );
+    assert_eq!(instruments(&emissions)[0].version, 2);
+    let again = desk.feed(BookCommand::HaltInstrument(halt));
+    assert_eq!(again.len(), 1, "what is so already only gets its reply");
+    assert_eq!(reply(&again).instrument.unwrap().status, InstrumentStatus::Halted);
+    let unknown = InstrumentCommand {
+        symbol: Symbol::new("NONE").unwrap(),
+        ..instrument_command()
+    };
+    let refused = reply(&desk.feed(BookCommand::ResumeInstrument(unknown)));
+    assert_eq!(refused.refusal.unwrap().reason, Reason::UnknownSymbol);
+}
+
+#[test]
+fn records_go_where_their_keys_say() {
+    let mut desk = Desk::new();
+    desk.feed(BookCommand::NewOrder(limit(1, 11, Side::Sell, 100_00, 5)));
+    let emissions = desk.feed(BookCommand::NewOrder(limit(2, 22, Side::Buy, 100_00, 5)));
+    for emission in &emissions {
+        let key = match &emission.output.message {
+            AnyMessage::AccountCommand(AccountCommand::Fill(fill)) => account_key(fill.account_id),
+            AnyMessage::AccountCommand(AccountCommand::CommandDone(done)) => account_key(done.account_id),
+            _ => symbol_key(symbol()),
+        };
+        assert_eq!(emission.output.key, key);
+        assert_eq!(emission.output.partition, partition_of(&key, 8));
+    }
+    let AnyMessage::TradeEvent(TradeEvent::Trade(trade)) = &emissions[0].output.message else {
+        panic!("the trade comes first");
+    };
+    assert_eq!(PackedId::unpack(trade.trade_id.0).counter, 1);
+    assert_eq!(trade.sequence, 2, "the update that the trade is part of");
+}
+
+#[test]
+fn every_symbol_appears_within_the_cycle() {
+    let mut desk = Desk::empty();
+    for index in 0..25 {
+        let symbol = Symbol::new(&format!("S{index}")).unwrap();
+        desk.feed(BookCommand::ListInstrument(ListInstrument { symbol, ..listing() }));
+    }
+    let mut seen = std::collections::BTreeSet::new();
+    for second in 0..10 {
+        if second == 5 {
+            desk.restore();
+        }
+        let records = market_data(&desk.tick());
+        let MarketData::Heartbeat(heartbeat) = &records[0] else {
+            panic!("a heartbeat comes first")
+        };
+        assert_eq!((heartbeat.partition, heartbeat.instruments), (0, 25));
+        for record in &records[1..] {
+            let MarketData::BookSnapshot(snapshot) = record else {
+                panic!("books follow")
+            };
+            seen.insert(snapshot.symbol);
+        }
+    }
+    assert_eq!(seen.len(), 25);
+    // One tick after an outage makes up for the turns that were missed.
+    desk.now_ms += 60_000;
+    assert_eq!(market_data(&desk.tick()).len(), 1 + 25);
+}
+
+#[test]
+fn a_snapshot_of_the_book_is_cut_at_its_limit() {
+    let mut desk = Desk {
+        fold: Fold::new(0),
+        ..Desk::empty()
+    };
+    desk.feed(genesis(Config {
+        snapshot_levels_max: 2,
+        ..Config::default()
+    }));
+    desk.feed(BookCommand::ListInstrument(listing()));
+    for price_cents in [99_00, 98_00, 97_00] {
+        desk.feed(BookCommand::NewOrder(limit(price_cents, 1, Side::Buy, price_cents, 5)));
+    }
+    desk.feed(BookCommand::NewOrder(limit(1, 1, Side::Sell, 101_00, 5)));
+    let records = market_data(&desk.tick());
+    let MarketData::BookSnapshot(snapshot) = &records[1] else {
+        panic!("a book")
+    };
+    let bids: Vec<_> = snapshot.bids.iter().map(|level| level.price_cents).collect();
+    assert_eq!(
+        (bids, snapshot.asks.len(), snapshot.complete),
+        (vec![99_00, 98_00], 1, false)
+    );
+    assert_eq!(snapshot.sequence, 4);
+}
+
+/// A sweep through more orders than a step takes goes on at the same offset.
+#[test]
+fn a_long_sweep_takes_several_steps() {
+    let mut desk = Desk::new();
+    let makers = EVENTS_MAX as i64 * 2 + 10;
+    for maker in 0..makers {
+        desk.feed(BookCommand::NewOrder(limit(
+            maker,
+            1,
+            Side::Sell,
+            100_00 + maker % 100,
+            1,
+        )));
+    }
+    let mut order = limit(1_000_000, 2, Side::Buy, 101_00, makers + 3);
+    order.time_in_force = TimeInForce::Ioc;
+    let emissions = desk.feed(BookCommand::NewOrder(order));
+    let outcome = outcome(&emissions);
+    assert_eq!(outcome.trades.len() as i64, makers);
+    assert_eq!(
+        outcome.done,
+        Some((BookStatus::Cancelled, Some(Reason::NoLiquidity), 3))
+    );
+    let sequences: Vec<_> = market_data(&emissions)
+        .iter()
+        .filter_map(|record| match record {
+            MarketData::BookUpdate(update) => Some(update.sequence - makers),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(sequences, [1, 2, 3], "one update a step, dense");
+    assert_eq!(desk.matcher().book(symbol()).unwrap().order_count(), 0);
+}
+
+#[test]
+fn a_long_delisting_takes_several_steps() {
+    let mut desk = Desk::new();
+    let orders = EVENTS_MAX as i64 * 2 + 1;
+    for order in 0..orders {
+        desk.feed(BookCommand::NewOrder(limit(order, 1, Side::Sell, 100_00, 1)));
+    }
+    let emissions = desk.feed(BookCommand::DelistInstrument(instrument_command()));
+    let ids: Vec<_> = outcome(&emissions)
+        .ended
+        .iter()
+        .map(|(order_id, ..)| *order_id)
+        .collect();
+    assert_eq!(ids, (0..orders).collect::<Vec<_>>(), "first come, first ended");
+    assert_eq!(reply(&emissions).instrument.unwrap().status, InstrumentStatus::Delisted);
+}
+
+#[test]
+fn a_broken_book_is_frozen_and_the_others_go_on() {
+    let mut desk = Desk::new();
+    let other = Symbol::new("OTHER").unwrap();
+    desk.feed(BookCommand::ListInstrument(ListInstrument {
+        symbol: other,
+        ..listing()
+    }));
+    desk.feed(BookCommand::NewOrder(limit(1, 1, Side::Sell, 101_00, 5)));
+    // The fold keeps its machine to itself: another is made from slices, and the flaw put in.
+    let mut machine = rebuilt(&desk.fold);
+    machine.corrupt(symbol(), BookSide::Sell);
+    let mut outputs = Outputs::default();
+    let context = Context {
+        partition: 0,
+        offset: 9,
+        appended_ms: NOW_MS,
+        now_ms: NOW_MS,
+    };
+    let mut apply = |machine: &mut Matcher, command| {
+        assert_eq!(machine.apply(&context, command, &mut outputs), Step::Done);
+        let messages = outputs.drain().map(|output| output.message);
+        messages.collect::<Vec<_>>()
+    };
+    let sent = apply(&mut machine, BookCommand::NewOrder(limit(2, 2, Side::Sell, 101_00, 5)));
+    let frozen = sent.iter().any(|message| {
+        matches!(message, AnyMessage::MarketData(MarketData::InstrumentStatusChange(change))
+            if change.status == InstrumentStatus::Frozen && change.note.is_some())
+    });
+    assert!(frozen, "{sent:?}");
+    assert_eq!(
+        machine.diagnosis(symbol()).len(),
+        1,
+        "the command that found it is kept"
+    );
+    let done = |sent: &[AnyMessage]| {
+        let done = sent.iter().find_map(|message| match message {
+            AnyMessage::AccountCommand(AccountCommand::CommandDone(done)) => Some((done.status, done.reason)),
+            _ => None,
+        });
+        done.unwrap()
+    };
+    let refused = (BookStatus::Rejected, Some(Reason::Frozen));
+    let order = limit(3, 2, Side::Buy, 101_00, 5);
+    assert_eq!(done(&apply(&mut machine, BookCommand::NewOrder(order))), refused);
+    let elsewhere = NewOrder { symbol: other, ..order };
+    assert_eq!(
+        done(&apply(&mut machine, BookCommand::NewOrder(elsewhere))),
+        (BookStatus::Working, None)
+    );
+    let resume = apply(&mut machine, BookCommand::ResumeInstrument(instrument_command()));
+    let AnyMessage::Reply(resume) = &resume[0] else {
+        panic!("{resume:?}")
+    };
+    assert_eq!(resume.refusal.as_ref().unwrap().reason, Reason::Frozen);
+    let delisted = apply(&mut machine, BookCommand::DelistInstrument(instrument_command()));
+    let ended = delisted
+        .iter()
+        .filter(|message| matches!(message, AnyMessage::AccountCommand(AccountCommand::OrderEnded(_))));
+    assert_eq!(ended.count(), 2, "delisting releases what rested in it");
+}
+
+fn rebuilt(fold: &Fold<Matcher>) -> Matcher {
+    let mut machine = Matcher::new(&fold.snapshot_state().setup);
+    let mut cursor = Default::default();
+    while let Some(slice) = fold.machine().unwrap().snapshot_slice(&mut cursor).unwrap() {
+        machine.restore_slice(&slice).unwrap();
+    }
+    machine
+}
+
+#[test]
+fn a_large_book_survives_its_snapshot() {
+    let mut desk = Desk::new();
+    for order in 0..10_000 {
+        let price_cents = 95_00 + order * 7 % 499;
+        desk.feed(BookCommand::NewOrder(limit(
+            order,
+            order % 50,
+            Side::Buy,
+            price_cents,
+            1 + order % 9,
+        )));
+        if order % 3 == 0 {
+            desk.feed(BookCommand::CancelBookOrder(CancelBookOrder {
+                command_id: CommandId([2; 16]),
+                order_id: OrderId(order / 2),
+                account_id: AccountId(order / 2 % 50),
+                symbol: symbol(),
+                deadline_us: NEVER_US,
+            }));
+        }
+    }
+    let mut sweep = limit(20_000, 99, Side::Sell, 95_00, 20_000);
+    sweep.time_in_force = TimeInForce::Ioc;
+    let before = desk.matcher().book(symbol()).unwrap().order_count();
+    desk.restore();
+    let book = desk.matcher().book(symbol()).unwrap();
+    assert_eq!(book.order_count(), before);
+    book.check_all().unwrap();
+    let mut twin = Desk {
+        fold: desk.fold,
+        ..Desk::empty()
+    };
+    let restored = outcome(&twin.feed(BookCommand::NewOrder(sweep)));
+    assert!(
+        restored
+            .trades
+            .is_sorted_by_key(|trade| std::cmp::Reverse(trade.price_cents))
+    );
+}
+
+/// From genesis to trade through Avro: what the topics carry is what the machine means.
+#[test]
+fn encoded_records_fold_like_plain_ones() {
+    let codec = Codec::detached();
+    let commands = [
+        genesis(Config::default()),
+        BookCommand::ListInstrument(listing()),
+        BookCommand::NewOrder(limit(1, 1, Side::Sell, 101_00, 5)),
+        BookCommand::NewOrder(limit(2, 2, Side::Buy, 101_00, 3)),
+        BookCommand::Tick(Tick { second: NOW_MS / 1_000 }),
+        BookCommand::HaltInstrument(instrument_command()),
+    ];
+    let mut fold = Fold::<Matcher>::new(0);
+    let mut plain = Fold::<Matcher>::new(0);
+    let (mut emissions, mut plain_emissions) = (Vec::new(), Vec::new());
+    for (offset, command) in (0..).zip(commands) {
+        let mut bytes = Vec::new();
+        codec.encode(&command, &mut bytes).unwrap();
+        let record = |input| Record {
+            offset,
+            appended_ms: NOW_MS,
+            identity: None,
+            digest: 1,
+            input: Content::Decoded(input),
+        };
+        fold.apply(record(codec.decode(&bytes).unwrap()), &mut emissions)
+            .unwrap();
+        plain.apply(record(command), &mut plain_emissions).unwrap();
+    }
+    assert_eq!(emissions, plain_emissions);
+    assert_eq!(fold.state_hash(), plain.state_hash());
+    let mut bytes = Vec::new();
+    for emission in &emissions {
+        codec.encode_any(&emission.output.message, &mut bytes).unwrap();
+    }
+    let trades = emissions
+        .iter()
+        .filter(|emission| matches!(emission.output.message, AnyMessage::TradeEvent(_)));
+    assert_eq!(trades.count(), 1);
+}
