@@ -1,0 +1,55 @@
+//! The commands that are programs of their own: they get the environment of the running system.
+
+use std::os::unix::process::CommandExt;
+use std::process::{Command, ExitCode};
+
+use clap::Args;
+
+use crate::cargo;
+use crate::failure::{Failure, Result};
+use crate::layout::Layout;
+use crate::progress::Progress;
+use crate::secrets::Secrets;
+use crate::services;
+use crate::state::{Phase, State};
+
+/// Passed on as they are.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    /// Arguments of the program; `--help` shows them.
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    rest: Vec<String>,
+}
+
+/// Becomes the program, building it first when it is not there. A program that is there is the one
+/// that `up` built together with the services that run.
+///
+/// # Errors
+/// [`Failure::NotRunning`], [`Failure::Build`].
+pub fn run(layout: &Layout, binary: &str, arguments: &Arguments) -> Result<ExitCode> {
+    let wants_help = arguments.rest.iter().any(|it| it == "--help" || it == "-h");
+    let state = State::load(layout).filter(|state| state.phase == Phase::Ready);
+    let program = layout.binary(binary);
+    if !program.is_file() {
+        layout.create()?;
+        cargo::build(layout, Progress::detect())?;
+    }
+    if !program.is_file() {
+        return Err(Failure::Build(format!(
+            "{} is missing after the build",
+            program.display()
+        )));
+    }
+    let mut command = Command::new(program);
+    command.args(&arguments.rest).current_dir(layout.root());
+    match state {
+        Some(state) => {
+            let secrets = Secrets::load_or_create(layout)?;
+            command.envs(services::environment(layout, &state.ports, &secrets));
+        }
+        None if wants_help => {}
+        None => return Err(Failure::NotRunning),
+    }
+    let error = command.exec();
+    Err(Failure::io(format!("cannot run {binary}"))(error))
+}

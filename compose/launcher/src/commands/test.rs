@@ -1,0 +1,112 @@
+//! `test`: everything that must hold before a change is merged, in order; the first stage that
+//! fails ends it.
+
+use std::process::{Command, ExitCode};
+use std::time::{Duration, Instant};
+
+use clap::Args;
+
+use crate::cargo;
+use crate::failure::{Failure, Result};
+use crate::layout::Layout;
+use crate::prerequisites;
+use crate::scratch;
+use crate::tool::{self, Output};
+
+/// No stage may hang for ever.
+const STAGE_LIMIT: Duration = Duration::from_secs(2 * 3600);
+const END_TO_END: &str = "brokerx-e2e";
+
+/// What to run.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    /// Run the long versions of the seeded tests as well (BROKERX_TEST_LONG=1).
+    #[arg(long)]
+    long: bool,
+}
+
+struct Stage {
+    name: &'static str,
+    command: Command,
+}
+
+/// Runs all stages and prints a summary.
+///
+/// # Errors
+/// [`Failure::Test`] with the stage that failed, [`Failure::MissingPrerequisite`].
+pub fn run(layout: &Layout, arguments: &Arguments) -> Result<ExitCode> {
+    prerequisites::check()?;
+    layout.create()?;
+    scratch::clean_abandoned(layout, false);
+    let mut summary = String::from("\nsummary\n");
+    let mut failure = None;
+    let started = Instant::now();
+    for stage in stages(layout, arguments) {
+        let result = run_stage(stage, &mut summary);
+        if let Err(stage_failure) = result {
+            failure = Some(stage_failure);
+            break;
+        }
+    }
+    for logs in scratch::clean_abandoned(layout, failure.is_some()) {
+        summary += &format!("  logs of the failed system: {}\n", logs.display());
+    }
+    let seconds = started.elapsed().as_secs_f64();
+    summary += &format!("  in all {seconds:.1} s");
+    println!("{summary}");
+    match failure {
+        None => {
+            println!("all stages passed");
+            Ok(ExitCode::SUCCESS)
+        }
+        Some(failure) => Err(failure),
+    }
+}
+
+fn run_stage(stage: Stage, summary: &mut String) -> Result<()> {
+    println!("\n== {}: {}", stage.name, shown(&stage.command));
+    let started = Instant::now();
+    let status = tool::run(stage.command, Output::Shown, STAGE_LIMIT);
+    let seconds = started.elapsed().as_secs_f64();
+    let passed = status.as_ref().is_ok_and(|status| status.success());
+    let mark = if passed { "ok    " } else { "FAILED" };
+    *summary += &format!("  {mark} {:<12} {seconds:>7.1} s\n", stage.name);
+    if status?.success() {
+        return Ok(());
+    }
+    Err(Failure::Test(stage.name.to_owned()))
+}
+
+fn stages(layout: &Layout, arguments: &Arguments) -> Vec<Stage> {
+    let stage = |name, line: &str| {
+        let mut words = line.split(' ');
+        let mut command = cargo::command(layout, words.next().unwrap_or_default());
+        command.args(words);
+        if arguments.long {
+            command.env("BROKERX_TEST_LONG", "1");
+        }
+        Stage { name, command }
+    };
+    vec![
+        stage("format", "fmt --all --check"),
+        stage(
+            "clippy",
+            "clippy --release --workspace --all-targets --locked -- -D warnings",
+        ),
+        // Unit, property, contract and simulation tests: no broker needed.
+        stage(
+            "test",
+            &format!("test --release --workspace --locked --exclude {END_TO_END}"),
+        ),
+        stage("build", "build --release --workspace --locked --bins"),
+        stage("end-to-end", &format!("test --release --locked -p {END_TO_END}")),
+    ]
+}
+
+fn shown(command: &Command) -> String {
+    let arguments: Vec<String> = command
+        .get_args()
+        .map(|argument| argument.to_string_lossy().into_owned())
+        .collect();
+    format!("cargo {}", arguments.join(" "))
+}
