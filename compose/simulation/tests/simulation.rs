@@ -1,0 +1,49 @@
+//! Thousands of seeds stay right; each rule of the edges, switched off, is missed.
+
+use brokerx_simulation::world::{Plan, run};
+use brokerx_topics::machine::Discipline;
+
+/// Seeds in an ordinary run of the tests; `BROKERX_TEST_LONG` asks for twenty times as many.
+fn seeds() -> u64 {
+    if std::env::var_os("BROKERX_TEST_LONG").is_some() { 60_000 } else { 3_000 }
+}
+
+#[test]
+fn every_seed_stays_right() {
+    let (mut trades, mut faults) = (0, 0);
+    for seed in 0..seeds() {
+        let outcome = run(Plan::of_seed(seed));
+        assert!(outcome.findings.is_empty(), "seed {seed}: {:#?}", outcome.findings);
+        trades += outcome.trades;
+        faults += u64::from(outcome.faults);
+    }
+    // A run in which nothing happens proves nothing.
+    assert!(trades as u64 > seeds() * 3, "only {trades} trades");
+    assert!(faults > seeds() * 10, "only {faults} faults");
+}
+
+#[test]
+fn a_seed_replays_exactly() {
+    for seed in [1, 7, 4_711] {
+        assert_eq!(run(Plan::of_seed(seed)).fingerprint, run(Plan::of_seed(seed)).fingerprint, "seed {seed}");
+    }
+}
+
+fn is_missed(discipline: Discipline) -> bool {
+    (0..200).any(|seed| !run(Plan { discipline, ..Plan::of_seed(seed) }).findings.is_empty())
+}
+
+#[test]
+fn without_removal_of_duplicates_it_breaks() {
+    assert!(is_missed(Discipline { remove_duplicates: false, ..Discipline::FULL }));
+}
+
+#[test]
+fn without_go_back_n_it_breaks() {
+    assert!(is_missed(Discipline { go_back_n: false, ..Discipline::FULL }));
+}
+
+#[test]
+fn without_waiting_for_acknowledgement_it_breaks() {
+    assert!(is_missed(Discipline { wait_for_acknowledgement: false, ..Discipline::FULL }));
+}
