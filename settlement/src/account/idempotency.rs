@@ -1,0 +1,211 @@
+//! Repeats: check identity first, compare content, then act.
+//!
+//! A key that is remembered decides alone: the same content gets the original outcome, also after
+//! the deadline (a repeat does nothing), other content is refused. Only a new key goes on to the
+//! deadline and the other checks. What is remembered is every decision but three, which a client
+//! may simply try again: `EXPIRED_REQUEST`, `IDEMPOTENCY_MISMATCH` and `TOO_MANY_REQUESTS`.
+//!
+//! A key is remembered while its order or command is in flight and `closed_key_seconds` longer. It
+//! is never forgotten early: at the cap (`closed_keys_per_account_max`, `..._per_partition_max`,
+//! open ones counted too) new keys are refused. A cancel without a key is never refused for that.
+
+use std::hash::{Hash, Hasher};
+
+use serde::{Deserialize, Serialize};
+
+use brokerx_schemas::{CommandId, CommandMeta, OrderId, Reason, Refusal, Reply, ReplyKind, TransferView};
+
+use super::desk::{Desk, blank_reply, refusal};
+use super::hash::content_hash;
+use super::memory::RememberedKey;
+use super::state::{Account, Answer};
+
+/// How a command ended.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) enum Outcome {
+    /// The book has not answered; the command in flight.
+    Pending(CommandId),
+    /// It was refused; about this order.
+    Refused(Refusal, Option<OrderId>),
+    /// It was done to this order.
+    Order(OrderId),
+    /// Shares were transferred.
+    Transfer(Box<TransferView>),
+    /// It was done to the account as a whole.
+    Account,
+}
+
+/// A command whose key is remembered.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Remembered {
+    /// Hash of what the client asked for.
+    pub(super) content: u128,
+    pub(super) outcome: Outcome,
+    /// When it was decided.
+    pub(super) ended_us: Option<i64>,
+}
+
+impl Hash for Remembered {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (self.content, self.ended_us).hash(state);
+        match &self.outcome {
+            Outcome::Pending(command_id) => (0_u8, command_id).hash(state),
+            Outcome::Refused(
+                Refusal {
+                    reason,
+                    current_version,
+                },
+                order_id,
+            ) => {
+                (1_u8, reason, current_version, order_id).hash(state);
+            }
+            Outcome::Order(order_id) => (2_u8, order_id).hash(state),
+            Outcome::Transfer(transfer) => (3_u8, transfer.transfer_id, transfer.quantity).hash(state),
+            Outcome::Account => 4_u8.hash(state),
+        }
+    }
+}
+
+/// A command that passed the first checks.
+pub(super) struct Admitted<'a> {
+    pub(super) meta: &'a CommandMeta,
+    /// Hash of its idempotency key, if it has one.
+    pub(super) key: Option<u128>,
+    content: u128,
+}
+
+/// The first checks of every command but orders and payments: repeats, deadline, room for its key,
+/// the freeze. None when the command is answered already.
+pub(super) fn admit<'a>(
+    account: &mut Account,
+    desk: &mut Desk<'_>,
+    meta: &'a CommandMeta,
+    key: Option<&str>,
+    content: u128,
+) -> Option<Admitted<'a>> {
+    let key = key.map(content_hash);
+    let known = key.and_then(|key| account.commands.get(&key));
+    let is_past = desk.context.is_past(meta.deadline_us);
+    let admitted = Admitted { meta, key, content };
+    let refused = match known {
+        Some(remembered) if remembered.content == content => {
+            let outcome = remembered.outcome.clone();
+            repeat(account, desk, meta, outcome);
+            return None;
+        }
+        _ if is_past => Reason::ExpiredRequest,
+        Some(_) => Reason::IdempotencyMismatch,
+        // The same command id again without a key: the first is in flight and stays the only one.
+        None if account.in_flight.contains(&meta.command_id) => Reason::IdempotencyMismatch,
+        None if key.is_some() && is_full(account, desk) => Reason::TooManyRequests,
+        None if account.core.frozen.is_some() => {
+            admitted.refuse(account, desk, refusal(Reason::Frozen), None);
+            return None;
+        }
+        None => return Some(admitted),
+    };
+    desk.record_refusal(account, Some(meta.command_id), refusal(refused), None);
+    let reply = Desk::refused_reply(account, refusal(refused), None);
+    desk.reply(account, Answer::of(meta), reply);
+    None
+}
+
+/// Whether one more key would be more than may be remembered.
+pub(super) fn is_full(account: &Account, desk: &Desk<'_>) -> bool {
+    let config = &desk.rules.config;
+    let reached = |keys: usize, most: i32| i64::try_from(keys).is_ok_and(|keys| keys >= i64::from(most));
+    reached(account.remembered_keys(), config.closed_keys_per_account_max)
+        || reached(desk.memory.keys, config.closed_keys_per_partition_max)
+}
+
+/// Answers a repeat: with the original decision and the current state, or, while there is none
+/// yet, by sending the outcome to the repeat once it comes.
+fn repeat(account: &mut Account, desk: &mut Desk<'_>, meta: &CommandMeta, outcome: Outcome) {
+    let reply = match outcome {
+        Outcome::Pending(command_id) => {
+            if let Some(mut in_flight) = account.in_flight.edit(command_id) {
+                in_flight.answer = Answer::of(meta);
+            }
+            return;
+        }
+        Outcome::Refused(refusal, order_id) => Desk::refused_reply(account, refusal, order_id),
+        Outcome::Order(order_id) => Desk::order_reply(account, order_id),
+        Outcome::Transfer(transfer) => transfer_reply(*transfer),
+        Outcome::Account => blank_reply(ReplyKind::Account),
+    };
+    desk.reply(
+        account,
+        Answer::of(meta),
+        Reply {
+            replayed: true,
+            ..reply
+        },
+    );
+}
+
+/// A transfer as a reply.
+pub(super) fn transfer_reply(transfer: TransferView) -> Reply {
+    Reply {
+        transfer: Some(transfer),
+        ..blank_reply(ReplyKind::Transfer)
+    }
+}
+
+impl Admitted<'_> {
+    /// Refuses the command: an event, a reply, and the decision is remembered.
+    pub(super) fn refuse(
+        self,
+        account: &mut Account,
+        desk: &mut Desk<'_>,
+        refusal: Refusal,
+        order_id: Option<OrderId>,
+    ) {
+        desk.record_refusal(account, Some(self.meta.command_id), refusal.clone(), order_id);
+        let reply = Desk::refused_reply(account, refusal.clone(), order_id);
+        self.finish(account, desk, Outcome::Refused(refusal, order_id), reply);
+    }
+
+    /// Replies and remembers the decision.
+    pub(super) fn finish(self, account: &mut Account, desk: &mut Desk<'_>, outcome: Outcome, reply: Reply) {
+        desk.reply(account, Answer::of(self.meta), reply);
+        if let Some(key) = self.key {
+            let ended_us = Some(desk.now_us());
+            desk.memory
+                .schedule(desk.now_us(), account.id, RememberedKey::Command(key));
+            account.commands.insert(
+                key,
+                Remembered {
+                    content: self.content,
+                    outcome,
+                    ended_us,
+                },
+            );
+        }
+    }
+
+    /// Remembers that the command is in flight.
+    pub(super) fn remember_pending(&self, account: &mut Account) {
+        if let Some(key) = self.key {
+            account.commands.insert(
+                key,
+                Remembered {
+                    content: self.content,
+                    outcome: Outcome::Pending(self.meta.command_id),
+                    ended_us: None,
+                },
+            );
+        }
+    }
+}
+
+/// Remembers the outcome of a command that was in flight.
+pub(super) fn decide(account: &mut Account, desk: &mut Desk<'_>, key: Option<u128>, outcome: Outcome) {
+    let now_us = desk.now_us();
+    if let Some(key) = key
+        && let Some(mut remembered) = account.commands.edit(key)
+    {
+        remembered.outcome = outcome;
+        remembered.ended_us = Some(now_us);
+        desk.memory.schedule(now_us, account.id, RememberedKey::Command(key));
+    }
+}

@@ -1,0 +1,71 @@
+//! The account machine: cash, shares and orders of every account of one partition.
+//!
+//! A pure [`Machine`](brokerx_topics::machine::Machine) over `account-commands`. It decides what a
+//! client may do, reserves for it, forwards it to the book of its symbol, books what the book says,
+//! and answers. It has no instruments, no clock and no other source of truth than its inbox.
+//!
+//! # One order
+//! `place` -> reserved, `ORDER_ACCEPTED`, `NewOrder` to the book -> `fill` for each trade:
+//! execution, fee, cash, position and postings in one `ORDER_EXECUTED` -> `done`: the book's answer,
+//! the reply -> `close_if_over`: the order has ended and nothing on it is in flight, so its key is
+//! remembered for `closed_key_seconds` more and then forgotten with it.
+//!
+//! # Invariants
+//! - `0 <= reserved <= balance` in cash and in every position, and no cost below 0; checked after
+//!   each record for what it touched.
+//! - What an account has reserved is the sum over its open orders of what each requires (`reservation`)
+//!   and its pending withdrawals. It changes only by `reservation::adjust` and `payment`.
+//! - The postings of every event sum to zero per asset.
+//! - `account_seq` is dense: one event for each record about an account, except for ticks,
+//!   configuration and what changes nothing because it was there before (a repeat of a known key,
+//!   an account status that is not newer, the same payment result).
+//! - A terminal order never changes its status, its fills or its fees.
+//!
+//! A record of a worker that contradicts this is not booked: it freezes the account (`FROZEN`), whose
+//! commands are refused from then on while its fills and answers are still booked. The partition goes on.
+//!
+//! # Duplicates
+//! Workers' records are made unique by the fold (dense edges), clients' by their keys
+//! (`idempotency`), payment results by their payment, account states by their version.
+//!
+//! # Order of checks
+//! A known key; deadline; room for the key; what the command is about (found, version, open, no other
+//! change in flight); its fields; the account (active, no kill switch, not frozen); its limits; funds
+//! and shares. The first that fails is the reason.
+//!
+//! # Known limits
+//! - An order is forgotten when its key is: a cancel of an order that ended longer ago is `NOT_FOUND`
+//!   here.
+//! - Collars of stops are rounded to the cent; a book with a larger tick rounds on by itself.
+//! - An order that was accepted keeps its fee schedule; new limits concern only what comes after.
+
+mod cancel;
+mod checks;
+mod days;
+mod desk;
+mod done;
+mod entries;
+mod fees;
+mod fill;
+mod hash;
+mod idempotency;
+mod inspect;
+mod machine;
+mod memory;
+mod order;
+mod payment;
+mod place;
+mod position;
+mod replace;
+mod reservation;
+mod routing;
+mod rules;
+mod snapshot;
+mod state;
+mod status;
+mod transfer;
+
+pub use inspect::AccountSummary;
+pub use machine::AccountMachine;
+pub use snapshot::Cursor;
+pub use state::BrokenInvariant;

@@ -1,0 +1,53 @@
+//! Which account a record is about, and who asks.
+
+use brokerx_schemas::{AccountCommand, AccountId, CommandMeta, Reason};
+
+/// The account that a record is about; none for what is about all of them.
+pub(super) fn account_of(input: &AccountCommand) -> Option<AccountId> {
+    match input {
+        AccountCommand::PlaceOrder(command) => Some(command.account_id),
+        AccountCommand::CancelOrder(command) => Some(command.account_id),
+        AccountCommand::ReplaceOrder(command) => Some(command.account_id),
+        AccountCommand::CancelAllOrders(command) => Some(command.account_id),
+        AccountCommand::SetKillSwitch(command) => Some(command.account_id),
+        AccountCommand::Deposit(command) | AccountCommand::Withdraw(command) => Some(command.account_id),
+        AccountCommand::PaymentResult(result) => Some(result.account_id),
+        AccountCommand::TransferShares(command) => Some(command.account_id),
+        AccountCommand::SetLimits(command) => Some(command.account_id),
+        AccountCommand::AccountStatus(change) => Some(change.account_id),
+        AccountCommand::Fill(fill) => Some(fill.account_id),
+        AccountCommand::CommandDone(answer) => Some(answer.account_id),
+        AccountCommand::OrderTriggered(triggered) => Some(triggered.account_id),
+        AccountCommand::OrderEnded(ended) => Some(ended.account_id),
+        AccountCommand::Genesis(_)
+        | AccountCommand::Config(_)
+        | AccountCommand::Tick(_)
+        | AccountCommand::DayClosed(_)
+        | AccountCommand::Unknown => None,
+    }
+}
+
+/// What a client's or operator's command carries; none for what workers say.
+pub(super) fn meta_of(input: &AccountCommand) -> Option<&CommandMeta> {
+    match input {
+        AccountCommand::PlaceOrder(command) => Some(&command.meta),
+        AccountCommand::CancelOrder(command) => Some(&command.meta),
+        AccountCommand::ReplaceOrder(command) => Some(&command.meta),
+        AccountCommand::CancelAllOrders(command) => Some(&command.meta),
+        AccountCommand::SetKillSwitch(command) => Some(&command.meta),
+        AccountCommand::Deposit(command) | AccountCommand::Withdraw(command) => Some(&command.meta),
+        AccountCommand::TransferShares(command) => Some(&command.meta),
+        AccountCommand::SetLimits(command) => Some(&command.meta),
+        _ => None,
+    }
+}
+
+/// A client whose account does not exist yet may not trade or pay; anything else is about nothing.
+pub(super) fn stranger_reason(input: &AccountCommand) -> Reason {
+    match input {
+        AccountCommand::PlaceOrder(_) | AccountCommand::Deposit(_) | AccountCommand::Withdraw(_) => {
+            Reason::AccountNotActive
+        }
+        _ => Reason::NotFound,
+    }
+}

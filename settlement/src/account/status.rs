@@ -1,0 +1,48 @@
+//! Whether an account may trade, and how much.
+
+use brokerx_schemas::{AccountEvent, AccountEventKind, AccountState, AccountStatus, Reason, ReplyKind, SetLimits};
+
+use super::desk::{Desk, blank_reply, event, refusal};
+use super::hash::content_hash;
+use super::idempotency::{Outcome, admit};
+use super::state::Account;
+
+/// The identity outbox speaks: only a higher version counts, anything else is a repeat.
+pub(super) fn account_status(account: &mut Account, desk: &mut Desk<'_>, status: AccountStatus) {
+    if status.version <= account.core.status_version || status.state == AccountState::Unknown {
+        return;
+    }
+    account.core.state = status.state;
+    account.core.status_version = status.version;
+    let changed = AccountEvent {
+        status: Some(account.status_view()),
+        limits: Some(account.limits(desk.rules)),
+        ..event(AccountEventKind::StatusChanged, None)
+    };
+    desk.record(account, changed);
+}
+
+pub(super) fn set_limits(account: &mut Account, desk: &mut Desk<'_>, command: SetLimits) {
+    let limits = command.limits;
+    let asked = (
+        limits.order_quantity_max,
+        limits.order_notional_cents_max,
+        limits.open_orders_max,
+    );
+    let content = content_hash(&("limits", command.operator.as_str(), asked));
+    let key = command.idempotency_key.as_deref();
+    let Some(admitted) = admit(account, desk, &command.meta, key, content) else {
+        return;
+    };
+    // Zero is a limit (nothing), less than that makes no sense.
+    if limits.order_quantity_max < 0 || limits.order_notional_cents_max < 0 || limits.open_orders_max < 0 {
+        return admitted.refuse(account, desk, refusal(Reason::InvalidOrder), None);
+    }
+    account.core.limits = Some(limits);
+    let changed = AccountEvent {
+        limits: Some(limits),
+        ..event(AccountEventKind::LimitsChanged, Some(command.meta.command_id))
+    };
+    desk.record(account, changed);
+    admitted.finish(account, desk, Outcome::Account, blank_reply(ReplyKind::Account));
+}

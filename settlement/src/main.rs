@@ -1,0 +1,92 @@
+//! `brokerx-settlement`: the account machine, the publisher, the projector and the payments stage in
+//! one process, or some of them.
+
+mod parts;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use brokerx_settlement::payments::PaymentsOptions;
+use brokerx_settlement::projector::{self, ProjectorOptions, RebuildOptions};
+use brokerx_topics::codec::Codec;
+use brokerx_topics::runner::RunnerOptions;
+use brokerx_topics::service::{self, Health, PlatformOptions, ServiceOptions, Shutdown, parse_options, telemetry};
+
+use parts::{Part, Parts};
+
+/// How long a start waits for the schema registry.
+const REGISTRY_LIMIT: Duration = Duration::from_secs(60);
+
+#[derive(clap::Parser)]
+#[command(
+    name = "brokerx-settlement",
+    version,
+    about = "Accounts, the public topics, the projection and payments"
+)]
+struct Options {
+    #[command(flatten)]
+    service: ServiceOptions,
+    #[command(flatten)]
+    platform: PlatformOptions,
+    #[command(flatten)]
+    runner: RunnerOptions,
+    #[command(flatten)]
+    projector: ProjectorOptions,
+    #[command(flatten)]
+    payments: PaymentsOptions,
+    /// Run only these parts, separated by commas; all by default
+    #[arg(long, env = "BROKERX_SETTLEMENT_ONLY", value_enum, value_delimiter = ',', default_values_t = Part::ALL)]
+    only: Vec<Part>,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(clap::Subcommand)]
+enum Command {
+    /// Project up to where the logs end now, then end; may run beside the service
+    Project(RebuildOptions),
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let options: Options = parse_options("127.0.0.1:8091");
+    telemetry::init("settlement", &options.service);
+    let shutdown = Shutdown::on_signals();
+    let codec = tokio::select! {
+        codec = Codec::connect(&options.platform.schema_registry_url, REGISTRY_LIMIT) => codec?,
+        () = shutdown.requested() => return Ok(()),
+    };
+    match &options.command {
+        Some(Command::Project(what)) => project(&options, what, codec, shutdown).await,
+        None => serve(&options, codec, shutdown).await,
+    }
+}
+
+/// Prints a line of JSON with what was done.
+async fn project(options: &Options, what: &RebuildOptions, codec: Codec, shutdown: Shutdown) -> anyhow::Result<()> {
+    let projected = projector::project(&options.platform, &options.projector, what, codec, shutdown).await?;
+    println!("{}", serde_json::to_string(&projected)?);
+    Ok(())
+}
+
+/// Runs the parts until a signal comes or a part fails for good; then all of them are stopped.
+async fn serve(options: &Options, codec: Codec, shutdown: Shutdown) -> anyhow::Result<()> {
+    let mut metrics = service::metrics();
+    let health = Health::default();
+    let mut parts = Parts::start(options, &codec, &mut metrics, &health, &shutdown)?;
+    let server = tokio::spawn(service::serve(
+        options.service.listen,
+        Arc::new(metrics),
+        health,
+        shutdown.clone(),
+    ));
+    let failed = tokio::select! {
+        failed = parts.failed() => Err(failed),
+        () = shutdown.requested() => Ok(()),
+    };
+    shutdown.request();
+    let stopped = parts.stop().await;
+    server.await.context("the HTTP server panicked")??;
+    failed.and(stopped)
+}

@@ -1,0 +1,149 @@
+//! The parts of the process: started together, stopped together.
+
+use anyhow::Context;
+use brokerx_settlement::account::AccountMachine;
+use brokerx_settlement::payments::Payments;
+use brokerx_settlement::projector::Projector;
+use brokerx_settlement::publisher::Publisher;
+use brokerx_topics::codec::Codec;
+use brokerx_topics::runner::{self, RunnerHandle};
+use brokerx_topics::service::{Health, Metrics, Shutdown};
+use tokio::task::JoinHandle;
+
+use super::Options;
+
+/// A part that can be run by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Part {
+    /// The account machine: commands to events.
+    Account,
+    /// The publisher: events to the public topics.
+    Publisher,
+    /// The projector: events to PostgreSQL.
+    Projector,
+    /// The payments stage: pending payments to the provider.
+    Payments,
+}
+
+impl Part {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Account, Self::Publisher, Self::Projector, Self::Payments];
+}
+
+impl std::fmt::Display for Part {
+    /// As on the command line.
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        use clap::ValueEnum;
+        let value = self.to_possible_value();
+        formatter.write_str(value.as_ref().map_or("", |value| value.get_name()))
+    }
+}
+
+/// The parts that run.
+pub struct Parts {
+    account: Option<RunnerHandle>,
+    publisher: Option<RunnerHandle>,
+    projector: Option<JoinHandle<()>>,
+    payments: Option<JoinHandle<()>>,
+}
+
+impl Parts {
+    /// Starts what the options name. Nothing here waits for PostgreSQL or the provider.
+    pub fn start(
+        options: &Options,
+        codec: &Codec,
+        metrics: &mut Metrics,
+        health: &Health,
+        shutdown: &Shutdown,
+    ) -> anyhow::Result<Self> {
+        let runs = |part| options.only.contains(&part);
+        let (service, platform, runner) = (&options.service, &options.platform, &options.runner);
+        let mut parts = Self {
+            account: None,
+            publisher: None,
+            projector: None,
+            payments: None,
+        };
+        if runs(Part::Account) {
+            let started = runner::start::<AccountMachine>(service, platform, runner, codec.clone(), metrics, health);
+            parts.account = Some(started.context("the account machine cannot be started")?);
+        }
+        if runs(Part::Publisher) {
+            let started = runner::start::<Publisher>(service, platform, runner, codec.clone(), metrics, health);
+            parts.publisher = Some(started.context("the publisher cannot be started")?);
+        }
+        if runs(Part::Projector) {
+            let projector = Projector::new(platform, &options.projector, codec.clone(), metrics, health);
+            parts.projector = Some(tokio::spawn(projector.run(shutdown.clone())));
+        }
+        if runs(Part::Payments) {
+            let payments = Payments::new(platform, service, &options.payments, codec.clone(), metrics, health)
+                .context("the payments stage cannot be started")?;
+            parts.payments = Some(tokio::spawn(payments.run(shutdown.clone())));
+        }
+        Ok(parts)
+    }
+
+    /// Waits until a part has ended that nobody asked to.
+    pub async fn failed(&mut self) -> anyhow::Error {
+        tokio::select! {
+            error = runner_failed(&mut self.account) => error.context("the account machine ended"),
+            error = runner_failed(&mut self.publisher) => error.context("the publisher ended"),
+            error = task_failed(&mut self.projector) => error.context("the projector ended"),
+            error = task_failed(&mut self.payments) => error.context("the payments stage ended"),
+        }
+    }
+
+    /// Stops all parts at the same time: outputs are acknowledged, offsets committed. The shutdown
+    /// must have been requested. Returns the first error.
+    pub async fn stop(self) -> anyhow::Result<()> {
+        let (account, publisher, projector, payments) = tokio::join!(
+            stop_runner(self.account),
+            stop_runner(self.publisher),
+            stop_task(self.projector),
+            stop_task(self.payments),
+        );
+        account.context("the account machine did not stop well")?;
+        publisher.context("the publisher did not stop well")?;
+        projector.context("the projector did not stop well")?;
+        payments.context("the payments stage did not stop well")
+    }
+}
+
+async fn runner_failed(handle: &mut Option<RunnerHandle>) -> anyhow::Error {
+    let Some(running) = handle else {
+        return std::future::pending().await;
+    };
+    let outcome = running.stopped().await;
+    *handle = None;
+    match outcome {
+        Ok(()) => anyhow::anyhow!("nobody asked it to"),
+        Err(error) => error.into(),
+    }
+}
+
+async fn task_failed(task: &mut Option<JoinHandle<()>>) -> anyhow::Error {
+    let Some(running) = task else {
+        return std::future::pending().await;
+    };
+    let outcome = running.await;
+    *task = None;
+    match outcome {
+        Ok(()) => anyhow::anyhow!("nobody asked it to"),
+        Err(error) => error.into(),
+    }
+}
+
+async fn stop_runner(handle: Option<RunnerHandle>) -> anyhow::Result<()> {
+    match handle {
+        Some(running) => Ok(running.stop().await?),
+        None => Ok(()),
+    }
+}
+
+async fn stop_task(task: Option<JoinHandle<()>>) -> anyhow::Result<()> {
+    match task {
+        Some(running) => Ok(running.await?),
+        None => Ok(()),
+    }
+}

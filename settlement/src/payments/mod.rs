@@ -1,0 +1,311 @@
+//! Carries pending deposits and withdrawals to the payment provider, and its answers back.
+//!
+//! ```text
+//! account-events --(group brokerx-payments)--> PAYMENT_PENDING --> provider (HTTP, idempotent by payment id)
+//!                                                                     |
+//! account-commands <-- PaymentResult {SETTLED | FAILED} <-------------+
+//! ```
+//!
+//! **What is known and what is not.** `FAILED` is written only when the provider says so. No answer,
+//! a broken answer or `pending` decide nothing: the payment stays pending and is asked for again,
+//! with a back-off, for as long as it takes. Asking again is safe because the provider knows the
+//! payment by its id.
+//!
+//! **Nothing is lost, nothing is done twice.** An offset is committed when every payment up to it
+//! has its result acknowledged by the broker ([`offsets`]). After a crash, or when partitions move
+//! to another instance, payments are asked for again and results are written again; the account
+//! machine takes the first result of a payment, and the provider takes the id.
+//!
+//! **Bounds.** A limited number of requests at a time, and a limited number of undecided payments:
+//! at that number reading pauses.
+//!
+//! **Alarm.** When an account's event says settled where the provider said failed, or the other way
+//! round, no money moves here; `brokerx_payments_contradictions` counts it for an operator.
+
+mod desk;
+mod metrics;
+mod offsets;
+mod provider_client;
+mod results;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use brokerx_schemas::{AccountEvent, Message as _};
+use brokerx_topics::codec::{Codec, DecodeError};
+use brokerx_topics::headers::trace_of;
+use brokerx_topics::service::{self, Check, Health, Metrics, PlatformOptions, ServiceOptions, Shutdown};
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext, Rebalance, StreamConsumer};
+use rdkafka::error::{KafkaError, KafkaResult};
+use rdkafka::message::BorrowedMessage;
+use rdkafka::{ClientContext, Message, Offset, TopicPartitionList};
+
+use desk::Desk;
+use metrics::PaymentsMetrics;
+use offsets::Offsets;
+use provider_client::ProviderClient;
+use results::ResultWriter;
+
+/// The consumer group.
+const GROUP: &str = "brokerx-payments";
+/// How often finished offsets are committed.
+const COMMIT_INTERVAL: Duration = Duration::from_millis(500);
+/// How long a stop waits for requests that are under way.
+const STOP_LIMIT: Duration = Duration::from_secs(2);
+
+/// Where the provider is, and how hard it is asked.
+#[derive(clap::Args, Clone, Debug)]
+pub struct PaymentsOptions {
+    /// The payment provider
+    #[arg(long, env = "BROKERX_PROVIDER_URL", default_value = "http://127.0.0.1:8093")]
+    pub provider_url: String,
+    /// Longest time of one request to the provider, milliseconds
+    #[arg(long, env = "BROKERX_PROVIDER_TIMEOUT_MS", default_value_t = 5_000)]
+    pub provider_timeout_ms: u64,
+    /// Most requests to the provider at a time
+    #[arg(long, env = "BROKERX_PROVIDER_REQUESTS_MAX", default_value_t = 32)]
+    pub provider_requests_max: usize,
+    /// Most payments that are undecided at a time; reading pauses at this number
+    #[arg(long, env = "BROKERX_PAYMENTS_OPEN_MAX", default_value_t = 10_000)]
+    pub payments_open_max: usize,
+}
+
+/// Why the stage cannot be started, or a pass of it ended; the latter is begun again.
+#[derive(Debug, thiserror::Error)]
+pub enum PaymentsError {
+    /// The broker, or the group.
+    #[error("Kafka: {0}")]
+    Kafka(#[from] KafkaError),
+    /// The HTTP client cannot be made.
+    #[error("the provider's address or client: {0}")]
+    Provider(#[from] reqwest::Error),
+    /// A record that cannot be understood; an operator or another build must help.
+    #[error("account-events-{partition} offset {offset}: {reason}")]
+    Record {
+        /// The partition.
+        partition: i32,
+        /// The record.
+        offset: i64,
+        /// What is wrong with it.
+        reason: String,
+    },
+}
+
+/// Offsets are shared with the rebalance callback, which runs inside of a poll.
+#[derive(Clone, Default)]
+struct SharedOffsets(Arc<Mutex<Offsets>>);
+
+impl SharedOffsets {
+    fn lock(&self) -> MutexGuard<'_, Offsets> {
+        // Every change of the offsets is one call that cannot panic half-way.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Commits what is finished of partitions that go away, and forgets the rest of them.
+struct GroupContext {
+    offsets: SharedOffsets,
+    check: Check,
+}
+
+impl ClientContext for GroupContext {}
+
+impl ConsumerContext for GroupContext {
+    fn pre_rebalance(&self, consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
+        let Rebalance::Revoke(revoked) = rebalance else { return };
+        let partitions: Vec<_> = revoked.elements().iter().map(|element| element.partition()).collect();
+        let mut offsets = self.offsets.lock();
+        let finished: Vec<_> = offsets
+            .to_commit()
+            .into_iter()
+            .filter(|(partition, _)| partitions.contains(partition))
+            .collect();
+        for partition in &partitions {
+            offsets.forget(*partition);
+        }
+        drop(offsets);
+        if let Err(error) = commit(consumer, &finished, CommitMode::Sync) {
+            // The next owner does a little again.
+            tracing::warn!(%error, "offsets of revoked partitions were not committed");
+        }
+    }
+
+    fn post_rebalance(&self, _consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
+        if let Rebalance::Assign(_) = rebalance {
+            self.check.set(true, "in its group");
+        }
+    }
+}
+
+fn commit<C: ConsumerContext>(
+    consumer: &impl Consumer<C>,
+    offsets: &[(i32, i64)],
+    mode: CommitMode,
+) -> KafkaResult<()> {
+    if offsets.is_empty() {
+        return Ok(());
+    }
+    let mut list = TopicPartitionList::new();
+    for (partition, offset) in offsets {
+        list.add_partition_offset(AccountEvent::TOPIC, *partition, Offset::Offset(*offset))?;
+    }
+    consumer.commit(&list, mode)
+}
+
+/// The payments stage, ready to run.
+pub struct Payments {
+    platform: PlatformOptions,
+    instance: String,
+    codec: Codec,
+    provider: ProviderClient,
+    open_max: usize,
+    metrics: PaymentsMetrics,
+    check: Check,
+}
+
+impl Payments {
+    /// The stage; its metrics and its readiness are registered. It is ready when it is in its group.
+    ///
+    /// # Errors
+    /// When the provider's address cannot be used.
+    pub fn new(
+        platform: &PlatformOptions,
+        service: &ServiceOptions,
+        options: &PaymentsOptions,
+        codec: Codec,
+        metrics: &mut Metrics,
+        health: &Health,
+    ) -> Result<Self, PaymentsError> {
+        let metrics = PaymentsMetrics::register(metrics);
+        Ok(Self {
+            platform: platform.clone(),
+            instance: service.instance.clone(),
+            codec,
+            provider: ProviderClient::new(options, metrics.clone())?,
+            open_max: options.payments_open_max.max(1),
+            metrics,
+            check: health.add("payments"),
+        })
+    }
+
+    /// Works until the shutdown is requested, whatever happens meanwhile.
+    pub async fn run(self, shutdown: Shutdown) {
+        let mut backoff = service::backoff();
+        while !shutdown.is_requested() {
+            match self.pass(&shutdown).await {
+                Ok(()) => break,
+                Err(error) => {
+                    self.metrics.errors.inc();
+                    self.check.set(false, &error.to_string());
+                    tracing::error!(%error, "the payments stage starts over");
+                }
+            }
+            tokio::select! {
+                () = tokio::time::sleep(backoff.next()) => {}
+                () = shutdown.requested() => {}
+            }
+        }
+    }
+
+    /// From joining the group to the first error, or to the stop.
+    async fn pass(&self, shutdown: &Shutdown) -> Result<(), PaymentsError> {
+        let offsets = SharedOffsets::default();
+        let mut config = service::kafka::consumer_config(&self.platform, GROUP);
+        config.set("client.id", format!("{GROUP}-{}", self.instance));
+        let context = GroupContext {
+            offsets: offsets.clone(),
+            check: self.check.clone(),
+        };
+        let consumer: StreamConsumer<GroupContext> = config.create_with_context(context)?;
+        consumer.subscribe(&[AccountEvent::TOPIC])?;
+        let writer = ResultWriter::new(&self.platform, self.codec.clone())?;
+        let mut desk = Desk::new(self.provider.clone(), writer, self.metrics.clone());
+        let mut commit_interval = tokio::time::interval(COMMIT_INTERVAL);
+        let mut paused = false;
+        loop {
+            tokio::select! {
+                () = shutdown.requested() => break,
+                received = consumer.recv() => match received {
+                    Ok(record) => self.take(&record, &mut desk, &offsets).await?,
+                    Err(error) if is_final(&error) => return Err(error.into()),
+                    Err(error) => tracing::warn!(%error, "the broker is away; waiting for it"),
+                },
+                (partition, offset) = desk.finished() => offsets.lock().finish(partition, offset),
+                _ = commit_interval.tick() => self.commit_finished(&consumer, &offsets, CommitMode::Async),
+            }
+            // Again after each record: a rebalance brings partitions that are not paused.
+            let full = desk.open() >= self.open_max;
+            if full || paused {
+                let assignment = consumer.assignment()?;
+                match full {
+                    true => consumer.pause(&assignment)?,
+                    false => consumer.resume(&assignment)?,
+                }
+                paused = full;
+            }
+        }
+        let stopped = tokio::time::timeout(STOP_LIMIT, async {
+            while desk.open() > 0 {
+                let (partition, offset) = desk.finished().await;
+                offsets.lock().finish(partition, offset);
+            }
+        });
+        if stopped.await.is_err() {
+            tracing::info!(
+                open = desk.open(),
+                "stopping; undecided payments are asked for again by the next owner"
+            );
+        }
+        self.commit_finished(&consumer, &offsets, CommitMode::Sync);
+        Ok(())
+    }
+
+    async fn take(
+        &self,
+        record: &BorrowedMessage<'_>,
+        desk: &mut Desk,
+        offsets: &SharedOffsets,
+    ) -> Result<(), PaymentsError> {
+        let (partition, offset) = (record.partition(), record.offset());
+        let unusable = |reason: String| PaymentsError::Record {
+            partition,
+            offset,
+            reason,
+        };
+        let value = record.payload().ok_or_else(|| unusable("no value".to_owned()))?;
+        let event: AccountEvent = match self.codec.decode_resolving(value).await {
+            Ok(event) => event,
+            Err(error @ (DecodeError::Malformed(_) | DecodeError::UnknownSchema(_))) => {
+                return Err(unusable(error.to_string()));
+            }
+        };
+        offsets.lock().begin(partition, offset);
+        // A rebalance while a schema was resolved makes this record come again; asking twice is safe.
+        let undecided = desk.take(event, trace_of(record.headers()), (partition, offset));
+        if !undecided {
+            offsets.lock().finish(partition, offset);
+        }
+        Ok(())
+    }
+
+    fn commit_finished(&self, consumer: &StreamConsumer<GroupContext>, offsets: &SharedOffsets, mode: CommitMode) {
+        let finished = offsets.lock().to_commit();
+        match commit(consumer, &finished, mode) {
+            Ok(()) => offsets.lock().committed(&finished),
+            Err(error) => tracing::warn!(%error, "offsets were not committed; they will be with the next ones"),
+        }
+    }
+}
+
+fn is_final(error: &KafkaError) -> bool {
+    use rdkafka::error::RDKafkaErrorCode as Code;
+    matches!(
+        error.rdkafka_error_code(),
+        Some(
+            Code::UnknownTopicOrPartition
+                | Code::TopicAuthorizationFailed
+                | Code::GroupAuthorizationFailed
+                | Code::Fatal
+        )
+    )
+}

@@ -1,0 +1,76 @@
+//! Records on their way into one database transaction.
+
+use std::collections::BTreeMap;
+
+use brokerx_schemas::{AccountEvent, AuthEvent, Message, Trade, TradeEvent};
+
+use super::rows::JsonText;
+use super::tables::Auth;
+
+/// The logs that are projected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) enum Log {
+    AccountEvents,
+    Trades,
+    Auth,
+}
+
+impl Log {
+    pub(super) const ALL: [Self; 3] = [Self::AccountEvents, Self::Trades, Self::Auth];
+
+    pub(super) fn topic(self) -> &'static str {
+        match self {
+            Self::AccountEvents => AccountEvent::TOPIC,
+            Self::Trades => TradeEvent::TOPIC,
+            Self::Auth => AuthEvent::TOPIC,
+        }
+    }
+
+    pub(super) fn of_topic(topic: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|log| log.topic() == topic)
+    }
+}
+
+/// A partition of a log.
+pub(super) type LogPartition = (Log, i32);
+
+/// How far a partition is, before and after a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Advance {
+    pub(super) from: i64,
+    pub(super) to: i64,
+}
+
+/// Records that become one transaction: what they say, and how far they bring each partition.
+#[derive(Debug, Default)]
+pub(super) struct Batch {
+    pub(super) advances: BTreeMap<LogPartition, Advance>,
+    /// The last number of each worker that wrote.
+    pub(super) sources: BTreeMap<(LogPartition, String), i64>,
+    pub(super) events: Vec<(AccountEvent, JsonText)>,
+    pub(super) trades: Vec<Trade>,
+    pub(super) auth: Vec<Auth>,
+    /// Append time of the newest record, milliseconds since the epoch.
+    pub(super) newest_ms: i64,
+    /// Roughly what it holds.
+    pub(super) bytes: usize,
+    pub(super) records: usize,
+}
+
+impl Batch {
+    /// Nothing in it: not even a position moved.
+    pub(super) fn is_empty(&self) -> bool {
+        self.records == 0
+    }
+
+    /// Counts a record, whatever became of it.
+    pub(super) fn advance(&mut self, partition: LogPartition, offset: i64, appended_ms: i64) {
+        let to = offset + 1;
+        self.advances
+            .entry(partition)
+            .and_modify(|advance| advance.to = to)
+            .or_insert(Advance { from: offset, to });
+        self.newest_ms = self.newest_ms.max(appended_ms);
+        self.records += 1;
+    }
+}

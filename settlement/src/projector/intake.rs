@@ -1,0 +1,169 @@
+//! Which records of a partition count: duplicates and records behind a hole are dropped.
+
+use brokerx_schemas::{AccountEvent, AuthEvent, InboxMessage, Message, Trade, TradeEvent};
+use brokerx_topics::codec::{Codec, DecodeError};
+use brokerx_topics::headers::{HeaderError, identity_of};
+use brokerx_topics::machine::{Discipline, Verdict};
+use rdkafka::Message as _;
+use rdkafka::message::BorrowedMessage;
+
+use super::batch::{Batch, Log, LogPartition};
+use super::positions::Progress;
+use super::rows::{JsonText, symbol, text};
+use super::tables::Auth;
+
+/// Why a partition cannot go on. An operator, or another build, must help.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Stop {
+    #[error("offset {got} came where {expected} should have: records are missing")]
+    OffsetGap { expected: i64, got: i64 },
+    #[error("offset {0}: a record without a value")]
+    NoValue(i64),
+    #[error("offset {offset}: {error}")]
+    Headers { offset: i64, error: HeaderError },
+    #[error("offset {offset}: {reason}")]
+    Malformed { offset: i64, reason: String },
+    #[error("offset {0}: a kind of record that this build does not know")]
+    UnknownKind(i64),
+}
+
+/// What became of a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Taken {
+    Yes,
+    Duplicate,
+    Hole { expected: u64 },
+}
+
+/// Why a record was not taken in.
+#[derive(Debug)]
+pub(super) enum Refused {
+    /// The partition stops.
+    Stop(Stop),
+    /// Its schema must be resolved first; then it is taken in again.
+    UnknownSchema(u32),
+}
+
+impl From<Stop> for Refused {
+    fn from(stop: Stop) -> Self {
+        Self::Stop(stop)
+    }
+}
+
+/// A record, decoded.
+enum Content {
+    Event(Box<AccountEvent>, JsonText),
+    Trade(Trade),
+    Auth(Auth),
+}
+
+/// Adds a record to the batch, or drops it; either way the partition has passed it.
+pub(super) fn take(
+    codec: &Codec,
+    partition: LogPartition,
+    progress: &mut Progress,
+    record: &BorrowedMessage<'_>,
+    batch: &mut Batch,
+) -> Result<Taken, Refused> {
+    let offset = record.offset();
+    if offset != progress.position {
+        return Err(Stop::OffsetGap {
+            expected: progress.position,
+            got: offset,
+        }
+        .into());
+    }
+    let identity = identity_of(record.headers()).map_err(|error| Stop::Headers { offset, error })?;
+    // Decoded before it is counted: what cannot be decoded changes nothing.
+    let content = decode(codec, partition, record)?;
+    let mut taken = Taken::Yes;
+    if let Some(identity) = identity {
+        match progress.edges.receive(&identity, Discipline::FULL) {
+            Verdict::Next => {
+                batch.sources.insert((partition, identity.source), identity.seq as i64);
+            }
+            Verdict::Duplicate => taken = Taken::Duplicate,
+            Verdict::Hole { expected } => taken = Taken::Hole { expected },
+        }
+    }
+    if taken == Taken::Yes {
+        batch.bytes += record.payload_len();
+        match content {
+            Content::Event(event, body) => {
+                batch.bytes += body.len();
+                batch.events.push((*event, body));
+            }
+            Content::Trade(trade) => batch.trades.push(trade),
+            Content::Auth(auth) => batch.auth.push(auth),
+        }
+    }
+    progress.position = offset + 1;
+    batch.advance(partition, offset, record.timestamp().to_millis().unwrap_or(0));
+    Ok(taken)
+}
+
+fn decode(codec: &Codec, (log, _): LogPartition, record: &BorrowedMessage<'_>) -> Result<Content, Refused> {
+    let offset = record.offset();
+    let value = record.payload().ok_or(Stop::NoValue(offset))?;
+    Ok(match log {
+        Log::AccountEvents => {
+            let event: AccountEvent = decode_value(codec, offset, value)?;
+            if event.is_unknown() {
+                return Err(Stop::UnknownKind(offset).into());
+            }
+            let body = body(offset, &event)?;
+            Content::Event(Box::new(event), body)
+        }
+        Log::Trades => match decode_value(codec, offset, value)? {
+            TradeEvent::Trade(trade) => Content::Trade(trade),
+            TradeEvent::Unknown => return Err(Stop::UnknownKind(offset).into()),
+        },
+        Log::Auth => Content::Auth(auth_row(offset, &decode_value(codec, offset, value)?)?),
+    })
+}
+
+fn decode_value<M: Message>(codec: &Codec, offset: i64, value: &[u8]) -> Result<M, Refused> {
+    codec.decode(value).map_err(|error| match error {
+        DecodeError::Malformed(reason) => Refused::Stop(Stop::Malformed { offset, reason }),
+        DecodeError::UnknownSchema(id) => Refused::UnknownSchema(id),
+    })
+}
+
+fn body<M: Message>(offset: i64, message: &M) -> Result<JsonText, Stop> {
+    JsonText::of(message).map_err(|error| Stop::Malformed {
+        offset,
+        reason: error.to_string(),
+    })
+}
+
+fn auth_row(offset: i64, event: &AuthEvent) -> Result<Auth, Stop> {
+    let (event_id, client_id, account_id, occurred_us) = match event {
+        AuthEvent::ClientRegistered(registered) => (
+            registered.event_id,
+            Some(&registered.client_id),
+            Some(registered.account_id),
+            registered.occurred_us,
+        ),
+        AuthEvent::ClientVerified(change)
+        | AuthEvent::ClientRejected(change)
+        | AuthEvent::ClientSuspended(change)
+        | AuthEvent::ClientReinstated(change)
+        | AuthEvent::OperatorAdded(change) => (
+            change.event_id,
+            Some(&change.client_id),
+            change.account_id,
+            change.occurred_us,
+        ),
+        AuthEvent::MailRequested(mail) => (mail.event_id, Some(&mail.client_id), None, mail.occurred_us),
+        AuthEvent::LoginAttempted(login) => (login.event_id, login.client_id.as_ref(), None, login.occurred_us),
+        AuthEvent::Unknown => return Err(Stop::UnknownKind(offset)),
+    };
+    Ok(Auth {
+        event_id,
+        kind: symbol(&event.kind()),
+        client_id: client_id.map(|client_id| text(client_id)),
+        account_id: account_id.map(|id| id.0),
+        occurred_us,
+        body: body(offset, event)?,
+    })
+}

@@ -1,0 +1,310 @@
+//! Reads the logs by `assign()` on a thread of its own and hands over batches.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+use brokerx_topics::codec::Codec;
+use brokerx_topics::service::{self, Check, PlatformOptions};
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::BorrowedMessage;
+use rdkafka::statistics::Statistics;
+use rdkafka::{ClientContext, Message, Offset, TopicPartitionList};
+use tokio::runtime::Handle;
+use tokio::sync::mpsc;
+
+use super::batch::{Batch, Log, LogPartition};
+use super::intake::{Refused, Stop, Taken, take};
+use super::metrics::ProjectorMetrics;
+use super::positions::Progress;
+use super::{BatchLimits, ProjectorError};
+
+/// Longest wait for an answer of the broker about topics.
+const METADATA_LIMIT: Duration = Duration::from_secs(10);
+/// How long one poll may wait; the reader notices a stop after it.
+const POLL_LIMIT: Duration = Duration::from_millis(100);
+
+pub(super) type BatchReceiver = mpsc::Receiver<Result<Batch, ProjectorError>>;
+
+/// Takes the ends of the partitions out of librdkafka's statistics.
+struct LagContext {
+    metrics: ProjectorMetrics,
+}
+
+impl ClientContext for LagContext {
+    fn stats(&self, statistics: Statistics) {
+        for (topic, statistics) in &statistics.topics {
+            let Some(log) = Log::of_topic(topic) else { continue };
+            for (partition, statistics) in &statistics.partitions {
+                if statistics.hi_offset >= 0 {
+                    self.metrics.log_ends_at((log, *partition), statistics.hi_offset);
+                }
+            }
+        }
+    }
+}
+
+impl ConsumerContext for LagContext {}
+
+/// Reads from a given place in every partition.
+struct Reader {
+    codec: Codec,
+    limits: BatchLimits,
+    progress: BTreeMap<LogPartition, Progress>,
+    stopped: BTreeSet<LogPartition>,
+    /// Partitions with a hole that is open.
+    holes: BTreeSet<LogPartition>,
+    batch: Batch,
+    /// When the first record of the batch came.
+    begun: Instant,
+    sender: mpsc::Sender<Result<Batch, ProjectorError>>,
+    runtime: Handle,
+    metrics: ProjectorMetrics,
+    check: Check,
+}
+
+fn consumer(platform: &PlatformOptions, metrics: &ProjectorMetrics) -> Result<BaseConsumer<LagContext>, KafkaError> {
+    let mut config = service::kafka::consumer_config(platform, "brokerx-projector");
+    config
+        // Every position is given; one that the log no longer has is an error, never a jump.
+        .set("auto.offset.reset", "error")
+        .set("statistics.interval.ms", "2000");
+    config.create_with_context(LagContext {
+        metrics: metrics.clone(),
+    })
+}
+
+/// The partitions of all logs, with the offset after the last record of each. Blocks.
+///
+/// # Errors
+/// When the broker does not answer or a topic is missing.
+pub(super) fn log_ends(
+    platform: &PlatformOptions,
+    metrics: &ProjectorMetrics,
+) -> Result<BTreeMap<LogPartition, i64>, ProjectorError> {
+    let consumer = consumer(platform, metrics)?;
+    let mut ends = BTreeMap::new();
+    for partition in partitions(&consumer)? {
+        let (log, number) = partition;
+        let (_, end) = consumer.fetch_watermarks(log.topic(), number, METADATA_LIMIT)?;
+        ends.insert(partition, end);
+    }
+    Ok(ends)
+}
+
+fn partitions(consumer: &BaseConsumer<LagContext>) -> Result<Vec<LogPartition>, ProjectorError> {
+    let mut partitions = Vec::new();
+    for log in Log::ALL {
+        let metadata = consumer.fetch_metadata(Some(log.topic()), METADATA_LIMIT)?;
+        let topic = metadata.topics().iter().find(|topic| topic.name() == log.topic());
+        let numbers: Vec<_> = topic
+            .into_iter()
+            .flat_map(|topic| topic.partitions())
+            .map(|partition| partition.id())
+            .collect();
+        if numbers.is_empty() {
+            return Err(ProjectorError::NoTopic(log.topic()));
+        }
+        partitions.extend(numbers.into_iter().map(|number| (log, number)));
+    }
+    Ok(partitions)
+}
+
+/// Everything that a reader is made of, besides where it begins.
+pub(super) struct ReaderParts {
+    pub(super) platform: PlatformOptions,
+    pub(super) codec: Codec,
+    pub(super) limits: BatchLimits,
+    pub(super) metrics: ProjectorMetrics,
+    pub(super) check: Check,
+}
+
+/// A consumer that knows its partitions, before it has positions.
+pub(super) struct UnplacedReader {
+    parts: ReaderParts,
+    consumer: BaseConsumer<LagContext>,
+    pub(super) partitions: Vec<LogPartition>,
+}
+
+impl UnplacedReader {
+    /// Asks the broker for the partitions. Blocks.
+    pub(super) fn connect(parts: ReaderParts) -> Result<Self, ProjectorError> {
+        let consumer = consumer(&parts.platform, &parts.metrics)?;
+        let partitions = partitions(&consumer)?;
+        Ok(Self {
+            parts,
+            consumer,
+            partitions,
+        })
+    }
+
+    /// Starts the thread. It ends when the receiver is dropped, or after it has sent an error.
+    pub(super) fn start(self, progress: BTreeMap<LogPartition, Progress>) -> Result<BatchReceiver, ProjectorError> {
+        let mut places = TopicPartitionList::new();
+        for ((log, partition), progress) in &progress {
+            places.add_partition_offset(log.topic(), *partition, Offset::Offset(progress.position))?;
+            self.parts.metrics.moved_to((*log, *partition), progress.position);
+        }
+        self.consumer.assign(&places)?;
+        // One batch is written, one waits, one is filled: memory is bounded while the database is away.
+        let (sender, receiver) = mpsc::channel(1);
+        let consumer = self.consumer;
+        let reader = Reader {
+            codec: self.parts.codec,
+            limits: self.parts.limits,
+            progress,
+            stopped: BTreeSet::new(),
+            holes: BTreeSet::new(),
+            batch: Batch::default(),
+            begun: Instant::now(),
+            sender,
+            runtime: Handle::current(),
+            metrics: self.parts.metrics,
+            check: self.parts.check,
+        };
+        reader.metrics.stopped_partitions.set(0);
+        reader.metrics.open_holes.set(0);
+        std::thread::Builder::new()
+            .name("projector-reader".to_owned())
+            .spawn(move || reader.run(&consumer))
+            .map_err(ProjectorError::Thread)?;
+        Ok(receiver)
+    }
+}
+
+impl Reader {
+    fn run(mut self, consumer: &BaseConsumer<LagContext>) {
+        if let Err(error) = self.read(consumer) {
+            // Nobody listens any more when the session ended meanwhile.
+            let _ = self.sender.blocking_send(Err(error));
+        }
+    }
+
+    fn read(&mut self, consumer: &BaseConsumer<LagContext>) -> Result<(), ProjectorError> {
+        while !self.sender.is_closed() {
+            let wait = match self.batch.is_empty() {
+                true => POLL_LIMIT,
+                false => self.limits.linger.saturating_sub(self.begun.elapsed()),
+            };
+            match consumer.poll(wait) {
+                Some(Ok(record)) => self.take(consumer, &record)?,
+                Some(Err(error)) if is_final(&error) => return Err(error.into()),
+                Some(Err(error)) => tracing::warn!(%error, "the broker is away; waiting for it"),
+                None => {}
+            }
+            let full = self.batch.records >= self.limits.records_max || self.batch.bytes >= self.limits.bytes_max;
+            if full || (!self.batch.is_empty() && self.begun.elapsed() >= self.limits.linger) {
+                let batch = std::mem::take(&mut self.batch);
+                if self.sender.blocking_send(Ok(batch)).is_err() {
+                    break;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn take(
+        &mut self,
+        consumer: &BaseConsumer<LagContext>,
+        record: &BorrowedMessage<'_>,
+    ) -> Result<(), ProjectorError> {
+        let Some(log) = Log::of_topic(record.topic()) else {
+            return Ok(());
+        };
+        let partition = (log, record.partition());
+        if self.stopped.contains(&partition) {
+            return Ok(());
+        }
+        if self.batch.is_empty() {
+            self.begun = Instant::now();
+        }
+        let mut backoff = service::backoff();
+        loop {
+            let Some(progress) = self.progress.get_mut(&partition) else {
+                return Ok(());
+            };
+            match take(&self.codec, partition, progress, record, &mut self.batch) {
+                Ok(Taken::Yes) => {
+                    self.hole_closed(partition);
+                    return Ok(());
+                }
+                Ok(Taken::Duplicate) => {
+                    self.metrics.duplicates(log.topic(), 1);
+                    return Ok(());
+                }
+                Ok(Taken::Hole { expected }) => {
+                    self.hole(partition, record.offset(), expected);
+                    return Ok(());
+                }
+                Err(Refused::Stop(stop)) => return self.stop(consumer, partition, &stop),
+                Err(Refused::UnknownSchema(id)) => {
+                    // Never skipped: nothing of this process is projected until the registry answers.
+                    if let Err(error) = self.runtime.block_on(self.codec.resolve(id)) {
+                        tracing::error!(%error, schema_id = id, "a schema cannot be resolved; waiting for it");
+                        self.check.set(false, "a schema cannot be resolved");
+                        std::thread::sleep(backoff.next());
+                    }
+                    if self.sender.is_closed() {
+                        return Ok(());
+                    }
+                }
+            }
+        }
+    }
+
+    /// Told once per hole: everything behind it is dropped until its writer starts over.
+    fn hole(&mut self, partition: LogPartition, offset: i64, expected: u64) {
+        let (log, number) = partition;
+        self.metrics.hole(log.topic());
+        if self.holes.insert(partition) {
+            self.metrics.open_holes.set(self.holes.len() as i64);
+            tracing::error!(
+                topic = log.topic(),
+                partition = number,
+                offset,
+                expected,
+                "numbers are missing before a record; its writer must start over from there"
+            );
+        }
+    }
+
+    fn hole_closed(&mut self, partition: LogPartition) {
+        if self.holes.remove(&partition) {
+            self.metrics.open_holes.set(self.holes.len() as i64);
+            tracing::info!(topic = partition.0.topic(), partition = partition.1, "a hole is closed");
+        }
+    }
+
+    /// Leaves a partition where it is, loudly; the others go on.
+    fn stop(
+        &mut self,
+        consumer: &BaseConsumer<LagContext>,
+        partition: LogPartition,
+        stop: &Stop,
+    ) -> Result<(), ProjectorError> {
+        let (log, number) = partition;
+        tracing::error!(topic = log.topic(), partition = number, reason = %stop, "the projection of a partition stops");
+        self.stopped.insert(partition);
+        self.metrics.stopped_partitions.set(self.stopped.len() as i64);
+        let mut list = TopicPartitionList::new();
+        list.add_partition(log.topic(), number);
+        consumer.pause(&list)?;
+        Ok(())
+    }
+}
+
+/// Whether trying again from the same place cannot help.
+fn is_final(error: &KafkaError) -> bool {
+    matches!(
+        error.rdkafka_error_code(),
+        Some(
+            RDKafkaErrorCode::AutoOffsetReset
+                | RDKafkaErrorCode::OffsetOutOfRange
+                | RDKafkaErrorCode::UnknownTopic
+                | RDKafkaErrorCode::UnknownPartition
+                | RDKafkaErrorCode::UnknownTopicOrPartition
+                | RDKafkaErrorCode::TopicAuthorizationFailed
+                | RDKafkaErrorCode::Fatal
+        )
+    )
+}

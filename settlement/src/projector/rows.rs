@@ -1,0 +1,194 @@
+//! Tables that are written with one statement per batch: columns as arrays, joined by `unnest`.
+
+use serde::Serialize;
+
+/// A Rust type that is a column.
+pub(super) trait Column {
+    /// The PostgreSQL type of an array of it.
+    const ARRAY: &'static str;
+    /// A cast of one element to the column's type, where it is not the array's element type.
+    const CAST: &'static str = "";
+}
+
+macro_rules! columns {
+    ($($type:ty => $array:literal),+ $(,)?) => {
+        $(
+            impl Column for $type { const ARRAY: &'static str = $array; }
+            impl Column for Option<$type> { const ARRAY: &'static str = $array; }
+        )+
+    };
+}
+
+columns! { i64 => "bigint[]", i32 => "integer[]", bool => "boolean[]", String => "text[]", &str => "text[]" }
+
+/// JSON as text, sent as text and parsed by PostgreSQL.
+#[derive(Clone, Debug, PartialEq, Eq, sqlx::Type)]
+#[sqlx(transparent)]
+pub(super) struct JsonText(String);
+
+impl Column for &JsonText {
+    const ARRAY: &'static str = "text[]";
+    const CAST: &'static str = "::jsonb";
+}
+
+impl JsonText {
+    /// A message as JSON. NUL, which PostgreSQL has no place for, becomes U+FFFD.
+    pub(super) fn of(message: &impl Serialize) -> Result<Self, serde_json::Error> {
+        let json = serde_json::to_string(message)?;
+        Ok(Self(match json.contains("\\u0000") {
+            true => json.replace("\\u0000", "\\ufffd"),
+            false => json,
+        }))
+    }
+
+    /// Bytes of the text.
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+}
+
+/// The symbol of an enum, as the Avro schema spells it.
+///
+/// # Panics
+/// When the value is no enum of unit variants.
+pub(super) fn symbol(value: &impl Serialize) -> String {
+    match serde_json::to_value(value) {
+        Ok(serde_json::Value::String(symbol)) => symbol,
+        other => panic!("an enum serializes to its symbol, not to {other:?}"),
+    }
+}
+
+/// Text of a client as PostgreSQL takes it: NUL becomes U+FFFD.
+pub(super) fn text(text: &str) -> String {
+    text.replace('\0', "\u{fffd}")
+}
+
+/// What happens when a row with the same key is there.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum OnConflict {
+    /// It cannot be; an error, loudly.
+    Refuse,
+    /// The first stays. Holds the key columns.
+    Keep(&'static str),
+    /// The last stands. Holds the key columns.
+    Replace(&'static str),
+}
+
+/// A column of a statement.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ColumnSpec {
+    pub(super) name: &'static str,
+    pub(super) array: &'static str,
+    pub(super) cast: &'static str,
+}
+
+/// The statement that writes columns given as arrays.
+pub(super) fn insert_statement(table: &str, columns: &[ColumnSpec], on_conflict: OnConflict) -> String {
+    let join = |texts: Vec<String>| texts.join(", ");
+    let names = join(columns.iter().map(|column| column.name.to_owned()).collect());
+    let values = join(
+        columns
+            .iter()
+            .map(|column| format!("{}{}", column.name, column.cast))
+            .collect(),
+    );
+    let numbered = columns.iter().enumerate();
+    let arrays = join(
+        numbered
+            .map(|(index, column)| format!("${}::{}", index + 1, column.array))
+            .collect(),
+    );
+    let conflict = match on_conflict {
+        OnConflict::Refuse => String::new(),
+        OnConflict::Keep(key) => format!(" ON CONFLICT ({key}) DO NOTHING"),
+        OnConflict::Replace(key) => {
+            let is_key = |name: &str| key.split(", ").any(|part| part == name);
+            let changed = columns.iter().map(|column| column.name).filter(|name| !is_key(name));
+            let changes = join(changed.map(|name| format!("{name} = EXCLUDED.{name}")).collect());
+            format!(" ON CONFLICT ({key}) DO UPDATE SET {changes}")
+        }
+    };
+    format!("INSERT INTO projection.{table} ({names}) SELECT {values} FROM unnest({arrays}) AS new ({names}){conflict}")
+}
+
+/// Declares the rows of one table: for each column its name, type and value from a source row.
+macro_rules! rows {
+    (
+        $(#[$meta:meta])*
+        $name:ident$(<$lifetime:lifetime>)? in $table:literal, $on_conflict:expr, from $row:ident: $source:ty {
+            $( $column:ident: $type:ty = $value:expr ),+ $(,)?
+        }
+    ) => {
+        $(#[$meta])*
+        #[derive(Debug, Default)]
+        pub(super) struct $name$(<$lifetime>)? {
+            count: usize,
+            $( $column: Vec<$type>, )+
+        }
+
+        impl$(<$lifetime>)? $name$(<$lifetime>)? {
+            /// The table, for metrics.
+            pub(super) const TABLE: &'static str = $table;
+
+            pub(super) fn push(&mut self, $row: $source) {
+                self.count += 1;
+                $( self.$column.push($value); )+
+            }
+
+            /// Writes all rows with one statement; none costs nothing.
+            pub(super) async fn write(&self, connection: &mut sqlx::PgConnection) -> Result<u64, sqlx::Error> {
+                static STATEMENT: std::sync::OnceLock<String> = std::sync::OnceLock::new();
+                if self.count == 0 {
+                    return Ok(0);
+                }
+                let statement = STATEMENT.get_or_init(|| {
+                    $crate::projector::rows::insert_statement(
+                        $table,
+                        &[$( $crate::projector::rows::ColumnSpec {
+                            name: stringify!($column),
+                            array: <$type as $crate::projector::rows::Column>::ARRAY,
+                            cast: <$type as $crate::projector::rows::Column>::CAST,
+                        } ),+],
+                        $on_conflict,
+                    )
+                });
+                let query = sqlx::query(statement.as_str())$( .bind(&self.$column) )+;
+                Ok(query.execute(connection).await?.rows_affected())
+            }
+        }
+    };
+}
+pub(super) use rows;
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use brokerx_schemas::{OrderType, Side};
+
+    #[test]
+    fn statements_join_arrays() {
+        let column = |name, array, cast| ColumnSpec { name, array, cast };
+        let columns = [column("id", "bigint[]", ""), column("body", "text[]", "::jsonb")];
+        assert_eq!(
+            insert_statement("things", &columns, OnConflict::Replace("id")),
+            "INSERT INTO projection.things (id, body) SELECT id, body::jsonb \
+             FROM unnest($1::bigint[], $2::text[]) AS new (id, body) \
+             ON CONFLICT (id) DO UPDATE SET body = EXCLUDED.body"
+        );
+        assert!(insert_statement("things", &columns, OnConflict::Keep("id")).ends_with("ON CONFLICT (id) DO NOTHING"));
+        assert!(insert_statement("things", &columns, OnConflict::Refuse).ends_with("AS new (id, body)"));
+    }
+
+    #[test]
+    fn enums_are_their_avro_symbols() {
+        assert_eq!(symbol(&Side::Buy), "BUY");
+        assert_eq!(symbol(&OrderType::StopLimit), "STOP_LIMIT");
+    }
+
+    #[test]
+    fn postgres_never_sees_a_nul() {
+        assert_eq!(text("a\0b"), "a\u{fffd}b");
+        assert_eq!(JsonText::of(&"a\0b").unwrap(), JsonText("\"a\\ufffdb\"".to_owned()));
+    }
+}

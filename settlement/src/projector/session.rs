@@ -1,0 +1,139 @@
+//! One life of the projector: from the positions in the database to the first error.
+
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use brokerx_topics::service::Backoff;
+use sqlx::{Connection, PgConnection};
+
+use super::batch::{Batch, Log};
+use super::changes::{Account, Changes};
+use super::metrics::ProjectorMetrics;
+use super::reader::{ReaderParts, UnplacedReader};
+use super::tables::{AuthEvents, Trades};
+use super::{Parts, ProjectorError, database, positions};
+
+/// Longest time of one transaction; a database that hangs is left.
+const TRANSACTION_LIMIT: Duration = Duration::from_secs(60);
+/// How often an instance that stands by asks whether it may project.
+const STANDBY_INTERVAL: Duration = Duration::from_secs(1);
+/// How often an idle projector looks whether its positions are still what it left.
+const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Projects until something fails.
+pub(super) async fn run(parts: &Parts, backoff: &mut Backoff) -> Result<Infallible, ProjectorError> {
+    let mut connection = database::open(&parts.database_url).await?;
+    database::migrate(&mut connection).await?;
+    while !database::try_own(&mut connection).await? {
+        parts.check.set(true, "standing by for another instance");
+        backoff.reset();
+        tokio::time::sleep(STANDBY_INTERVAL).await;
+    }
+    let reader_parts = ReaderParts {
+        platform: parts.platform.clone(),
+        codec: parts.codec.clone(),
+        limits: parts.limits,
+        metrics: parts.metrics.clone(),
+        check: parts.check.clone(),
+    };
+    let reader = tokio::task::spawn_blocking(move || UnplacedReader::connect(reader_parts))
+        .await
+        .map_err(|_| ProjectorError::ReaderDied)??;
+    let progress = positions::load(&mut connection, &reader.partitions).await?;
+    let mut position_sum: i64 = progress.values().map(|progress| progress.position).sum();
+    let mut batches = reader.start(progress)?;
+    parts.metrics.owner.set(1);
+    parts.check.set(true, "projecting");
+    loop {
+        let batch = match tokio::time::timeout(LOOK_INTERVAL, batches.recv()).await {
+            Ok(Some(batch)) => batch?,
+            Ok(None) => return Err(ProjectorError::ReaderDied),
+            Err(_) => {
+                // Somebody may have dropped the projection, to have it folded anew.
+                limited(positions::verify(&mut connection, position_sum)).await?;
+                continue;
+            }
+        };
+        let begun = Instant::now();
+        limited(write(&mut connection, &batch, &parts.metrics)).await?;
+        parts.metrics.batch_seconds.observe(begun.elapsed().as_secs_f64());
+        position_sum += batch.records as i64;
+        committed(&batch, &parts.metrics);
+        let stopped = parts.metrics.stopped_partitions.get();
+        match stopped {
+            0 => parts.check.set(true, "projecting"),
+            _ => parts.check.set(false, "partitions have stopped, see the log"),
+        }
+        backoff.reset();
+    }
+}
+
+async fn limited<T, E: Into<ProjectorError>>(work: impl Future<Output = Result<T, E>>) -> Result<T, ProjectorError> {
+    tokio::time::timeout(TRANSACTION_LIMIT, work)
+        .await
+        .map_err(|_| ProjectorError::Late("a transaction"))?
+        .map_err(Into::into)
+}
+
+/// Writes a batch in one transaction.
+async fn write(connection: &mut PgConnection, batch: &Batch, metrics: &ProjectorMetrics) -> Result<(), ProjectorError> {
+    let mut transaction = connection.begin().await?;
+    // First, for it locks the positions: another owner waits here, and finds them moved.
+    positions::advance(&mut transaction, batch).await?;
+    if !batch.events.is_empty() {
+        let accounts = load_accounts(&mut transaction, batch).await?;
+        let changes = Changes::gather(accounts, &batch.events)?;
+        metrics.duplicates(Log::AccountEvents.topic(), changes.duplicates());
+        changes
+            .write(&mut transaction, |table, rows| metrics.wrote(table, rows))
+            .await?;
+    }
+    if !batch.trades.is_empty() {
+        let mut trades = Trades::default();
+        batch.trades.iter().for_each(|trade| trades.push(trade));
+        let written = trades.write(&mut transaction).await?;
+        metrics.wrote(Trades::TABLE, written);
+        metrics.duplicates(Log::Trades.topic(), batch.trades.len() as u64 - written);
+    }
+    if !batch.auth.is_empty() {
+        let mut events = AuthEvents::default();
+        batch.auth.iter().for_each(|event| events.push(event));
+        let written = events.write(&mut transaction).await?;
+        metrics.wrote(AuthEvents::TABLE, written);
+        metrics.duplicates(Log::Auth.topic(), batch.auth.len() as u64 - written);
+    }
+    transaction.commit().await?;
+    Ok(())
+}
+
+async fn load_accounts(connection: &mut PgConnection, batch: &Batch) -> Result<BTreeMap<i64, Account>, ProjectorError> {
+    #[derive(sqlx::FromRow)]
+    struct Row {
+        account_id: i64,
+        #[sqlx(flatten)]
+        account: Account,
+    }
+    let mut account_ids: Vec<_> = batch.events.iter().map(|(event, _)| event.account_id.0).collect();
+    account_ids.sort_unstable();
+    account_ids.dedup();
+    let rows: Vec<Row> = sqlx::query_as(
+        "SELECT account_id, account_seq, state, status_version, kill_switch, frozen, \
+         balance_cents, reserved_cents, updated_us FROM projection.accounts WHERE account_id = ANY($1)",
+    )
+    .bind(&account_ids)
+    .fetch_all(connection)
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.account_id, row.account)).collect())
+}
+
+fn committed(batch: &Batch, metrics: &ProjectorMetrics) {
+    for (partition, advance) in &batch.advances {
+        metrics.moved_to(*partition, advance.to);
+        metrics.projected(partition.0.topic(), (advance.to - advance.from) as u64);
+    }
+    metrics.batch_records.observe(batch.records as f64);
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let newest = Duration::from_millis(batch.newest_ms.max(0) as u64);
+    metrics.lag_seconds.set(now.saturating_sub(newest).as_secs_f64());
+}

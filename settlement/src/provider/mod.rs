@@ -1,0 +1,15 @@
+//! A simulated payment provider: a real HTTP server that stands where a bank would.
+//!
+//! - `PUT /v1/payments/{payment_id}` with [`wire::PaymentOrder`]: asks for a payment. Idempotent by
+//!   the id: the same content again answers the present state, other content is refused with 409.
+//! - `GET /v1/payments/{payment_id}`: the present state, or 404.
+//! - `GET /health`, `/ready`, `/metrics`.
+//!
+//! Both answer [`wire::PaymentAnswer`]. What happened is kept in an append-only file and survives a
+//! restart. How a payment goes is decided by the cents of its amount ([`rules`]): tests and demos
+//! choose an outcome by choosing an amount.
+
+pub mod http;
+pub mod rules;
+pub mod store;
+pub mod wire;

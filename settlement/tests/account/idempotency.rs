@@ -1,0 +1,246 @@
+//! The same key again: the original outcome, never a second effect.
+
+use brokerx_schemas::*;
+
+use crate::bench::*;
+
+#[test]
+fn a_repeat_of_a_pending_order_takes_over_the_answer() {
+    let mut bench = Bench::new();
+    bench.fund(10_000_00);
+    let command = bench.limit(Side::Buy, 10, 100_00);
+    let order = bench.place(command.clone());
+    let mut again = PlaceOrder {
+        // What the ingress stamps is not compared.
+        collar_price_cents: Some(1),
+        ..command
+    };
+    again.meta = bench.meta();
+    again.meta.reply_to = Some(ReplyTo {
+        instance: "ingress-2".to_owned(),
+        partition: 9,
+    });
+    bench.apply(AccountCommand::PlaceOrder(again.clone()));
+    assert!(bench.emissions.is_empty());
+    bench.done(&order, order.command_id, BookStatus::Working, None, 10);
+    assert_eq!(bench.reply().command_id, again.meta.command_id);
+    let reply = bench.emissions.last().unwrap();
+    assert_eq!(
+        (reply.output.partition, reply.output.key.as_slice()),
+        (9, b"ingress-2".as_slice())
+    );
+}
+
+#[test]
+fn a_repeat_of_a_decided_order_returns_the_decision_with_the_current_state() {
+    let mut bench = Bench::new();
+    bench.fund(10_000_00);
+    let command = bench.limit(Side::Buy, 200, 10_00);
+    let order = bench.place(command.clone());
+    bench.done(&order, order.command_id, BookStatus::Working, None, 200);
+    for filled in 1..=120 {
+        bench.fill(&order, 1, 10_00, 200 - filled);
+    }
+    bench.restore();
+    let mut again = command.clone();
+    again.meta = bench.meta();
+    // A repeat does nothing, so its deadline does not matter.
+    again.meta.deadline_us = 0;
+    bench.apply(AccountCommand::PlaceOrder(again.clone()));
+    assert!(bench.events.is_empty());
+    let reply = bench.reply();
+    assert!(reply.replayed);
+    assert_eq!(
+        (reply.kind, reply.command_id),
+        (ReplyKind::Order, again.meta.command_id)
+    );
+    assert_eq!(reply.order.as_ref().unwrap().filled_quantity, 120);
+    assert_eq!(reply.executions.len(), 100);
+
+    again.quantity = 11;
+    bench.apply(AccountCommand::PlaceOrder(again.clone()));
+    assert_eq!(bench.refused(), Reason::ExpiredRequest);
+    again.meta = bench.meta();
+    bench.apply(AccountCommand::PlaceOrder(again));
+    assert_eq!(bench.refused(), Reason::IdempotencyMismatch);
+    assert_eq!(bench.event().kind, AccountEventKind::CommandRefused);
+}
+
+#[test]
+fn a_rejected_order_keeps_its_key() {
+    let mut bench = Bench::new();
+    let command = bench.limit(Side::Buy, 10, 100_00);
+    bench.apply(AccountCommand::PlaceOrder(command.clone()));
+    assert_eq!(bench.refused(), Reason::InsufficientFunds);
+    bench.fund(10_000_00);
+    bench.apply(AccountCommand::PlaceOrder(command));
+    assert_eq!(bench.refused(), Reason::InsufficientFunds);
+    assert!(bench.reply().replayed);
+    assert!(bench.events.is_empty());
+}
+
+#[test]
+fn an_expired_request_never_acted_and_may_act_later() {
+    let mut bench = Bench::new();
+    bench.fund(10_000_00);
+    let mut command = bench.limit(Side::Buy, 10, 100_00);
+    command.meta.deadline_us = bench.now_ms * 1_000 - 1;
+    bench.apply(AccountCommand::PlaceOrder(command.clone()));
+    assert_eq!(bench.refused(), Reason::ExpiredRequest);
+    command.meta = bench.meta();
+    bench.place(command);
+}
+
+#[test]
+fn a_key_is_forgotten_a_day_after_the_end_and_not_before() {
+    let mut bench = Bench::new();
+    bench.fund(10_000_00);
+    let open = bench.working(Side::Buy, 1, 10_00);
+    let command = bench.limit(Side::Buy, 10, 100_00);
+    let order = bench.place(command.clone());
+    bench.pass(3 * 86_400);
+    bench.fill(&order, 10, 100_00, 0);
+    // Filled, but the book's answer is outstanding: the time has not begun.
+    bench.pass(2 * 86_400);
+    bench.done(&order, order.command_id, BookStatus::Filled, None, 0);
+    bench.pass(86_400);
+    bench.restore();
+    bench.apply(AccountCommand::PlaceOrder(command.clone()));
+    assert!(bench.reply().replayed);
+    assert_eq!(bench.machine().remembered_keys(), 2);
+    bench.pass(2);
+    assert_eq!(bench.machine().remembered_keys(), 1);
+    let mut again = command;
+    again.meta = bench.meta();
+    bench.place(again);
+    assert!(
+        bench
+            .account(ALICE)
+            .orders
+            .iter()
+            .any(|order| order.order_id == open.order_id)
+    );
+}
+
+#[test]
+fn commands_with_a_key_are_repeated_like_orders() {
+    let mut bench = Bench::new();
+    bench.fund(10_000_00);
+    let order = bench.working(Side::Buy, 10, 100_00);
+    let mut cancel = bench.cancel(order.order_id);
+    cancel.idempotency_key = Some("cancel-1".to_owned());
+    let first = cancel.meta.command_id;
+    bench.apply(AccountCommand::CancelOrder(cancel.clone()));
+    cancel.meta = bench.meta();
+    bench.apply(AccountCommand::CancelOrder(cancel.clone()));
+    assert!(bench.emissions.is_empty());
+    bench.done(&order, first, BookStatus::Cancelled, None, 10);
+    assert_eq!(bench.reply().command_id, cancel.meta.command_id);
+    bench.restore();
+    bench.apply(AccountCommand::CancelOrder(cancel.clone()));
+    assert_eq!((bench.reply().kind, bench.reply().replayed), (ReplyKind::Order, true));
+    assert!(bench.events.is_empty());
+    cancel.client_version = Some(1);
+    bench.apply(AccountCommand::CancelOrder(cancel.clone()));
+    assert_eq!(bench.refused(), Reason::IdempotencyMismatch);
+
+    // A refusal is remembered as well.
+    cancel.idempotency_key = Some("cancel-2".to_owned());
+    bench.apply(AccountCommand::CancelOrder(cancel.clone()));
+    assert_eq!(bench.refused(), Reason::OrderClosed);
+    bench.apply(AccountCommand::CancelOrder(cancel));
+    assert_eq!((bench.refused(), bench.reply().replayed), (Reason::OrderClosed, true));
+
+    // So is what concerns the account as a whole, and a transfer.
+    let transfer = TransferShares {
+        meta: bench.meta(),
+        account_id: ALICE,
+        operator: "operator".to_owned(),
+        idempotency_key: Some("transfer".to_owned()),
+        symbol: aapl(),
+        quantity: 5,
+        direction: TransferDirection::In,
+        price_cents: None,
+    };
+    bench.apply(AccountCommand::TransferShares(transfer.clone()));
+    let made = bench.reply().transfer.clone();
+    bench.apply(AccountCommand::TransferShares(transfer));
+    assert_eq!(bench.reply().transfer, made);
+    assert!(bench.reply().replayed);
+    assert_eq!(bench.account(ALICE).positions[0].quantity, 5);
+}
+
+#[test]
+fn no_key_is_forgotten_early_when_there_is_no_room() {
+    for per_partition in [false, true] {
+        let mut bench = Bench::with(Config {
+            closed_keys_per_account_max: if per_partition { 100 } else { 2 },
+            closed_keys_per_partition_max: if per_partition { 2 } else { 100 },
+            ..Config::default()
+        });
+        bench.fund(10_000_00);
+        let first = bench.limit(Side::Buy, 1, 10_00);
+        let order = bench.place(first.clone());
+        bench.done(&order, order.command_id, BookStatus::Working, None, 1);
+        let open = bench.working(Side::Buy, 1, 10_00);
+        bench.fill(&order, 1, 10_00, 0);
+        let third = bench.limit(Side::Buy, 1, 10_00);
+        bench.apply(AccountCommand::PlaceOrder(third.clone()));
+        assert_eq!(bench.refused(), Reason::TooManyRequests);
+        assert_eq!(bench.event().kind, AccountEventKind::CommandRefused);
+        bench.apply(AccountCommand::PlaceOrder(first));
+        assert!(bench.reply().replayed);
+        // A cancel without a key needs no room.
+        let mut cancel = bench.cancel(open.order_id);
+        bench.apply(AccountCommand::CancelOrder(cancel.clone()));
+        assert_eq!(bench.forwarded.len(), 1);
+        cancel.meta = bench.meta();
+        cancel.idempotency_key = Some("cancel".to_owned());
+        bench.apply(AccountCommand::CancelOrder(cancel));
+        assert_eq!(bench.refused(), Reason::TooManyRequests);
+        bench.pass(86_400 + 2);
+        let third = PlaceOrder {
+            meta: bench.meta(),
+            ..third
+        };
+        bench.place(third);
+    }
+}
+
+#[test]
+fn many_keys_are_forgotten_in_bounded_steps() {
+    let mut bench = Bench::new();
+    for _ in 0..4_500 {
+        let order = bench.limit(Side::Buy, 1, 10_00);
+        bench.apply(AccountCommand::PlaceOrder(order));
+    }
+    assert_eq!(bench.machine().remembered_keys(), 4_500);
+    // One account in several slices of a snapshot.
+    assert!(slices(bench.machine()).len() > 3);
+    bench.restore();
+    bench.pass(86_400 + 2);
+    assert_eq!(bench.machine().remembered_keys(), 0);
+    assert!(bench.account(ALICE).orders.is_empty());
+}
+
+#[test]
+fn the_time_of_a_cancelled_order_begins_when_nothing_on_it_is_in_flight() {
+    let mut bench = Bench::new();
+    bench.fund(10_000_00);
+    let order = bench.working(Side::Buy, 1, 10_00);
+    let cancels = [(); 2].map(|()| {
+        let cancel = bench.cancel(order.order_id);
+        bench.apply(AccountCommand::CancelOrder(cancel.clone()));
+        cancel.meta.command_id
+    });
+    bench.done(&order, cancels[0], BookStatus::Cancelled, None, 1);
+    bench.pass(86_400 + 2);
+    assert_eq!(
+        bench.account(ALICE).orders.len(),
+        1,
+        "the second cancel is not answered"
+    );
+    bench.done(&order, cancels[1], BookStatus::Rejected, Some(Reason::OrderClosed), 0);
+    bench.pass(86_400 + 2);
+    assert!(bench.account(ALICE).orders.is_empty());
+}
