@@ -92,6 +92,7 @@ pub fn environment(layout: &Layout, ports: &Ports, secrets: &Secrets) -> Vec<(St
         ("BROKERX_JWT_KEY", secrets.jwt_key.clone()),
         ("BROKERX_PROVIDER_URL", format!("http://{}", loopback(ports.provider))),
         ("BROKERX_PUBLIC_URL", public_url(ports)),
+        ("BROKERX_INGRESS_URL", public_url(ports)),
         ("BROKERX_FEED_URL", feed_url(ports)),
         ("BROKERX_INSTRUMENTS_FILE", path(layout.compose("instruments.json"))),
     ]

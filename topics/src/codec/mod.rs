@@ -242,7 +242,7 @@ impl Codec {
     ///
     /// # Errors
     /// As [`Codec::decode`]; [`DecodeError::UnknownSchema`] when the registry did not give the
-    /// schema in 8 tries (some 15 s): the caller keeps the record and calls again.
+    /// schema in 8 tries (some 5 s): the caller keeps the record and calls again.
     pub async fn decode_resolving<M: Message>(&self, bytes: &[u8]) -> Result<M, DecodeError> {
         let mut backoff = backoff();
         let mut tries = 0;

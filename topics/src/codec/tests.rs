@@ -266,34 +266,3 @@ async fn a_detached_codec_resolves_what_it_has_and_nothing_else() {
     assert!(codec.resolve(codec.schema_id(TradeEvent::TOPIC)).await.is_ok());
     assert!(codec.resolve(900).await.is_err());
 }
-
-#[tokio::test]
-async fn temporary_registry() {
-    let Ok(url) = std::env::var("TMP_REGISTRY") else { return };
-    let codec = Codec::connect(&url, Duration::from_secs(5)).await.unwrap();
-    let registry = Registry::new(&url).unwrap();
-    let mut schema: Value = serde_json::from_str(TradeEvent::SCHEMA).unwrap();
-    schema["fields"]
-        .as_array_mut()
-        .unwrap()
-        .push(json!({"name": "note", "type": ["null", "string"], "default": null}));
-    let id = registry.register("trades-value", &schema.to_string()).await.unwrap();
-    let mut bytes = encoded(&codec, &examples::<TradeEvent>()[0]);
-    let trade: TradeEvent = codec.decode(&bytes).unwrap();
-    bytes[1..5].copy_from_slice(&id.to_be_bytes());
-    bytes.extend([2, 2, 65]);
-    assert_eq!(
-        codec.decode::<TradeEvent>(&bytes).unwrap_err(),
-        DecodeError::UnknownSchema(id)
-    );
-    assert_eq!(codec.decode_resolving::<TradeEvent>(&bytes).await.unwrap(), trade);
-    assert_eq!(codec.decode::<TradeEvent>(&bytes).unwrap(), trade);
-    assert!(malformed::<OrderEvent>(&codec, &bytes));
-    bytes[1..5].copy_from_slice(&99999u32.to_be_bytes());
-    let t = Instant::now();
-    assert_eq!(
-        codec.decode_resolving::<TradeEvent>(&bytes).await.unwrap_err(),
-        DecodeError::UnknownSchema(99999)
-    );
-    println!("took {:?}", t.elapsed());
-}

@@ -238,13 +238,17 @@ mod tests {
         board.unwant(&[0]);
         assert!(!board.wanted(0).contains_key(&0));
         board.forget_released();
-        assert_eq!(board.progresses(&[0]), [(0, first[&0], 7, 5)], "held until it is released");
+        assert_eq!(
+            board.progresses(&[0]),
+            [(0, first[&0], 7, 5)],
+            "held until it is released"
+        );
         assert_eq!(board.progresses(&[]), [], "not this process's any more");
         board.want(&[0]);
         assert_ne!(board.wanted(0)[&0], first[&0]);
         board.progress(0, first[&0], 9, 9);
         assert_eq!(
-            board.progresses(),
+            board.progresses(&[]),
             [],
             "what the earlier assignment says does not count"
         );

@@ -110,8 +110,9 @@ impl Member {
     }
 
     /// Commits what is acknowledged and not committed yet, with the member's generation: of the
-    /// partitions that it owns, and of those that it is giving up.
-    pub fn commit(&self, consumer: &BaseConsumer<Self>, given_up: &[i32]) {
+    /// partitions that it owns, and of those that it is giving up. Returns false when the broker
+    /// refused or did not answer.
+    pub fn commit(&self, consumer: &BaseConsumer<Self>, given_up: &[i32]) -> bool {
         let progresses = self.board.progresses(given_up);
         let mut committed = self.committed.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
@@ -133,6 +134,7 @@ impl Member {
                 tracing::error!(machine = self.machine, partition, %error, "an offset cannot be committed");
             }
         }
+        let mut done = true;
         if list.count() > 0 {
             match native::commit(consumer, &list, COMMIT_LIMIT) {
                 Ok(()) => {
@@ -144,7 +146,10 @@ impl Member {
                         }
                     }
                 }
-                Err(error) => self.commit_failed(error),
+                Err(error) => {
+                    done = false;
+                    self.commit_failed(error);
+                }
             }
         }
         for (partition, _, position, _) in progresses {
@@ -156,6 +161,7 @@ impl Member {
                 set_seconds(&current.metrics.commit_age, age);
             }
         }
+        done
     }
 
     fn commit_failed(&self, error: RDKafkaErrorCode) {

@@ -20,6 +20,8 @@ use crate::service::Check;
 const POLL: Duration = Duration::from_millis(50);
 /// An apply thread without progress for this long keeps the group from being polled.
 const PATIENCE: Duration = Duration::from_secs(1);
+/// After a commit that failed: the group's events come first.
+const COMMIT_PAUSE: Duration = Duration::from_secs(1);
 /// What threads get beyond the time to stop before they are left alone.
 const STOP_GRACE: Duration = Duration::from_secs(1);
 
@@ -87,8 +89,8 @@ impl Ownership {
             }
             let now = Instant::now();
             if now >= commit_at {
-                commit_at = now + self.commit_interval;
-                self.consumer.context().commit(&self.consumer, &[]);
+                let done = self.consumer.context().commit(&self.consumer, &[]);
+                commit_at = Instant::now() + if done { self.commit_interval } else { COMMIT_PAUSE };
                 self.board.forget_released();
             }
             self.report_health(stalled);

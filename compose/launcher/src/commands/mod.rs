@@ -73,9 +73,9 @@ pub fn run() -> Result<ExitCode> {
         Action::Status(arguments) => status::run(&layout, &arguments),
         Action::Logs(arguments) => logs::run(&layout, &arguments),
         Action::Test(arguments) => test::run(&layout, &arguments),
-        Action::Demo(arguments) => program::run(&layout, "brokerx-demo", &arguments),
-        Action::Bench(arguments) => program::run(&layout, "brokerx-bench", &arguments),
-        Action::Operator(arguments) => program::run(&layout, "brokerx-operator", &arguments),
-        Action::Topics(arguments) => program::run(&layout, "brokerx-topics", &arguments),
+        Action::Demo(arguments) => program::run(&layout, "brokerx-demo", &arguments, true),
+        Action::Bench(arguments) => program::run(&layout, "brokerx-bench", &arguments, true),
+        Action::Operator(arguments) => program::run(&layout, "brokerx-operator", &arguments, false),
+        Action::Topics(arguments) => program::run(&layout, "brokerx-topics", &arguments, false),
     }
 }

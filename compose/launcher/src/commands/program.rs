@@ -22,11 +22,12 @@ pub struct Arguments {
 }
 
 /// Becomes the program, building it first when it is not there. A program that is there is the one
-/// that `up` built together with the services that run.
+/// that `up` built together with the services that run. One that `needs_operator` is given the API
+/// key of an operator of its own.
 ///
 /// # Errors
 /// [`Failure::NotRunning`], [`Failure::Build`].
-pub fn run(layout: &Layout, binary: &str, arguments: &Arguments) -> Result<ExitCode> {
+pub fn run(layout: &Layout, binary: &str, arguments: &Arguments, needs_operator: bool) -> Result<ExitCode> {
     let wants_help = arguments.rest.iter().any(|it| it == "--help" || it == "-h");
     let state = State::load(layout).filter(|state| state.phase == Phase::Ready);
     let program = layout.binary(binary);
@@ -45,11 +46,31 @@ pub fn run(layout: &Layout, binary: &str, arguments: &Arguments) -> Result<ExitC
     match state {
         Some(state) => {
             let secrets = Secrets::load_or_create(layout)?;
-            command.envs(services::environment(layout, &state.ports, &secrets));
+            let environment = services::environment(layout, &state.ports, &secrets);
+            if needs_operator && !wants_help {
+                command.env("BROKERX_OPERATOR_KEY", operator_key(layout, &environment)?);
+            }
+            command.envs(environment);
         }
         None if wants_help => {}
         None => return Err(Failure::NotRunning),
     }
     let error = command.exec();
     Err(Failure::io(format!("cannot run {binary}"))(error))
+}
+
+/// A fresh API key of the operator on whose behalf demo and benchmark act.
+fn operator_key(layout: &Layout, environment: &[(String, String)]) -> Result<String> {
+    let output = Command::new(layout.binary(services::OPERATOR_BINARY))
+        .args(["add", "tools@brokerx.invalid"])
+        .envs(environment.iter().cloned())
+        .output()
+        .map_err(Failure::io("cannot add an operator"))?;
+    let key = serde_json::from_slice::<serde_json::Value>(&output.stdout)
+        .ok()
+        .and_then(|added| added["api_key"].as_str().map(str::to_owned));
+    key.ok_or_else(|| {
+        let reason = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+        Failure::io("cannot add an operator")(std::io::Error::other(reason))
+    })
 }

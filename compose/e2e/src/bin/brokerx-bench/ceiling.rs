@@ -1,0 +1,133 @@
+//! What Kafka itself can do: three hops that consume and produce and do nothing else.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::ensure;
+use brokerx_topics::service::{PlatformOptions, kafka as clients};
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::consumer::BaseConsumer;
+use rdkafka::message::Message;
+use rdkafka::producer::BaseProducer;
+
+use crate::kafka;
+use crate::pace::Pace;
+use crate::report::Latencies;
+
+const PARTITIONS: i32 = 8;
+const HOPS: usize = 3;
+
+/// Topics of its own, and the size of a record.
+pub struct Ceiling {
+    platform: PlatformOptions,
+    topics: Vec<String>,
+    record_bytes: usize,
+}
+
+impl Ceiling {
+    /// Makes the topics.
+    pub async fn prepare(platform: &PlatformOptions, record_bytes: usize) -> anyhow::Result<Self> {
+        let topics: Vec<String> = (0..=HOPS).map(|hop| format!("bench-hop-{hop}-{}", std::process::id())).collect();
+        let new: Vec<_> = topics.iter().map(|topic| NewTopic::new(topic, PARTITIONS, TopicReplication::Fixed(1))).collect();
+        for result in admin(platform)?.create_topics(&new, &AdminOptions::new()).await? {
+            ensure!(result.is_ok(), "a topic of the ceiling cannot be made: {result:?}");
+        }
+        Ok(Self { platform: platform.clone(), topics, record_bytes })
+    }
+
+    /// Removes the topics.
+    pub async fn remove(&self) -> anyhow::Result<()> {
+        let names: Vec<&str> = self.topics.iter().map(String::as_str).collect();
+        admin(&self.platform)?.delete_topics(&names, &AdminOptions::new()).await?;
+        Ok(())
+    }
+
+    /// Latency through the hops at a rate.
+    pub async fn latency(&self, rate: u32, seconds: u32) -> anyhow::Result<Latencies> {
+        let (latencies, _) = self.run(rate * seconds, Some(rate)).await?;
+        Ok(latencies)
+    }
+
+    /// Records a second through the hops, as fast as they go.
+    pub async fn drain(&self, records: u32) -> anyhow::Result<f64> {
+        let (_, took) = self.run(records, None).await?;
+        Ok(f64::from(records) / took.as_secs_f64())
+    }
+
+    async fn run(&self, records: u32, rate: Option<u32>) -> anyhow::Result<(Latencies, Duration)> {
+        let stop = Arc::new(AtomicBool::new(false));
+        let mut hops = Vec::new();
+        for pair in self.topics.windows(2) {
+            let consumer = self.consumer(&pair[0])?;
+            let producer = kafka::producer(&self.platform)?;
+            let (to, stop) = (pair[1].clone(), Arc::clone(&stop));
+            hops.push(tokio::spawn(kafka::blocking(move || hop(&consumer, &producer, &to, &stop))));
+        }
+        let last = self.consumer(&self.topics[HOPS])?;
+        let pace = Pace::new(rate.unwrap_or(1_000_000));
+        let reader = tokio::spawn(kafka::blocking(move || read(&last, records, pace)));
+        let producer = kafka::producer(&self.platform)?;
+        let (topic, bytes) = (self.topics[0].clone(), self.record_bytes);
+        let paced = rate.is_some();
+        let started = Instant::now();
+        kafka::blocking(move || {
+            let mut value = vec![0; bytes];
+            for number in 0..records {
+                if paced {
+                    kafka::wait_until(pace.due(number), &producer);
+                } else {
+                    producer.poll(Duration::ZERO);
+                }
+                value[..4].copy_from_slice(&number.to_le_bytes());
+                kafka::send(&producer, &topic, (number % PARTITIONS as u32) as i32, &number.to_le_bytes(), &value)?;
+            }
+            kafka::drain(&producer)
+        })
+        .await?;
+        let latencies = reader.await??;
+        let took = started.elapsed();
+        stop.store(true, Ordering::Relaxed);
+        for hop in hops {
+            hop.await??;
+        }
+        Ok((latencies, took))
+    }
+
+    fn consumer(&self, topic: &str) -> anyhow::Result<BaseConsumer> {
+        kafka::consumer_at_end(&self.platform, topic, &(0..PARTITIONS).collect::<Vec<_>>())
+    }
+}
+
+fn admin(platform: &PlatformOptions) -> anyhow::Result<AdminClient<DefaultClientContext>> {
+    Ok(clients::client_config(platform).create()?)
+}
+
+fn hop(consumer: &BaseConsumer, producer: &BaseProducer, to: &str, stop: &AtomicBool) -> anyhow::Result<()> {
+    while !stop.load(Ordering::Relaxed) {
+        if let Some(message) = consumer.poll(Duration::from_millis(10)) {
+            let message = message?;
+            let (key, value) = (message.key().unwrap_or_default(), message.payload().unwrap_or_default());
+            kafka::send(producer, to, message.partition(), key, value)?;
+        }
+        producer.poll(Duration::ZERO);
+    }
+    kafka::drain(producer)
+}
+
+fn read(consumer: &BaseConsumer, records: u32, pace: Pace) -> anyhow::Result<Latencies> {
+    let mut latencies = Latencies::new();
+    let mut last = Instant::now();
+    let mut seen = 0;
+    while seen < records {
+        ensure!(last.elapsed() < Duration::from_secs(30), "only {seen} of {records} records came through");
+        let Some(message) = consumer.poll(Duration::from_millis(100)) else { continue };
+        let message = message?;
+        let Some(Ok(number)) = message.payload().and_then(|value| value.get(..4)).map(TryInto::try_into) else { continue };
+        latencies.record(pace.due(u32::from_le_bytes(number)).elapsed());
+        last = Instant::now();
+        seen += 1;
+    }
+    Ok(latencies)
+}

@@ -1,0 +1,71 @@
+//! Kafka clients of the load, set like the pipeline's own.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, ensure};
+use brokerx_topics::service::{PlatformOptions, kafka};
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::producer::{BaseProducer, BaseRecord, DefaultProducerContext, Producer};
+use rdkafka::{Offset, TopicPartitionList};
+
+/// A producer as the workers use it.
+pub fn producer(platform: &PlatformOptions) -> anyhow::Result<BaseProducer> {
+    Ok(kafka::producer_config(platform).create()?)
+}
+
+/// A consumer at the end of some partitions.
+pub fn consumer_at_end(platform: &PlatformOptions, topic: &str, partitions: &[i32]) -> anyhow::Result<BaseConsumer> {
+    let mut config = kafka::consumer_config(platform, "brokerx-bench");
+    config.set("fetch.wait.max.ms", "10");
+    let consumer: BaseConsumer = config.create()?;
+    let mut assignment = TopicPartitionList::new();
+    for partition in partitions {
+        let (_, end) = consumer.fetch_watermarks(topic, *partition, Duration::from_secs(10))?;
+        assignment.add_partition_offset(topic, *partition, Offset::Offset(end))?;
+    }
+    consumer.assign(&assignment)?;
+    Ok(consumer)
+}
+
+/// Sends; a full queue is waited for.
+pub fn send(producer: &BaseProducer, topic: &str, partition: i32, key: &[u8], value: &[u8]) -> anyhow::Result<()> {
+    let mut record = BaseRecord::<[u8], [u8]>::to(topic).partition(partition).key(key).payload(value);
+    let started = Instant::now();
+    while let Err((error, back)) = producer.send(record) {
+        ensure!(
+            error.rdkafka_error_code() == Some(rdkafka::types::RDKafkaErrorCode::QueueFull),
+            "a record was not taken: {error}"
+        );
+        ensure!(started.elapsed() < Duration::from_secs(30), "the producer's queue stays full");
+        producer.poll(Duration::from_millis(1));
+        record = back;
+    }
+    Ok(())
+}
+
+/// Waits until everything is acknowledged.
+pub fn drain(producer: &BaseProducer<DefaultProducerContext>) -> anyhow::Result<()> {
+    let started = Instant::now();
+    while producer.in_flight_count() > 0 {
+        producer.poll(Duration::from_millis(1));
+        ensure!(started.elapsed() < Duration::from_secs(60), "records are not acknowledged");
+    }
+    Ok(())
+}
+
+/// Waits until a moment; sleeps while it is far, so that the load leaves the processor to the system.
+pub fn wait_until(due: Instant, producer: &BaseProducer) {
+    loop {
+        producer.poll(Duration::ZERO);
+        let left = due.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return;
+        }
+        std::thread::sleep(left.min(Duration::from_millis(1)));
+    }
+}
+
+/// A thread's result, or the word that it panicked.
+pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> anyhow::Result<T> + Send + 'static) -> anyhow::Result<T> {
+    tokio::task::spawn_blocking(work).await.context("a thread of the load panicked")?
+}

@@ -1,0 +1,81 @@
+//! The figures, side by side.
+
+use hdrhistogram::Histogram;
+
+/// Latencies of one measurement, in microseconds.
+#[derive(Debug)]
+pub struct Latencies {
+    histogram: Histogram<u64>,
+    /// What failed.
+    pub failed: u64,
+}
+
+impl Latencies {
+    /// Nothing measured yet.
+    pub fn new() -> Self {
+        Self { histogram: Histogram::new(3).expect("three digits are allowed"), failed: 0 }
+    }
+
+    /// Counts one.
+    pub fn record(&mut self, latency: std::time::Duration) {
+        self.histogram.saturating_record(latency.as_micros() as u64);
+    }
+
+    /// Adds another measurement.
+    pub fn add(&mut self, other: &Self) {
+        self.histogram.add(&other.histogram).expect("both have the same digits and grow");
+        self.failed += other.failed;
+    }
+
+    fn at(&self, quantile: f64) -> f64 {
+        self.histogram.value_at_quantile(quantile) as f64 / 1e3
+    }
+
+    fn line(&self) -> String {
+        format!(
+            "p50 {:8.2} ms  p95 {:8.2} ms  p99 {:8.2} ms  p99.9 {:8.2} ms  max {:8.2} ms  ({} measured, {} failed)",
+            self.at(0.5),
+            self.at(0.95),
+            self.at(0.99),
+            self.at(0.999),
+            self.histogram.max() as f64 / 1e3,
+            self.histogram.len(),
+            self.failed,
+        )
+    }
+}
+
+/// What was measured, round by round.
+#[derive(Debug, Default)]
+pub struct Rounds {
+    /// Latency of the three empty hops.
+    pub ceiling: Vec<Latencies>,
+    /// Latency of orders.
+    pub pipeline: Vec<Latencies>,
+    /// Records a second through the three empty hops.
+    pub ceiling_drained: Vec<f64>,
+    /// Orders a second.
+    pub pipeline_drained: Vec<f64>,
+}
+
+impl Rounds {
+    /// Prints everything, with the ratios round by round.
+    pub fn print(&self, rate: u32, http_rate: u32, http: &Latencies) {
+        println!("\nlatency at {rate}/s");
+        for (round, (ceiling, pipeline)) in self.ceiling.iter().zip(&self.pipeline).enumerate() {
+            println!("  round {}", round + 1);
+            println!("    ceiling   {}", ceiling.line());
+            println!("    pipeline  {}", pipeline.line());
+            println!("    ratio     p50 {:.2}  p95 {:.2}", pipeline.at(0.5) / ceiling.at(0.5), pipeline.at(0.95) / ceiling.at(0.95));
+        }
+        println!("\ndrained");
+        for (round, (ceiling, pipeline)) in self.ceiling_drained.iter().zip(&self.pipeline_drained).enumerate() {
+            println!(
+                "  round {}  ceiling {ceiling:9.0} records/s  pipeline {pipeline:9.0} orders/s  ratio {:.1} %",
+                round + 1,
+                100.0 * pipeline / ceiling
+            );
+        }
+        println!("\nHTTP, order to outcome at {http_rate}/s, open loop\n  {}", http.line());
+    }
+}

@@ -1,0 +1,263 @@
+//! Who asks and what they may: the extractors that stand before every protected route.
+//!
+//! `Authorization: Bearer <token>` needs no database, so trading goes on without one; `X-API-Key`
+//! is looked up by its hash. Both end in a [`Caller`]. An administrative handler takes an
+//! [`Operator`], which nobody else can be.
+
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, header};
+use axum::response::{IntoResponse, Response};
+use brokerx_schemas::AccountId;
+use sha2::{Digest, Sha256};
+use sqlx::{FromRow, PgPool};
+
+use crate::clock::now_unix_seconds;
+use crate::problem::Problem;
+use crate::state::{App, Shared};
+use crate::tokens::Role;
+
+/// What an API key may be used for. A token may be used for everything that its role may.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// Read one's own account.
+    Read,
+    /// Place, change and cancel orders.
+    Trade,
+    /// Deposit and withdraw.
+    Funds,
+    /// The routes under `/admin`.
+    Operate,
+}
+
+impl Scope {
+    /// Its name in the row of a key.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Trade => "trade",
+            Self::Funds => "funds",
+            Self::Operate => "operate",
+        }
+    }
+}
+
+/// Somebody who proved who they are.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    /// The client id, a UUID.
+    pub client_id: String,
+    /// The token's id and end (Unix seconds); none for an API key.
+    pub token: Option<(String, i64)>,
+    account_id: Option<AccountId>,
+    role: Role,
+    /// The scopes of an API key; none for a token, which has them all.
+    scopes: Option<Vec<String>>,
+}
+
+impl Caller {
+    /// The caller's account, for a route that needs this scope.
+    ///
+    /// # Errors
+    /// 403 for an operator, or for a key without the scope.
+    pub fn account(&self, scope: Scope) -> Result<AccountId, Problem> {
+        self.require(scope)?;
+        self.account_id
+            .ok_or_else(|| Problem::forbidden("NO_ACCOUNT", "an operator has no trading account"))
+    }
+
+    fn require(&self, scope: Scope) -> Result<(), Problem> {
+        match &self.scopes {
+            Some(scopes) if !scopes.iter().any(|name| name == scope.name()) => Err(Problem::forbidden(
+                "SCOPE_MISSING",
+                "the API key does not have the scope that this needs",
+            )),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Why a request has no caller: a problem, or a rate limit with its headers.
+pub enum Refused {
+    /// Not authenticated, or not allowed.
+    Problem(Problem),
+    /// Too many requests.
+    Limited(Box<Response>),
+}
+
+impl From<Problem> for Refused {
+    fn from(problem: Problem) -> Self {
+        Self::Problem(problem)
+    }
+}
+
+impl IntoResponse for Refused {
+    fn into_response(self) -> Response {
+        match self {
+            Self::Problem(problem) => problem.into_response(),
+            Self::Limited(response) => *response,
+        }
+    }
+}
+
+impl FromRequestParts<Shared> for Caller {
+    type Rejection = Refused;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Shared) -> Result<Self, Refused> {
+        let caller = match parts.headers.get("x-api-key") {
+            Some(key) => by_api_key(&app.database, key.as_bytes()).await?,
+            None => by_token(app, &parts.headers)?,
+        };
+        if app.revocations.is_blocked(&caller.client_id) {
+            return Err(Problem::forbidden("NOT_ALLOWED", "this client is suspended").into());
+        }
+        if let Err(wait) = app.client_limit.take(&caller.client_id) {
+            app.metrics.rate_limited.inc();
+            return Err(Refused::Limited(Box::new(app.client_limit.refuse(wait))));
+        }
+        Ok(caller)
+    }
+}
+
+/// An operator.
+#[derive(Clone, Debug)]
+pub struct Operator {
+    /// The operator's client id.
+    pub client_id: String,
+}
+
+impl FromRequestParts<Shared> for Operator {
+    type Rejection = Refused;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Shared) -> Result<Self, Refused> {
+        let caller = Caller::from_request_parts(parts, app).await?;
+        if caller.role != Role::Operator {
+            return Err(Problem::forbidden("NOT_AN_OPERATOR", "this is for operators").into());
+        }
+        caller.require(Scope::Operate)?;
+        Ok(Self {
+            client_id: caller.client_id,
+        })
+    }
+}
+
+fn by_token(app: &App, headers: &HeaderMap) -> Result<Caller, Problem> {
+    let value = headers
+        .get(header::AUTHORIZATION)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
+    let token = match value.split_once(' ') {
+        Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => token.trim(),
+        _ => return Err(Problem::unauthenticated("a token or an API key is needed")),
+    };
+    let claims = app
+        .tokens
+        .verify(token, now_unix_seconds())
+        .map_err(|error| match error {
+            crate::tokens::TokenError::Expired => Problem::unauthenticated("the token has expired"),
+            crate::tokens::TokenError::Invalid => Problem::unauthenticated("the token is not valid"),
+        })?;
+    if app.revocations.is_revoked(&claims.jti) {
+        return Err(Problem::unauthenticated("the token was revoked"));
+    }
+    let account_id = claims.account_id.map(|text| {
+        text.parse()
+            .map_err(|_| Problem::unauthenticated("the token is not valid"))
+    });
+    Ok(Caller {
+        client_id: claims.sub,
+        token: Some((claims.jti, claims.exp)),
+        account_id: account_id.transpose()?,
+        role: claims.role,
+        scopes: None,
+    })
+}
+
+#[derive(FromRow)]
+struct KeyRow {
+    client_id: String,
+    account_id: Option<i64>,
+    role: String,
+    status: String,
+    scopes: Vec<String>,
+}
+
+async fn by_api_key(database: &PgPool, key: &[u8]) -> Result<Caller, Problem> {
+    let row: Option<KeyRow> = sqlx::query_as(
+        "SELECT client_id::text AS client_id, account_id, role, status, scopes
+         FROM api_keys JOIN clients USING (client_id) WHERE key_hash = $1",
+    )
+    .bind(key_hash(key))
+    .fetch_optional(database)
+    .await?;
+    let row = row.ok_or_else(|| Problem::unauthenticated("the API key is not valid"))?;
+    if row.status != "active" {
+        return Err(Problem::forbidden("NOT_ALLOWED", "this client is not active"));
+    }
+    Ok(Caller {
+        client_id: row.client_id,
+        token: None,
+        account_id: row.account_id.map(AccountId),
+        role: if row.role == "operator" {
+            Role::Operator
+        } else {
+            Role::Client
+        },
+        scopes: Some(row.scopes),
+    })
+}
+
+/// What is stored of an API key. A key has 256 random bits, so one fast hash is enough.
+pub fn key_hash(key: &[u8]) -> Vec<u8> {
+    Sha256::digest(key).to_vec()
+}
+
+/// A new API key: `bx_` and 256 random bits in base64url.
+pub fn new_key() -> String {
+    use base64::Engine;
+    let mut bytes = [0_u8; 32];
+    rand::fill(&mut bytes);
+    format!("bx_{}", base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(bytes))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_may_do_what_its_scopes_say() {
+        let caller = |scopes: Option<&[&str]>, account_id| Caller {
+            client_id: String::new(),
+            token: None,
+            account_id,
+            role: Role::Client,
+            scopes: scopes.map(|scopes| scopes.iter().map(ToString::to_string).collect()),
+        };
+        let account = Some(AccountId(7));
+        assert_eq!(caller(None, account).account(Scope::Trade).unwrap(), AccountId(7));
+        assert_eq!(
+            caller(Some(&["read", "trade"]), account).account(Scope::Trade).unwrap(),
+            AccountId(7)
+        );
+        assert_eq!(
+            caller(Some(&["read"]), account)
+                .account(Scope::Trade)
+                .unwrap_err()
+                .code(),
+            "SCOPE_MISSING"
+        );
+        assert_eq!(
+            caller(None, None).account(Scope::Read).unwrap_err().code(),
+            "NO_ACCOUNT"
+        );
+    }
+
+    #[test]
+    fn keys_are_long_and_never_the_same() {
+        let (one, other) = (new_key(), new_key());
+        assert_ne!(one, other);
+        assert_eq!(one.len(), 3 + 43);
+        assert_eq!(key_hash(one.as_bytes()).len(), 32);
+    }
+}

@@ -1,0 +1,284 @@
+//! Share transfers, limits and the kill switch of an account.
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use brokerx_schemas::{
+    AccountCommand, AccountId, AccountLimits, Reply, SetKillSwitch, SetLimits, Symbol, TransferDirection,
+    TransferShares, TransferView,
+};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use super::answer;
+use super::audit::Audit;
+use crate::access::Operator;
+use crate::body::{Body, IdempotencyKey};
+use crate::clock::rfc3339;
+use crate::consistency;
+use crate::decimal::{self, Cents};
+use crate::gateway::RequestContext;
+use crate::names;
+use crate::problem::{FieldError, Problem};
+use crate::state::Shared;
+
+fn account_id(text: &str) -> Result<AccountId, Problem> {
+    let id = text.parse().ok().filter(|id: &AccountId| id.0 > 0);
+    id.ok_or_else(|| Problem::not_found("there is no such account"))
+}
+
+/// The body of a share transfer.
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct TransferBody {
+    symbol: String,
+    quantity: Box<RawValue>,
+    direction: String,
+    price: Option<Box<RawValue>>,
+}
+
+/// A share transfer that was done.
+#[derive(Debug, Serialize)]
+struct Transferred {
+    transfer_id: String,
+    account_id: String,
+    symbol: String,
+    quantity: i64,
+    direction: String,
+    price: Cents,
+    created_at: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    consistency_token: Option<String>,
+}
+
+impl Transferred {
+    fn new(transfer: &TransferView, account_seq: Option<i64>) -> Self {
+        Self {
+            transfer_id: transfer.transfer_id.to_string(),
+            account_id: transfer.account_id.to_string(),
+            symbol: transfer.symbol.to_string(),
+            quantity: transfer.quantity,
+            direction: names::lower(transfer.direction),
+            price: Cents(transfer.price_cents),
+            created_at: rfc3339(transfer.created_us),
+            consistency_token: account_seq.map(|seq| consistency::token(transfer.account_id, seq)),
+        }
+    }
+}
+
+/// `POST /admin/v1/accounts/{account_id}/transfers`.
+pub async fn transfer(
+    State(app): State<Shared>,
+    operator: Operator,
+    context: RequestContext,
+    IdempotencyKey(idempotency_key): IdempotencyKey,
+    Path(id): Path<String>,
+    Body(body): Body<TransferBody>,
+) -> Result<Response, Problem> {
+    let account_id = account_id(&id)?;
+    let mut errors = Vec::new();
+    let quantity = decimal::parse(&body.quantity, 0).ok().filter(|quantity| *quantity > 0);
+    if quantity.is_none() {
+        errors.push(FieldError::new(
+            "quantity",
+            "INVALID_QUANTITY",
+            "is a whole number of shares, more than 0",
+        ));
+    }
+    let price = body
+        .price
+        .as_deref()
+        .map(|json| decimal::parse(json, 2).ok().filter(|cents| *cents >= 0));
+    if price == Some(None) {
+        errors.push(FieldError::new(
+            "price",
+            "INVALID_PRICE",
+            "is at least 0, with at most two digits after the point",
+        ));
+    }
+    let direction = names::of_lower::<TransferDirection>(&body.direction);
+    if direction.is_none() {
+        errors.push(FieldError::new("direction", "INVALID_REQUEST", "is in or out"));
+    }
+    let symbol = Symbol::new(&body.symbol)
+        .ok()
+        .filter(|symbol| app.market.value_cents(*symbol).is_some());
+    if symbol.is_none() {
+        errors.push(FieldError::new(
+            "symbol",
+            "UNKNOWN_SYMBOL",
+            "is not a listed instrument",
+        ));
+    }
+    let (Some(quantity), Some(direction), Some(symbol), true) = (quantity, direction, symbol, errors.is_empty()) else {
+        return Err(Problem::fields(errors));
+    };
+    let command = |meta| {
+        AccountCommand::TransferShares(TransferShares {
+            meta,
+            account_id,
+            operator: operator.client_id.clone(),
+            idempotency_key,
+            symbol,
+            quantity,
+            direction,
+            price_cents: price.flatten(),
+        })
+    };
+    let act = async {
+        let outcome = app.commands.account(account_id, &context.trace, command).await?;
+        answer(outcome, "/admin/v1/reconciliation", |reply: &Reply| {
+            let body = Transferred::new(reply.transfer.as_ref()?, reply.account_seq);
+            let status = if reply.replayed {
+                StatusCode::OK
+            } else {
+                StatusCode::CREATED
+            };
+            Some((status, Json(body)).into_response())
+        })
+    };
+    let audit = Audit {
+        app: &app,
+        operator: &operator,
+        context: &context,
+    };
+    audit.around("transfer_shares", &id, &body, act).await
+}
+
+/// The body of new limits.
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct LimitsBody {
+    order_quantity_max: i64,
+    order_notional_max: Box<RawValue>,
+    open_orders_max: i32,
+}
+
+/// `PUT /admin/v1/accounts/{account_id}/limits`.
+pub async fn set_limits(
+    State(app): State<Shared>,
+    operator: Operator,
+    context: RequestContext,
+    IdempotencyKey(idempotency_key): IdempotencyKey,
+    Path(id): Path<String>,
+    Body(body): Body<LimitsBody>,
+) -> Result<Response, Problem> {
+    let account_id = account_id(&id)?;
+    let notional = decimal::parse(&body.order_notional_max, 2)
+        .ok()
+        .filter(|cents| *cents >= 0);
+    let (Some(order_notional_cents_max), true, true) =
+        (notional, body.order_quantity_max >= 0, body.open_orders_max >= 0)
+    else {
+        return Err(Problem::invalid_request("every limit is at least 0"));
+    };
+    let limits = AccountLimits {
+        order_quantity_max: body.order_quantity_max,
+        order_notional_cents_max,
+        open_orders_max: body.open_orders_max,
+    };
+    let command = |meta| {
+        AccountCommand::SetLimits(SetLimits {
+            meta,
+            account_id,
+            operator: operator.client_id.clone(),
+            idempotency_key,
+            limits,
+        })
+    };
+    let act = async {
+        let outcome = app.commands.account(account_id, &context.trace, command).await?;
+        answer(outcome, "/admin/v1/reconciliation", |_| {
+            let done = serde_json::json!({
+                "account_id": account_id.to_string(),
+                "order_quantity_max": limits.order_quantity_max,
+                "order_notional_max": Cents(limits.order_notional_cents_max),
+                "open_orders_max": limits.open_orders_max,
+            });
+            Some(Json(done).into_response())
+        })
+    };
+    let audit = Audit {
+        app: &app,
+        operator: &operator,
+        context: &context,
+    };
+    audit.around("set_limits", &id, &body, act).await
+}
+
+/// `POST /admin/v1/accounts/{account_id}/kill`: cancels all orders and refuses new ones.
+pub async fn kill(
+    State(app): State<Shared>,
+    operator: Operator,
+    context: RequestContext,
+    key: IdempotencyKey,
+    Path(id): Path<String>,
+) -> Result<Response, Problem> {
+    kill_switch(
+        &Audit {
+            app: &app,
+            operator: &operator,
+            context: &context,
+        },
+        key,
+        &id,
+        true,
+    )
+    .await
+}
+
+/// `POST /admin/v1/accounts/{account_id}/unkill`: takes new orders again.
+pub async fn unkill(
+    State(app): State<Shared>,
+    operator: Operator,
+    context: RequestContext,
+    key: IdempotencyKey,
+    Path(id): Path<String>,
+) -> Result<Response, Problem> {
+    kill_switch(
+        &Audit {
+            app: &app,
+            operator: &operator,
+            context: &context,
+        },
+        key,
+        &id,
+        false,
+    )
+    .await
+}
+
+async fn kill_switch(
+    audit: &Audit<'_>,
+    IdempotencyKey(idempotency_key): IdempotencyKey,
+    id: &str,
+    engaged: bool,
+) -> Result<Response, Problem> {
+    let account_id = account_id(id)?;
+    let operator = Some(audit.operator.client_id.clone());
+    let command = |meta| {
+        AccountCommand::SetKillSwitch(SetKillSwitch {
+            meta,
+            account_id,
+            engaged,
+            operator,
+            idempotency_key,
+        })
+    };
+    let request = serde_json::json!({ "engaged": engaged });
+    let act = async {
+        let outcome = audit
+            .app
+            .commands
+            .account(account_id, &audit.context.trace, command)
+            .await?;
+        answer(outcome, "/admin/v1/reconciliation", |_| {
+            let done = serde_json::json!({ "account_id": id, "kill_switch": engaged });
+            Some(Json(done).into_response())
+        })
+    };
+    audit
+        .around(if engaged { "kill" } else { "unkill" }, id, &request, act)
+        .await
+}

@@ -1,0 +1,65 @@
+//! The audit of what operators do: a row before the action, completed after it.
+
+use std::future::Future;
+
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde::Serialize;
+
+use crate::access::Operator;
+use crate::gateway::RequestContext;
+use crate::problem::Problem;
+use crate::state::App;
+
+/// Who asks for it, under which correlation id.
+pub(super) struct Audit<'a> {
+    pub(super) app: &'a App,
+    pub(super) operator: &'a Operator,
+    pub(super) context: &'a RequestContext,
+}
+
+impl Audit<'_> {
+    /// Writes the row, does the action, completes the row. Without a database nothing is done.
+    pub(super) async fn around(
+        &self,
+        action: &'static str,
+        target: &str,
+        request: &impl Serialize,
+        act: impl Future<Output = Result<Response, Problem>>,
+    ) -> Result<Response, Problem> {
+        let audit_id: i64 = sqlx::query_scalar(
+            "INSERT INTO operator_audit (operator, action, target, request, correlation_id)
+             VALUES ($1::uuid, $2, $3, $4, $5) RETURNING audit_id",
+        )
+        .bind(&self.operator.client_id)
+        .bind(action)
+        .bind(target)
+        .bind(sqlx::types::Json(request))
+        .bind(self.context.correlation_id())
+        .fetch_one(&self.app.database)
+        .await?;
+        let result = act.await;
+        let outcome = match &result {
+            Ok(response) if response.status() == StatusCode::ACCEPTED => "pending",
+            Ok(_) => "done",
+            Err(problem) => problem.code(),
+        };
+        tracing::info!(
+            action,
+            target,
+            outcome,
+            operator = self.operator.client_id,
+            "an operator acted"
+        );
+        let completed = sqlx::query("UPDATE operator_audit SET outcome = $2, finished_at = now() WHERE audit_id = $1")
+            .bind(audit_id)
+            .bind(outcome)
+            .execute(&self.app.database)
+            .await;
+        // The action stands; its row says that it was begun.
+        if let Err(error) = completed {
+            tracing::error!(%error, audit_id, outcome, "a row of the audit stays incomplete");
+        }
+        result
+    }
+}

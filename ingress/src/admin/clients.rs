@@ -1,0 +1,94 @@
+//! Suspending and reinstating clients.
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde_json::json;
+use uuid::Uuid;
+
+use super::audit::Audit;
+use crate::access::Operator;
+use crate::clients::{StatusChange, change_status};
+use crate::gateway::RequestContext;
+use crate::problem::Problem;
+use crate::state::Shared;
+
+/// `POST /admin/v1/clients/{client_id}/suspend`: no login, no token, no trading.
+pub async fn suspend(
+    State(app): State<Shared>,
+    operator: Operator,
+    context: RequestContext,
+    Path(id): Path<String>,
+) -> Result<Response, Problem> {
+    change(
+        &Audit {
+            app: &app,
+            operator: &operator,
+            context: &context,
+        },
+        &id,
+        StatusChange::Suspend,
+    )
+    .await
+}
+
+/// `POST /admin/v1/clients/{client_id}/reinstate`.
+pub async fn reinstate(
+    State(app): State<Shared>,
+    operator: Operator,
+    context: RequestContext,
+    Path(id): Path<String>,
+) -> Result<Response, Problem> {
+    change(
+        &Audit {
+            app: &app,
+            operator: &operator,
+            context: &context,
+        },
+        &id,
+        StatusChange::Reinstate,
+    )
+    .await
+}
+
+/// Doing it again changes nothing and answers the same.
+async fn change(audit: &Audit<'_>, id: &str, change: StatusChange) -> Result<Response, Problem> {
+    let client_id = id.parse::<Uuid>().map_err(|_| not_found())?.to_string();
+    let suspend = change == StatusChange::Suspend;
+    let (action, wanted) = if suspend {
+        ("suspend", "suspended")
+    } else {
+        ("reinstate", "active")
+    };
+    let act = async {
+        let mut transaction = audit.app.database.begin().await?;
+        let correlation_id = Some(audit.context.correlation_id());
+        let changed = change_status(&mut transaction, &client_id, change, correlation_id).await?;
+        transaction.commit().await?;
+        if changed.is_none() {
+            let status: Option<String> =
+                sqlx::query_scalar("SELECT status FROM clients WHERE client_id = $1::uuid AND role = 'client'")
+                    .bind(&client_id)
+                    .fetch_optional(&audit.app.database)
+                    .await?;
+            let status = status.ok_or_else(not_found)?;
+            if status != wanted {
+                let problem = Problem::new(
+                    StatusCode::CONFLICT,
+                    "STATUS_CONFLICT",
+                    "the client is in another status",
+                );
+                return Err(problem.with("status", status));
+            }
+        }
+        audit.app.revocations.block(&client_id, suspend);
+        audit.app.outbox.wake();
+        Ok(Json(json!({ "client_id": client_id, "status": wanted })).into_response())
+    };
+    audit.around(action, &client_id, &json!({}), act).await
+}
+
+fn not_found() -> Problem {
+    Problem::not_found("there is no such client")
+}

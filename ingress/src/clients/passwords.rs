@@ -1,0 +1,107 @@
+//! Passwords: argon2id, in a bounded number of threads.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use argon2::Argon2;
+use argon2::password_hash::phc::PasswordHash;
+use argon2::password_hash::{PasswordHasher, PasswordVerifier};
+use tokio::sync::Semaphore;
+
+use crate::problem::Problem;
+
+/// How long a request waits for its turn. Longer queues are refused, not kept.
+const TURN_LIMIT: Duration = Duration::from_secs(3);
+
+/// Hashes and checks passwords.
+pub struct Passwords {
+    turns: Arc<Semaphore>,
+    /// Of a password that nobody has: checked against when the e-mail is unknown, so that the answer
+    /// takes as long as for one that is known.
+    decoy: String,
+}
+
+impl Passwords {
+    /// At most `threads` at once.
+    ///
+    /// # Errors
+    /// When the system has no randomness.
+    pub fn new(threads: u32) -> anyhow::Result<Self> {
+        let decoy = hash(&uuid::Uuid::new_v4().to_string())?;
+        Ok(Self {
+            turns: Arc::new(Semaphore::new(threads as usize)),
+            decoy,
+        })
+    }
+
+    /// The hash of a new password, in PHC format.
+    ///
+    /// # Errors
+    /// 503 when too many wait.
+    pub async fn hash(&self, password: String) -> Result<String, Problem> {
+        self.in_turn(move || hash(&password)).await?.map_err(Problem::internal)
+    }
+
+    /// Whether a password belongs to a hash. Without a hash it is false, after the same time.
+    ///
+    /// # Errors
+    /// 503 when too many wait.
+    pub async fn verify(&self, password: String, hash: Option<String>) -> Result<bool, Problem> {
+        let known = hash.is_some();
+        let hash = hash.unwrap_or_else(|| self.decoy.clone());
+        let matches = self.in_turn(move || verify(&password, &hash)).await?;
+        Ok(known && matches)
+    }
+
+    async fn in_turn<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Problem> {
+        let turn = tokio::time::timeout(TURN_LIMIT, Arc::clone(&self.turns).acquire_owned())
+            .await
+            .map_err(|_| Problem::unavailable("OVERLOADED", "too many passwords are being checked"))?
+            .map_err(Problem::internal)?;
+        tokio::task::spawn_blocking(move || {
+            // Held until the work is done, also when the request is gone.
+            let _turn = turn;
+            work()
+        })
+        .await
+        .map_err(Problem::internal)
+    }
+}
+
+fn hash(password: &str) -> anyhow::Result<String> {
+    let hash = Argon2::default()
+        .hash_password(password.as_bytes())
+        .map_err(|error| anyhow::anyhow!("a password could not be hashed: {error}"))?;
+    Ok(hash.to_string())
+}
+
+fn verify(password: &str, hash: &str) -> bool {
+    PasswordHash::new(hash).is_ok_and(|hash| Argon2::default().verify_password(password.as_bytes(), &hash).is_ok())
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_password_belongs_to_its_hash_alone() {
+        let passwords = Passwords::new(1).unwrap();
+        let hash = passwords.hash("Secret12".to_owned()).await.unwrap();
+        assert!(hash.starts_with("$argon2id$"));
+        assert!(
+            passwords
+                .verify("Secret12".to_owned(), Some(hash.clone()))
+                .await
+                .unwrap()
+        );
+        assert!(!passwords.verify("Secret13".to_owned(), Some(hash)).await.unwrap());
+        assert!(!passwords.verify("Secret12".to_owned(), None).await.unwrap());
+        assert!(
+            !passwords
+                .verify("Secret12".to_owned(), Some("nonsense".to_owned()))
+                .await
+                .unwrap()
+        );
+    }
+}

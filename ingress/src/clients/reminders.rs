@@ -1,0 +1,97 @@
+//! Registrations whose link was never opened: reminded, then rejected. Driven from the rows alone,
+//! so it may run as often as it likes and anywhere, one instance at a time.
+
+use brokerx_schemas::{AuthEvent, MailRequested};
+use sqlx::{Connection, PgConnection};
+
+use super::status::{StatusChange, change_status};
+use crate::clock::now_us;
+use crate::links::VERIFY_REMINDER;
+use crate::outbox::Writer;
+
+/// Clients of one round; the next round takes the rest.
+const ROUND: i64 = 100;
+
+/// When reminders go out and when it ends, seconds after the registration.
+#[derive(Clone, Debug)]
+pub struct ReminderAges {
+    /// A reminder at each of these ages.
+    pub reminders: Vec<i64>,
+    /// Rejected at this age.
+    pub rejection: i64,
+    /// How long each reminder's link works.
+    pub link: i64,
+}
+
+/// One round.
+///
+/// # Errors
+/// When the database fails; what was committed stands, the rest is for the next round.
+pub async fn remind_and_reject(connection: &mut PgConnection, ages: &ReminderAges) -> sqlx::Result<()> {
+    for client_id in pending(connection, ages.rejection, i16::MAX).await? {
+        let mut transaction = connection.begin().await?;
+        change_status(&mut transaction, &client_id, StatusChange::Reject, None).await?;
+        transaction.commit().await?;
+    }
+    // The oldest first: after an outage a client gets one reminder, not all that were missed.
+    for (index, age) in ages.reminders.iter().enumerate().rev() {
+        let sent_after = i16::try_from(index + 1).unwrap_or(i16::MAX);
+        for client_id in pending(connection, *age, sent_after).await? {
+            remind(connection, &client_id, sent_after, ages.link).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Unverified clients of at least this age with fewer than so many reminders.
+async fn pending(connection: &mut PgConnection, age_seconds: i64, reminders_below: i16) -> sqlx::Result<Vec<String>> {
+    sqlx::query_scalar(
+        "SELECT client_id::text FROM clients
+         WHERE status = 'pending' AND created_at <= now() - make_interval(secs => $1) AND reminders_sent < $2
+         ORDER BY created_at LIMIT $3",
+    )
+    .bind(age_seconds as f64)
+    .bind(reminders_below)
+    .bind(ROUND)
+    .fetch_all(connection)
+    .await
+}
+
+async fn remind(
+    connection: &mut PgConnection,
+    client_id: &str,
+    sent_after: i16,
+    link_seconds: i64,
+) -> sqlx::Result<()> {
+    let mut transaction = connection.begin().await?;
+    let account_id: Option<i64> = sqlx::query_scalar(
+        "UPDATE clients SET reminders_sent = $2, updated_at = now()
+         WHERE client_id = $1::uuid AND status = 'pending' AND reminders_sent < $2 RETURNING account_id",
+    )
+    .bind(client_id)
+    .bind(sent_after)
+    .fetch_optional(&mut *transaction)
+    .await?;
+    // Verified in between.
+    let Some(account_id) = account_id else { return Ok(()) };
+    let mail_id: i64 = sqlx::query_scalar(
+        "INSERT INTO mails (client_id, purpose, expires_at)
+         VALUES ($1::uuid, $2, date_trunc('second', now()) + make_interval(secs => $3)) RETURNING mail_id",
+    )
+    .bind(client_id)
+    .bind(VERIFY_REMINDER)
+    .bind(link_seconds as f64)
+    .fetch_one(&mut *transaction)
+    .await?;
+    let mut outbox = Writer::new(&mut transaction, None).await?;
+    let requested = |event_id| {
+        AuthEvent::MailRequested(MailRequested {
+            event_id,
+            client_id: client_id.to_owned(),
+            mail_id,
+            occurred_us: now_us(),
+        })
+    };
+    outbox.auth(&account_id.to_string(), requested).await?;
+    transaction.commit().await
+}

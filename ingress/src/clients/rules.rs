@@ -1,0 +1,168 @@
+//! What a registration must look like.
+
+use jiff::civil::Date;
+
+use crate::problem::FieldError;
+
+/// The longest e-mail address, in bytes.
+pub const EMAIL_LENGTH_MAX: usize = 254;
+const NAME_LENGTH_MAX: usize = 200;
+/// Beyond this a password is no longer one; argon2 would hash it all the same.
+const PASSWORD_LENGTH_MAX: usize = 256;
+
+/// What e-mail addresses are compared by.
+pub fn email_key(email: &str) -> String {
+    email.to_lowercase()
+}
+
+/// Whether mail can be sent there, as far as its form tells.
+fn is_email(text: &str) -> bool {
+    let Some((local, domain)) = text.rsplit_once('@') else {
+        return false;
+    };
+    let label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    let local_byte = |byte: u8| byte.is_ascii_alphanumeric() || b".!#$%&'*+/=?^_`{|}~-".contains(&byte);
+    text.len() <= EMAIL_LENGTH_MAX
+        && (1..=64).contains(&local.len())
+        && local.bytes().all(local_byte)
+        && !local.starts_with('.')
+        && !local.ends_with('.')
+        && !local.contains("..")
+        && domain.contains('.')
+        && domain.split('.').all(label)
+}
+
+/// The faults of an e-mail address.
+pub(super) fn check_email(email: &str, errors: &mut Vec<FieldError>) {
+    if !is_email(email) {
+        errors.push(FieldError::new("email", "INVALID_REQUEST", "is not an e-mail address"));
+    }
+}
+
+/// The faults of the personal data.
+pub(super) fn check_person(
+    name: &str,
+    phone: Option<&str>,
+    date_of_birth: Option<&str>,
+    today: Date,
+    errors: &mut Vec<FieldError>,
+) {
+    if name.trim().is_empty() || name.chars().count() > NAME_LENGTH_MAX || name.chars().any(char::is_control) {
+        errors.push(FieldError::new("name", "INVALID_REQUEST", "is 1 to 200 characters"));
+    }
+    if phone.is_some_and(|phone| !is_phone(phone)) {
+        errors.push(FieldError::new(
+            "phone",
+            "INVALID_REQUEST",
+            "is an optional + and 5 to 20 digits, spaces or hyphens",
+        ));
+    }
+    let born = date_of_birth.map(str::parse::<Date>);
+    if born.is_some_and(|born| !born.is_ok_and(|born| born < today && born.year() >= 1900)) {
+        errors.push(FieldError::new(
+            "date_of_birth",
+            "INVALID_REQUEST",
+            "is a past date, YYYY-MM-DD",
+        ));
+    }
+}
+
+fn is_phone(text: &str) -> bool {
+    let digits = text.strip_prefix('+').unwrap_or(text);
+    (5..=20).contains(&digits.len())
+        && digits.starts_with(|first: char| first.is_ascii_digit())
+        && digits
+            .bytes()
+            .all(|byte| byte.is_ascii_digit() || byte == b' ' || byte == b'-')
+}
+
+/// Each rule that a password does not meet.
+pub(super) fn check_password(password: &str, errors: &mut Vec<FieldError>) {
+    let rules: [(bool, &'static str); 5] = [
+        (password.chars().count() >= 8, "needs at least 8 characters"),
+        (password.len() <= PASSWORD_LENGTH_MAX, "has more than 256 bytes"),
+        (password.chars().any(char::is_uppercase), "needs an upper-case letter"),
+        (password.chars().any(char::is_lowercase), "needs a lower-case letter"),
+        (
+            password.chars().any(|character| character.is_ascii_digit()),
+            "needs a digit",
+        ),
+    ];
+    let broken = rules.into_iter().filter(|(met, _)| !met);
+    errors.extend(broken.map(|(_, message)| FieldError::new("password", "WEAK_PASSWORD", message)));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_broken_password_rule_is_named() {
+        for (password, broken) in [
+            ("Abcdefg1", vec![]),
+            ("abcdefg1", vec!["upper"]),
+            ("ABCDEFG1", vec!["lower"]),
+            ("Abcdefgh", vec!["digit"]),
+            ("Abc1", vec!["8 characters"]),
+            ("", vec!["8 characters", "upper", "lower", "digit"]),
+        ] {
+            let mut errors = Vec::new();
+            check_password(password, &mut errors);
+            assert_eq!(errors.len(), broken.len(), "{password}");
+            for (error, word) in errors.iter().zip(broken) {
+                assert!(error.message.contains(word), "{password}: {}", error.message);
+                assert_eq!(error.code, "WEAK_PASSWORD");
+            }
+        }
+    }
+
+    #[test]
+    fn addresses_are_told_from_other_texts() {
+        for good in ["a@b.co", "First.Last+tag@sub.example.com", "x_y@ex-ample.org"] {
+            assert!(is_email(good), "{good}");
+        }
+        for bad in [
+            "",
+            "a",
+            "@b.co",
+            "a@",
+            "a@b",
+            "a b@c.de",
+            "a@b..co",
+            "a@-b.co",
+            ".a@b.co",
+            "a..b@c.de",
+            "a@b.co\n",
+            "a@b@c.de",
+        ] {
+            assert!(!is_email(bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn personal_data_is_checked() {
+        let today = Date::constant(2030, 1, 1);
+        let faults = |name: &str, phone: Option<&str>, born: Option<&str>| {
+            let mut errors = Vec::new();
+            check_person(name, phone, born, today, &mut errors);
+            errors
+                .into_iter()
+                .map(|error| error.field.into_owned())
+                .collect::<Vec<_>>()
+        };
+        assert!(faults("Ada", Some("+1 514-555-0100"), Some("1990-12-31")).is_empty());
+        assert_eq!(
+            faults(" ", Some("call me"), Some("2030-01-01")),
+            ["name", "phone", "date_of_birth"]
+        );
+        assert_eq!(
+            faults("A\u{7}", Some("+"), Some("1990-02-30")),
+            ["name", "phone", "date_of_birth"]
+        );
+    }
+}

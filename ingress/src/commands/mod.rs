@@ -1,0 +1,190 @@
+//! Commands into Kafka, and their outcomes back to the request that waits.
+//!
+//! A command goes to the partition of its account or symbol with this instance's reply address and
+//! a deadline. [`Commands::account`] and [`Commands::book`] answer with the outcome, or with
+//! [`Outcome::Late`] when it takes longer than the limit: the command may still be applied, until
+//! its deadline. They fail only when nothing was handed to the producer, so a caller may send the
+//! same request again after every problem they return.
+
+mod pending;
+mod replies;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use brokerx_schemas::{
+    AccountCommand, AccountId, BookCommand, CommandId, CommandMeta, Message, Reply, ReplyTo, Symbol,
+};
+use brokerx_topics::catalogue;
+use brokerx_topics::codec::Codec;
+use brokerx_topics::headers::{Trace, trace_headers};
+use brokerx_topics::partition::{account_key, partition_of, symbol_key};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::producer::{FutureProducer, FutureRecord};
+
+use crate::clock::now_us;
+use crate::problem::Problem;
+use crate::telemetry::CommandMetrics;
+
+pub use pending::Pending;
+pub use replies::ReplySink;
+
+/// What came of a command within the limit.
+#[derive(Debug)]
+pub enum Outcome {
+    /// Its outcome.
+    Replied(Box<Reply>),
+    /// Nothing yet; it may still be applied until its deadline.
+    Late,
+}
+
+/// Limits of commands.
+#[derive(Clone, Copy, Debug)]
+pub struct CommandLimits {
+    /// How long a request waits for the outcome.
+    pub reply: Duration,
+    /// How long after now a command may still be applied.
+    pub deadline: Duration,
+}
+
+/// Sends commands.
+pub struct Commands {
+    producer: FutureProducer,
+    codec: Codec,
+    reply_to: ReplyTo,
+    limits: CommandLimits,
+    pending: Arc<Pending>,
+    replies_flow: Arc<AtomicBool>,
+    metrics: CommandMetrics,
+    account_partitions: i32,
+    book_partitions: i32,
+}
+
+impl Commands {
+    /// Sends with this producer; `replies_flow` is true once the replies are being read.
+    pub fn new(
+        producer: FutureProducer,
+        codec: Codec,
+        reply_to: ReplyTo,
+        limits: CommandLimits,
+        pending: Arc<Pending>,
+        replies_flow: Arc<AtomicBool>,
+        metrics: CommandMetrics,
+    ) -> Self {
+        Self {
+            producer,
+            codec,
+            reply_to,
+            limits,
+            pending,
+            replies_flow,
+            metrics,
+            account_partitions: catalogue::topic(AccountCommand::TOPIC).partitions,
+            book_partitions: catalogue::topic(BookCommand::TOPIC).partitions,
+        }
+    }
+
+    /// Sends a command to settlement and waits for its outcome.
+    ///
+    /// # Errors
+    /// 503 when nothing was sent.
+    pub async fn account(
+        &self,
+        account_id: AccountId,
+        trace: &Trace,
+        command: impl FnOnce(CommandMeta) -> AccountCommand,
+    ) -> Result<Outcome, Problem> {
+        let key = account_key(account_id);
+        let partition = partition_of(&key, self.account_partitions);
+        self.send(&key, partition, trace, command).await
+    }
+
+    /// Sends a command to the matcher and waits for its outcome.
+    ///
+    /// # Errors
+    /// 503 when nothing was sent.
+    pub async fn book(
+        &self,
+        symbol: Symbol,
+        trace: &Trace,
+        command: impl FnOnce(CommandMeta) -> BookCommand,
+    ) -> Result<Outcome, Problem> {
+        let key = symbol_key(symbol);
+        let partition = partition_of(&key, self.book_partitions);
+        self.send(&key, partition, trace, command).await
+    }
+
+    async fn send<M: Message>(
+        &self,
+        key: &[u8],
+        partition: i32,
+        trace: &Trace,
+        command: impl FnOnce(CommandMeta) -> M,
+    ) -> Result<Outcome, Problem> {
+        if !self.replies_flow.load(Ordering::Acquire) {
+            return Err(Problem::unavailable(
+                "NOT_READY",
+                "this instance is not ready to take commands",
+            ));
+        }
+        let command_id = CommandId::from_uuid(uuid::Uuid::new_v4());
+        let command = command(CommandMeta {
+            command_id,
+            reply_to: Some(self.reply_to.clone()),
+            deadline_us: now_us() + self.limits.deadline.as_micros() as i64,
+        });
+        let mut value = Vec::with_capacity(256);
+        self.codec.encode(&command, &mut value).map_err(Problem::internal)?;
+        let waiting = self
+            .pending
+            .register(command_id)
+            .ok_or_else(|| Problem::unavailable("OVERLOADED", "too many commands wait for their outcome"))?;
+        let record = FutureRecord::to(M::TOPIC)
+            .partition(partition)
+            .key(key)
+            .payload(&value)
+            .headers(trace_headers(trace));
+        let sent = Instant::now();
+        let delivery = self.producer.send_result(record).map_err(|(error, _)| match error {
+            KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull) => {
+                Problem::unavailable("OVERLOADED", "the queue to the log is full")
+            }
+            error => Problem::internal(error),
+        })?;
+        self.metrics.sent.inc();
+        let outcome = tokio::time::timeout(self.limits.reply, async {
+            let mut reply = std::pin::pin!(waiting.reply());
+            tokio::select! {
+                biased;
+                reply = &mut reply => return reply,
+                // A delivery that failed is only counted: its outcome is unknown, so the request waits on.
+                delivered = delivery => if !matches!(delivered, Ok(Ok(_))) {
+                    self.metrics.undelivered.inc();
+                    tracing::error!(%command_id, "a command was not delivered");
+                },
+            }
+            reply.await
+        })
+        .await;
+        self.metrics.reply_seconds.observe(sent.elapsed().as_secs_f64());
+        match outcome {
+            Ok(Some(reply)) => Ok(Outcome::Replied(reply)),
+            Ok(None) | Err(_) => {
+                self.metrics.late.inc();
+                Ok(Outcome::Late)
+            }
+        }
+    }
+
+    /// Messages in the producer's queue.
+    pub fn queued(&self) -> i64 {
+        use rdkafka::producer::Producer;
+        i64::from(self.producer.in_flight_count())
+    }
+
+    /// Commands that wait for their outcome.
+    pub fn waiting(&self) -> usize {
+        self.pending.len()
+    }
+}

@@ -1,0 +1,114 @@
+//! The requests that wait for the outcome of a command.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use brokerx_schemas::{CommandId, Reply};
+use tokio::sync::oneshot;
+
+/// A bounded table of waiting requests.
+#[derive(Debug)]
+pub struct Pending {
+    waiting: Mutex<HashMap<CommandId, oneshot::Sender<Box<Reply>>>>,
+    waiting_max: usize,
+}
+
+/// A place in the table; it is given back when this is dropped.
+#[derive(Debug)]
+pub struct Waiting {
+    pending: Arc<Pending>,
+    command_id: CommandId,
+    receiver: oneshot::Receiver<Box<Reply>>,
+}
+
+impl Pending {
+    /// A table with room for `waiting_max` requests.
+    pub fn new(waiting_max: usize) -> Arc<Self> {
+        Arc::new(Self {
+            waiting: Mutex::default(),
+            waiting_max,
+        })
+    }
+
+    /// A place for the outcome of a command; none when the table is full.
+    pub fn register(self: &Arc<Self>, command_id: CommandId) -> Option<Waiting> {
+        let mut waiting = self.lock();
+        if waiting.len() >= self.waiting_max {
+            return None;
+        }
+        let (sender, receiver) = oneshot::channel();
+        waiting.insert(command_id, sender);
+        Some(Waiting {
+            pending: Arc::clone(self),
+            command_id,
+            receiver,
+        })
+    }
+
+    /// Hands an outcome to the request that waits for it; false when none does (any more).
+    pub fn resolve(&self, reply: Reply) -> bool {
+        let sender = self.lock().remove(&reply.command_id);
+        sender.is_some_and(|sender| sender.send(Box::new(reply)).is_ok())
+    }
+
+    /// Requests that wait.
+    pub fn len(&self) -> usize {
+        self.lock().len()
+    }
+
+    /// Whether none waits.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// A thread that panicked while it held the lock left a whole map behind.
+    fn lock(&self) -> MutexGuard<'_, HashMap<CommandId, oneshot::Sender<Box<Reply>>>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Waiting {
+    /// The outcome; none when the table gave the place to nobody else but lost it.
+    pub async fn reply(mut self) -> Option<Box<Reply>> {
+        (&mut self.receiver).await.ok()
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.pending.lock().remove(&self.command_id);
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use brokerx_schemas::ReplyKind;
+
+    use super::*;
+
+    fn id(byte: u8) -> CommandId {
+        CommandId([byte; 16])
+    }
+
+    #[tokio::test]
+    async fn an_outcome_finds_its_request_once() {
+        let pending = Pending::new(2);
+        let waiting = pending.register(id(1)).unwrap();
+        assert!(pending.resolve(Reply::new(id(1), ReplyKind::Order)));
+        assert!(!pending.resolve(Reply::new(id(1), ReplyKind::Order)), "again");
+        assert_eq!(waiting.reply().await.unwrap().command_id, id(1));
+        assert!(!pending.resolve(Reply::new(id(2), ReplyKind::Order)), "nobody asked");
+    }
+
+    #[test]
+    fn the_table_is_bounded_and_places_are_given_back() {
+        let pending = Pending::new(2);
+        let first = pending.register(id(1)).unwrap();
+        let _second = pending.register(id(2)).unwrap();
+        assert!(pending.register(id(3)).is_none());
+        drop(first);
+        assert_eq!(pending.len(), 1);
+        assert!(pending.register(id(3)).is_some());
+    }
+}

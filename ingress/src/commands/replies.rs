@@ -1,0 +1,65 @@
+//! The reader of this instance's partition of `replies`.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use brokerx_schemas::Reply;
+use brokerx_topics::machine::Verdict;
+use brokerx_topics::service::Check;
+
+use super::Pending;
+use crate::kafka::{Record, Sequences, Sink};
+use crate::telemetry::CommandMetrics;
+
+/// Hands each outcome to the request that waits for it.
+///
+/// Duplicates are left out. Behind a hole an outcome is used all the same: outcomes do not build on
+/// one another, and what the sender repeats later finds nobody waiting.
+pub struct ReplySink {
+    pending: Arc<Pending>,
+    replies_flow: Arc<AtomicBool>,
+    check: Check,
+    sequences: Sequences,
+    metrics: CommandMetrics,
+}
+
+impl ReplySink {
+    /// Resolves `pending`; sets `replies_flow` and `check` once the partition's end is being read.
+    pub fn new(pending: Arc<Pending>, replies_flow: Arc<AtomicBool>, check: Check, metrics: CommandMetrics) -> Self {
+        Self {
+            pending,
+            replies_flow,
+            check,
+            sequences: Sequences::default(),
+            metrics,
+        }
+    }
+}
+
+impl Sink<Reply> for ReplySink {
+    fn started(&mut self, partitions: &[i32]) {
+        self.sequences.clear();
+        self.replies_flow.store(false, Ordering::Release);
+        self.check
+            .set(false, &format!("looking for the end of partition {partitions:?}"));
+    }
+
+    fn record(&mut self, record: Record<Reply>) {
+        match record.identity.map(|identity| self.sequences.judge(&identity)) {
+            Some(Verdict::Duplicate) => {
+                self.metrics.duplicates.inc();
+                return;
+            }
+            Some(Verdict::Hole { .. }) => drop(self.metrics.holes.inc()),
+            Some(Verdict::Next) | None => {}
+        }
+        self.metrics.replies.inc();
+        self.pending.resolve(record.message);
+    }
+
+    fn caught_up(&mut self, partition: i32) {
+        self.replies_flow.store(true, Ordering::Release);
+        self.check
+            .set(true, &format!("reading the end of partition {partition}"));
+    }
+}

@@ -1,0 +1,79 @@
+//! Reading one's own writes.
+//!
+//! Reads come from the projection, which is a moment behind. Every answer that changed or read an
+//! account carries a token, the account and its sequence number, opaque to the client. A read that
+//! is given one (`consistency_token` in the query, or the header `Consistency-Token`) waits until
+//! the projection has come that far, and answers 503 `PROJECTION_BEHIND` when that takes too long
+//! rather than something older without saying so. A read without a token never waits.
+
+use std::time::{Duration, Instant};
+
+use axum::http::HeaderMap;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use brokerx_schemas::AccountId;
+use sqlx::PgPool;
+
+use crate::problem::Problem;
+
+const POLL: Duration = Duration::from_millis(10);
+
+/// The token of an account that has come to `account_seq`.
+pub fn token(account_id: AccountId, account_seq: i64) -> String {
+    URL_SAFE_NO_PAD.encode(format!("{account_id}:{account_seq}"))
+}
+
+fn parse(token: &str, account_id: AccountId) -> Option<i64> {
+    let text = String::from_utf8(URL_SAFE_NO_PAD.decode(token).ok()?).ok()?;
+    let (account, account_seq) = text.split_once(':')?;
+    (account.parse() == Ok(account_id)).then(|| account_seq.parse().ok())?
+}
+
+/// Waits until the projection includes what the request's token asks for, if it has one.
+///
+/// # Errors
+/// 422 when the token is not one of this account, 503 when the projection takes longer than `limit`.
+pub async fn wait(
+    database: &PgPool,
+    account_id: AccountId,
+    query: Option<&str>,
+    headers: &HeaderMap,
+    limit: Duration,
+) -> Result<(), Problem> {
+    let header = headers.get("consistency-token").and_then(|value| value.to_str().ok());
+    let Some(token) = query.or(header) else { return Ok(()) };
+    let wanted = parse(token, account_id)
+        .ok_or_else(|| Problem::invalid_request("consistency_token is not one of this account"))?;
+    let end = Instant::now() + limit;
+    loop {
+        let reached: Option<i64> =
+            sqlx::query_scalar("SELECT account_seq FROM projection.accounts WHERE account_id = $1")
+                .bind(account_id.0)
+                .fetch_optional(database)
+                .await?;
+        if reached.unwrap_or(0) >= wanted {
+            return Ok(());
+        }
+        if Instant::now() >= end {
+            return Err(Problem::unavailable(
+                "PROJECTION_BEHIND",
+                "what the token asks for is not readable yet",
+            ));
+        }
+        tokio::time::sleep(POLL).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_is_of_one_account() {
+        let token = token(AccountId(7), 42);
+        assert_eq!(parse(&token, AccountId(7)), Some(42));
+        assert_eq!(parse(&token, AccountId(8)), None);
+        assert_eq!(parse("", AccountId(7)), None);
+        assert_eq!(parse("7:42", AccountId(7)), None);
+    }
+}

@@ -1,0 +1,84 @@
+//! The connection to PostgreSQL and the migrations of the schema `identity`.
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use anyhow::Context;
+use brokerx_topics::service::{Check, Shutdown, backoff};
+use sqlx::migrate::Migrator;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{Connection, Executor, PgConnection, PgPool};
+
+static MIGRATOR: Migrator = sqlx::migrate!();
+
+/// How long a request waits for a connection.
+const ACQUIRE_LIMIT: Duration = Duration::from_secs(2);
+
+/// Serializes the creation of the schema; the migrations take a lock of their own.
+const SCHEMA_LOCK: i64 = 0x6272_6f6b_6572_0001;
+
+/// How connections are made: unqualified names are those of `identity`, and a statement that hangs ends.
+///
+/// # Errors
+/// When the URL is none.
+pub fn connect_options(url: &str) -> anyhow::Result<PgConnectOptions> {
+    Ok(PgConnectOptions::from_str(url)
+        .context("the database URL is not valid")?
+        .application_name("brokerx-ingress")
+        .options([("search_path", "identity"), ("statement_timeout", "5000")]))
+}
+
+/// A pool that connects when it is first used, so that the process starts without a database.
+pub fn pool(options: PgConnectOptions, connections_max: u32) -> PgPool {
+    PgPoolOptions::new()
+        .max_connections(connections_max)
+        .acquire_timeout(ACQUIRE_LIMIT)
+        .idle_timeout(Duration::from_secs(60))
+        .connect_lazy_with(options)
+}
+
+/// Brings the schema `identity` up to date.
+///
+/// # Errors
+/// When the database is away or a migration fails.
+pub async fn migrate(options: &PgConnectOptions) -> anyhow::Result<()> {
+    let mut connection = PgConnection::connect_with(options)
+        .await
+        .context("the database cannot be reached")?;
+    let mut transaction = connection.begin().await?;
+    sqlx::query("SELECT pg_advisory_xact_lock($1)")
+        .bind(SCHEMA_LOCK)
+        .execute(&mut *transaction)
+        .await?;
+    transaction.execute("CREATE SCHEMA IF NOT EXISTS identity").await?;
+    transaction.commit().await?;
+    // Not `run`: its future is not `Send` for a connection of its own.
+    MIGRATOR
+        .run_direct(None, &mut connection, false)
+        .await
+        .context("a migration of the schema identity failed")?;
+    connection.close().await?;
+    Ok(())
+}
+
+/// Migrates as soon as the database is there; `check` holds from then on, whatever becomes of the
+/// database: trading goes on without it.
+pub async fn migrate_when_reachable(options: PgConnectOptions, check: Check, shutdown: Shutdown) {
+    let mut pause = backoff();
+    loop {
+        match migrate(&options).await {
+            Ok(()) => return check.set(true, "the schema is up to date"),
+            Err(error) => {
+                tracing::warn!(
+                    error = format!("{error:#}"),
+                    "the schema identity is not up to date yet"
+                );
+                check.set(false, &format!("{error:#}"));
+            }
+        }
+        tokio::select! {
+            () = tokio::time::sleep(pause.next()) => {}
+            () = shutdown.requested() => return,
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! Who asks, and under which correlation id.
+
+use std::convert::Infallible;
+use std::net::IpAddr;
+
+use axum::extract::FromRequestParts;
+use axum::http::HeaderMap;
+use axum::http::request::Parts;
+use brokerx_topics::headers::Trace;
+use uuid::Uuid;
+
+use super::CORRELATION_ID;
+
+/// The longest correlation id that is accepted, in characters.
+const CORRELATION_ID_LENGTH_MAX: usize = 64;
+/// As much of the user agent as is kept, in characters.
+const USER_AGENT_LENGTH_MAX: usize = 256;
+
+/// What is known of a request before its route sees it.
+#[derive(Clone, Debug)]
+pub struct RequestContext {
+    /// Goes into the headers of every record that the request causes.
+    pub trace: Trace,
+    /// The client's address.
+    pub address: IpAddr,
+    /// The client's user agent, cut short.
+    pub user_agent: Option<String>,
+}
+
+impl RequestContext {
+    /// The context of a request from `peer`. Behind a proxy that is trusted, the address is the last
+    /// one of `X-Forwarded-For`: the one that the proxy itself has added.
+    pub fn of(headers: &HeaderMap, peer: IpAddr, trust_forwarded_for: bool) -> Self {
+        let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+        let correlation_id = text(CORRELATION_ID.as_str())
+            .filter(|id| is_correlation_id(id))
+            .map_or_else(|| Uuid::new_v4().to_string(), str::to_owned);
+        let traceparent = text("traceparent")
+            .filter(|text| is_traceparent(text))
+            .map_or_else(new_traceparent, str::to_owned);
+        let forwarded = || text("x-forwarded-for")?.rsplit(',').next()?.trim().parse().ok();
+        Self {
+            trace: Trace {
+                correlation_id: Some(correlation_id),
+                traceparent: Some(traceparent),
+            },
+            address: trust_forwarded_for.then(forwarded).flatten().unwrap_or(peer),
+            user_agent: text("user-agent").map(|agent| agent.chars().take(USER_AGENT_LENGTH_MAX).collect()),
+        }
+    }
+
+    /// The correlation id.
+    pub fn correlation_id(&self) -> &str {
+        self.trace.correlation_id.as_deref().unwrap_or_default()
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for RequestContext {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Infallible> {
+        let context = parts.extensions.get::<Self>().cloned();
+        Ok(context.unwrap_or_else(|| Self::of(&parts.headers, IpAddr::from([0, 0, 0, 0]), false)))
+    }
+}
+
+fn is_correlation_id(text: &str) -> bool {
+    (1..=CORRELATION_ID_LENGTH_MAX).contains(&text.len())
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"-_.:".contains(&byte))
+}
+
+/// Version 00 of the W3C trace context: `00-<32 hex>-<16 hex>-<2 hex>`.
+fn is_traceparent(text: &str) -> bool {
+    let parts: Vec<&str> = text.split('-').collect();
+    let hex =
+        |part: &str, length| part.len() == length && part.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    matches!(parts[..], ["00", trace, span, flags] if hex(trace, 32) && hex(span, 16) && hex(flags, 2))
+}
+
+fn new_traceparent() -> String {
+    format!("00-{:032x}-{:016x}-01", rand::random::<u128>(), rand::random::<u64>())
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn context(pairs: &[(&'static str, &str)], trust: bool) -> RequestContext {
+        let headers = pairs
+            .iter()
+            .map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()))
+            .collect();
+        RequestContext::of(&headers, IpAddr::from([127, 0, 0, 1]), trust)
+    }
+
+    #[test]
+    fn an_id_is_accepted_or_made() {
+        assert_eq!(context(&[("x-correlation-id", "a-1")], false).correlation_id(), "a-1");
+        for bad in ["", "a b", "a\"b", &"a".repeat(65)] {
+            let made = context(&[("x-correlation-id", bad)], false);
+            assert!(made.correlation_id().parse::<Uuid>().is_ok(), "{bad}");
+        }
+        let given = "00-0123456789abcdef0123456789abcdef-0123456789abcdef-01";
+        assert_eq!(
+            context(&[("traceparent", given)], false).trace.traceparent.as_deref(),
+            Some(given)
+        );
+        let made = context(&[("traceparent", "00-xyz")], false).trace.traceparent.unwrap();
+        assert!(is_traceparent(&made), "{made}");
+    }
+
+    #[test]
+    fn a_forwarded_address_needs_trust() {
+        let forwarded = [("x-forwarded-for", "6.6.6.6, 10.0.0.9")];
+        assert_eq!(context(&forwarded, false).address, IpAddr::from([127, 0, 0, 1]));
+        assert_eq!(context(&forwarded, true).address, IpAddr::from([10, 0, 0, 9]));
+        assert_eq!(context(&[], true).address, IpAddr::from([127, 0, 0, 1]));
+    }
+}

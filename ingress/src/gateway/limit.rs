@@ -1,0 +1,104 @@
+//! Rate limits in fixed memory.
+//!
+//! The generic cell rate algorithm: a slot holds the time at which a key's bucket will be full
+//! again, one atomic number. Keys are hashed (with a seed that nobody outside knows) into a fixed
+//! number of slots and never forgotten; two keys that meet in a slot share its rate. Nothing is
+//! allocated per key, so a flood of addresses costs no memory.
+
+use std::hash::{BuildHasher, Hash, RandomState};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use axum::http::HeaderName;
+use axum::response::{IntoResponse, Response};
+
+use crate::problem::Problem;
+
+/// 512 KiB.
+const SLOTS: usize = 1 << 16;
+
+/// A rate per key with room for bursts.
+#[derive(Debug)]
+pub struct RateLimit {
+    slots: Box<[AtomicU64]>,
+    hasher: RandomState,
+    epoch: Instant,
+    per_second: u32,
+    interval_ns: u64,
+    burst_ns: u64,
+}
+
+impl RateLimit {
+    /// `per_second` in the long run, `burst` at once; both at least 1.
+    pub fn new(per_second: u32, burst: u32) -> Self {
+        let interval_ns = 1_000_000_000 / u64::from(per_second.max(1));
+        Self {
+            slots: std::iter::repeat_with(AtomicU64::default).take(SLOTS).collect(),
+            hasher: RandomState::new(),
+            epoch: Instant::now(),
+            per_second,
+            interval_ns,
+            burst_ns: interval_ns * u64::from(burst.max(1)),
+        }
+    }
+
+    /// Takes one from the bucket of a key.
+    ///
+    /// # Errors
+    /// The time until there is one again.
+    pub fn take(&self, key: impl Hash) -> Result<(), Duration> {
+        self.take_at(key, self.epoch.elapsed().as_nanos() as u64)
+    }
+
+    fn take_at(&self, key: impl Hash, now_ns: u64) -> Result<(), Duration> {
+        let slot = &self.slots[self.hasher.hash_one(key) as usize % SLOTS];
+        let mut full_at_ns = slot.load(Ordering::Relaxed);
+        loop {
+            let next_ns = full_at_ns.max(now_ns) + self.interval_ns;
+            if next_ns > now_ns + self.burst_ns {
+                return Err(Duration::from_nanos(next_ns - now_ns - self.burst_ns));
+            }
+            match slot.compare_exchange_weak(full_at_ns, next_ns, Ordering::Relaxed, Ordering::Relaxed) {
+                Ok(_) => return Ok(()),
+                Err(changed) => full_at_ns = changed,
+            }
+        }
+    }
+
+    /// 429, with the headers that tell the rate.
+    pub fn refuse(&self, wait: Duration) -> Response {
+        let problem = Problem::too_many("RATE_LIMITED", "too many requests", wait);
+        let reset_seconds = problem.retry_after_seconds().unwrap_or(1);
+        let headers = [
+            (HeaderName::from_static("ratelimit-limit"), u64::from(self.per_second)),
+            (HeaderName::from_static("ratelimit-remaining"), 0),
+            (HeaderName::from_static("ratelimit-reset"), reset_seconds),
+        ];
+        let mut response = problem.into_response();
+        response
+            .headers_mut()
+            .extend(headers.map(|(name, value)| (name, value.into())));
+        response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_burst_passes_and_then_the_rate() {
+        let limit = RateLimit::new(10, 3);
+        for _ in 0..3 {
+            assert_eq!(limit.take_at("a", 0), Ok(()));
+        }
+        assert_eq!(limit.take_at("a", 0), Err(Duration::from_millis(100)));
+        assert_eq!(limit.take_at("a", 40_000_000), Err(Duration::from_millis(60)));
+        assert_eq!(limit.take_at("a", 100_000_000), Ok(()));
+        assert!(limit.take_at("a", 100_000_000).is_err());
+        for _ in 0..3 {
+            assert_eq!(limit.take_at("a", 10_000_000_000), Ok(()), "full again, not fuller");
+        }
+        assert!(limit.take_at("a", 10_000_000_000).is_err());
+    }
+}

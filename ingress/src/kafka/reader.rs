@@ -1,0 +1,255 @@
+//! One thread that reads partitions of one topic and hands each record to a [`Sink`].
+//!
+//! Positions are explicit (`assign()`, no group): every instance reads everything. When the log no
+//! longer has the position, or the client fails for good, reading begins anew and the sink forgets
+//! what it knew. A value that cannot be decoded is logged and left out; a schema that cannot be
+//! fetched is waited for.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use brokerx_schemas::Message;
+use brokerx_topics::codec::{Codec, DecodeError};
+use brokerx_topics::headers::{Trace, identity_of, trace_of};
+use brokerx_topics::machine::Identity;
+use brokerx_topics::service::kafka::consumer_config;
+use brokerx_topics::service::{PlatformOptions, Shutdown, backoff};
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::{BorrowedMessage, Message as _};
+use rdkafka::{Offset, TopicPartitionList};
+
+/// Limit of one question to the broker.
+const QUESTION_LIMIT: Duration = Duration::from_secs(5);
+/// How often a thread without records looks whether it should stop.
+const POLL: Duration = Duration::from_millis(100);
+
+/// Where reading begins.
+#[derive(Clone, Debug)]
+pub enum Start {
+    /// With the oldest record.
+    Beginning,
+    /// With the next record.
+    End,
+    /// With the first record that is not older than this.
+    Ago(Duration),
+    /// With these offsets by partition, or what is nearest to them; a partition without one begins
+    /// with its oldest record.
+    At(BTreeMap<i32, i64>),
+}
+
+/// Which partitions are read.
+#[derive(Clone, Copy, Debug)]
+pub enum Partitions {
+    /// All of the topic.
+    All,
+    /// Only this one.
+    One(i32),
+}
+
+/// A record of a topic.
+pub struct Record<M> {
+    /// Its partition.
+    pub partition: i32,
+    /// The worker that wrote it, if one did.
+    pub identity: Option<Identity>,
+    /// The request that it belongs to.
+    pub trace: Trace,
+    /// Its value.
+    pub message: M,
+}
+
+/// What becomes of the records.
+pub trait Sink<M>: Send + 'static {
+    /// Reading begins, for the first time or anew, in these partitions.
+    fn started(&mut self, partitions: &[i32]);
+    /// The next record of a partition.
+    fn record(&mut self, record: Record<M>);
+    /// Everything that a partition held when reading began was read; once per beginning. More comes
+    /// as it is written.
+    fn caught_up(&mut self, partition: i32);
+}
+
+/// What a reader needs.
+pub struct Reader {
+    /// Where the brokers are.
+    pub platform: PlatformOptions,
+    /// Decodes the values.
+    pub codec: Codec,
+    /// Names the thread and the client; no group is joined.
+    pub name: String,
+    /// Which partitions.
+    pub partitions: Partitions,
+    /// From where.
+    pub start: Start,
+    /// When to stop.
+    pub shutdown: Shutdown,
+}
+
+impl Reader {
+    /// Starts the thread; it ends when the shutdown is requested.
+    ///
+    /// # Errors
+    /// When the system gives no thread.
+    ///
+    /// # Panics
+    /// Outside of a Tokio runtime, which is where foreign schemas are fetched.
+    pub fn spawn<M: Message, S: Sink<M>>(self, mut sink: S) -> std::io::Result<JoinHandle<()>> {
+        let runtime = tokio::runtime::Handle::current();
+        std::thread::Builder::new().name(self.name.clone()).spawn(move || {
+            let mut pause = backoff();
+            while !self.shutdown.is_requested() {
+                if let Err(error) = self.read(&mut sink, &runtime, || pause.reset()) {
+                    tracing::warn!(topic = M::TOPIC, %error, "reading begins anew");
+                    std::thread::sleep(pause.next());
+                }
+            }
+        })
+    }
+
+    fn read<M: Message, S: Sink<M>>(
+        &self,
+        sink: &mut S,
+        runtime: &tokio::runtime::Handle,
+        mut succeeded: impl FnMut(),
+    ) -> Result<(), KafkaError> {
+        let consumer: BaseConsumer = consumer_config(&self.platform, &self.name)
+            // A position that the log no longer has is noticed, not jumped over.
+            .set("auto.offset.reset", "error")
+            .create()?;
+        let mut behind = self.ranges(&consumer, M::TOPIC)?;
+        let mut assignment = TopicPartitionList::with_capacity(behind.len());
+        for (partition, range) in &behind {
+            // A number, not a name such as "end": a client that loses its connection in between must
+            // come back to the same place.
+            assignment.add_partition_offset(M::TOPIC, *partition, Offset::Offset(range.start))?;
+        }
+        consumer.assign(&assignment)?;
+        sink.started(&behind.keys().copied().collect::<Vec<_>>());
+        behind.retain(|partition, range| {
+            let more = range.start < range.end;
+            if !more {
+                sink.caught_up(*partition);
+            }
+            more
+        });
+        while !self.shutdown.is_requested() {
+            match consumer.poll(POLL) {
+                None => {}
+                Some(Ok(message)) => {
+                    succeeded();
+                    if let Some(record) = self.decode(&message, runtime) {
+                        sink.record(record);
+                    }
+                    let partition = message.partition();
+                    if behind
+                        .get(&partition)
+                        .is_some_and(|range| message.offset() + 1 >= range.end)
+                    {
+                        behind.remove(&partition);
+                        sink.caught_up(partition);
+                    }
+                }
+                Some(Err(error)) => match error.rdkafka_error_code() {
+                    // librdkafka goes on by itself once a broker is back.
+                    Some(
+                        RDKafkaErrorCode::BrokerTransportFailure
+                        | RDKafkaErrorCode::AllBrokersDown
+                        | RDKafkaErrorCode::OperationTimedOut
+                        | RDKafkaErrorCode::Resolve
+                        | RDKafkaErrorCode::NotCoordinator
+                        | RDKafkaErrorCode::CoordinatorNotAvailable
+                        | RDKafkaErrorCode::CoordinatorLoadInProgress,
+                    ) => tracing::debug!(topic = M::TOPIC, %error, "the broker is away"),
+                    _ => return Err(error),
+                },
+            }
+        }
+        Ok(())
+    }
+
+    /// For each partition where to begin, and where its log ended when that was asked.
+    fn ranges(&self, consumer: &BaseConsumer, topic: &str) -> Result<BTreeMap<i32, Range<i64>>, KafkaError> {
+        let partitions: Vec<i32> = match self.partitions {
+            Partitions::One(partition) => vec![partition],
+            Partitions::All => {
+                let metadata = consumer.fetch_metadata(Some(topic), QUESTION_LIMIT)?;
+                let count = metadata.topics().first().map_or(0, |topic| topic.partitions().len());
+                if count == 0 {
+                    return Err(KafkaError::MetadataFetch(RDKafkaErrorCode::UnknownTopicOrPartition));
+                }
+                (0..count as i32).collect()
+            }
+        };
+        let mut ranges = BTreeMap::new();
+        for partition in partitions {
+            let (low, high) = consumer.fetch_watermarks(topic, partition, QUESTION_LIMIT)?;
+            let start = match &self.start {
+                Start::Beginning => low,
+                Start::End => high,
+                Start::Ago(age) => offset_ago(consumer, topic, partition, *age)?.unwrap_or(high),
+                Start::At(offsets) => offsets.get(&partition).copied().unwrap_or(low),
+            };
+            ranges.insert(partition, start.clamp(low, high)..high);
+        }
+        Ok(ranges)
+    }
+
+    /// The record of a message; none when it cannot be used.
+    fn decode<M: Message>(&self, message: &BorrowedMessage<'_>, runtime: &tokio::runtime::Handle) -> Option<Record<M>> {
+        let unusable = |error: &dyn std::fmt::Display| {
+            tracing::error!(
+                topic = M::TOPIC, partition = message.partition(), offset = message.offset(), %error,
+                "a record cannot be used"
+            );
+        };
+        let identity = match identity_of(message.headers()) {
+            Ok(identity) => identity,
+            Err(error) => {
+                unusable(&error);
+                return None;
+            }
+        };
+        let value = message.payload()?;
+        let mut pause = backoff();
+        loop {
+            let decoded = match self.codec.decode::<M>(value) {
+                Err(DecodeError::UnknownSchema(_)) => runtime.block_on(self.codec.decode_resolving(value)),
+                decoded => decoded,
+            };
+            match decoded {
+                Ok(decoded) => {
+                    return Some(Record {
+                        partition: message.partition(),
+                        identity,
+                        trace: trace_of(message.headers()),
+                        message: decoded,
+                    });
+                }
+                Err(DecodeError::UnknownSchema(schema_id)) if !self.shutdown.is_requested() => {
+                    tracing::warn!(topic = M::TOPIC, schema_id, "waiting for a schema");
+                    std::thread::sleep(pause.next());
+                }
+                Err(error) => {
+                    unusable(&error);
+                    return None;
+                }
+            }
+        }
+    }
+}
+
+/// The first offset that is not older than `age`; none when nothing is that young.
+fn offset_ago(consumer: &BaseConsumer, topic: &str, partition: i32, age: Duration) -> Result<Option<i64>, KafkaError> {
+    let since_ms = (crate::clock::now_us() - age.as_micros() as i64) / 1_000;
+    let mut question = TopicPartitionList::with_capacity(1);
+    question.add_partition_offset(topic, partition, Offset::Offset(since_ms))?;
+    let answer = consumer.offsets_for_times(question, QUESTION_LIMIT)?;
+    Ok(answer
+        .elements()
+        .first()
+        .and_then(|element| element.offset().to_raw())
+        .filter(|offset| *offset >= 0))
+}

@@ -1,0 +1,233 @@
+//! The levels of one book, from a snapshot and increments.
+
+use std::collections::BTreeMap;
+
+use brokerx_schemas::{BookSnapshot, BookUpdate, InstrumentStatus, InstrumentStatusChange, Level, Side};
+
+/// Price to shares and orders.
+type Levels = BTreeMap<i64, (i64, i32)>;
+
+/// What an increment did to a book.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Applied {
+    /// It was the next.
+    Yes,
+    /// It is older than the book.
+    Old,
+    /// Something before it is missing; the book waits for a snapshot.
+    Gap,
+}
+
+/// A book at a sequence number. Not valid until a snapshot, or the first increment of all, came.
+#[derive(Clone, Debug, Default)]
+pub struct Book {
+    valid: bool,
+    sequence: i64,
+    bids: Levels,
+    asks: Levels,
+    status: Option<InstrumentStatus>,
+    last_cents: Option<i64>,
+    reference_cents: Option<i64>,
+    updated_us: i64,
+}
+
+impl Book {
+    /// Takes a snapshot, unless the book is further already.
+    pub fn snapshot(&mut self, snapshot: &BookSnapshot) {
+        if self.valid && snapshot.sequence < self.sequence {
+            return;
+        }
+        let levels = |levels: &[Level]| {
+            levels
+                .iter()
+                .map(|level| (level.price_cents, (level.quantity, level.order_count)))
+                .collect()
+        };
+        *self = Self {
+            valid: true,
+            sequence: snapshot.sequence,
+            bids: levels(&snapshot.bids),
+            asks: levels(&snapshot.asks),
+            status: Some(snapshot.status),
+            last_cents: snapshot.last_price_cents,
+            reference_cents: Some(snapshot.reference_price_cents),
+            updated_us: snapshot.occurred_us,
+        };
+    }
+
+    /// Takes the levels that a command changed.
+    pub fn update(&mut self, update: &BookUpdate) -> Applied {
+        let applied = self.advance(update.sequence, update.occurred_us);
+        if applied == Applied::Yes {
+            for change in &update.changes {
+                let side = if change.side == Side::Buy {
+                    &mut self.bids
+                } else {
+                    &mut self.asks
+                };
+                if change.quantity == 0 {
+                    side.remove(&change.price_cents);
+                } else {
+                    side.insert(change.price_cents, (change.quantity, change.order_count));
+                }
+            }
+            if let Some(last_cents) = update.last_price_cents {
+                self.last_cents = Some(last_cents);
+                self.reference_cents = Some(last_cents);
+            }
+        }
+        applied
+    }
+
+    /// Takes a change of status.
+    pub fn status_change(&mut self, change: &InstrumentStatusChange) -> Applied {
+        let applied = self.advance(change.sequence, change.occurred_us);
+        if applied == Applied::Yes {
+            self.status = Some(change.status);
+        }
+        applied
+    }
+
+    fn advance(&mut self, sequence: i64, occurred_us: i64) -> Applied {
+        // The first change of all finds an empty book, whether it was announced or not.
+        let next = sequence == self.sequence + 1 && (self.valid || sequence == 1);
+        if next {
+            self.valid = true;
+            self.sequence = sequence;
+            self.updated_us = occurred_us;
+            Applied::Yes
+        } else if self.valid && sequence <= self.sequence {
+            Applied::Old
+        } else {
+            self.valid = false;
+            Applied::Gap
+        }
+    }
+
+    /// Increments were missed: only a snapshot is believed now.
+    pub fn distrust(&mut self) {
+        self.valid = false;
+    }
+
+    /// Whether the levels are those of the sequence number.
+    pub fn is_valid(&self) -> bool {
+        self.valid
+    }
+
+    /// The last change that is included.
+    pub fn sequence(&self) -> i64 {
+        self.sequence
+    }
+
+    /// Best bid and ask, cents.
+    pub fn best(&self) -> (Option<i64>, Option<i64>) {
+        (self.bids.keys().next_back().copied(), self.asks.keys().next().copied())
+    }
+
+    /// Bids, highest first: price, shares, orders.
+    pub fn bids(&self) -> impl Iterator<Item = (i64, i64, i32)> {
+        self.bids
+            .iter()
+            .rev()
+            .map(|(price, (quantity, orders))| (*price, *quantity, *orders))
+    }
+
+    /// Asks, lowest first: price, shares, orders.
+    pub fn asks(&self) -> impl Iterator<Item = (i64, i64, i32)> {
+        self.asks
+            .iter()
+            .map(|(price, (quantity, orders))| (*price, *quantity, *orders))
+    }
+
+    /// The status, once it is known.
+    pub fn status(&self) -> Option<InstrumentStatus> {
+        self.status
+    }
+
+    /// The price of the last trade.
+    pub fn last_cents(&self) -> Option<i64> {
+        self.last_cents
+    }
+
+    /// The last trade, or the listed reference before the first.
+    pub fn reference_cents(&self) -> Option<i64> {
+        self.reference_cents
+    }
+
+    /// When it last changed, microseconds since the epoch.
+    pub fn updated_us(&self) -> i64 {
+        self.updated_us
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use brokerx_schemas::{LevelChange, Symbol};
+
+    use super::*;
+
+    fn snapshot(sequence: i64, bid: i64) -> BookSnapshot {
+        BookSnapshot {
+            symbol: Symbol::new("AAPL").unwrap(),
+            sequence,
+            bids: vec![Level {
+                price_cents: bid,
+                quantity: 10,
+                order_count: 1,
+            }],
+            asks: vec![],
+            complete: true,
+            last_price_cents: None,
+            reference_price_cents: 100,
+            status: InstrumentStatus::Open,
+            occurred_us: 1,
+        }
+    }
+
+    fn update(sequence: i64, price_cents: i64, quantity: i64, last_price_cents: Option<i64>) -> BookUpdate {
+        BookUpdate {
+            symbol: Symbol::new("AAPL").unwrap(),
+            sequence,
+            changes: vec![LevelChange {
+                side: Side::Buy,
+                price_cents,
+                quantity,
+                order_count: 1,
+            }],
+            last_price_cents,
+            occurred_us: 2,
+        }
+    }
+
+    #[test]
+    fn increments_join_a_snapshot() {
+        let mut book = Book::default();
+        assert_eq!(book.update(&update(5, 99, 1, None)), Applied::Gap, "no snapshot yet");
+        book.snapshot(&snapshot(5, 100));
+        assert_eq!(book.update(&update(5, 99, 1, None)), Applied::Old);
+        assert_eq!(book.update(&update(6, 101, 3, None)), Applied::Yes);
+        assert_eq!(book.best(), (Some(101), None));
+        assert_eq!(book.update(&update(7, 101, 0, Some(101))), Applied::Yes);
+        assert_eq!(book.best(), (Some(100), None));
+        assert_eq!((book.last_cents(), book.reference_cents()), (Some(101), Some(101)));
+        book.snapshot(&snapshot(6, 50));
+        assert_eq!(book.best(), (Some(100), None), "an older snapshot changes nothing");
+    }
+
+    #[test]
+    fn a_gap_waits_for_a_snapshot() {
+        let mut book = Book::default();
+        assert_eq!(
+            book.update(&update(1, 100, 1, None)),
+            Applied::Yes,
+            "the first change of all"
+        );
+        assert_eq!(book.update(&update(3, 99, 1, None)), Applied::Gap);
+        assert!(!book.is_valid());
+        assert_eq!(book.update(&update(4, 98, 1, None)), Applied::Gap);
+        book.snapshot(&snapshot(4, 97));
+        assert!(book.is_valid());
+        assert_eq!(book.best(), (Some(97), None));
+    }
+}

@@ -1,0 +1,180 @@
+//! The configuration, from the command line or the environment.
+
+use std::time::Duration;
+
+use axum::http::HeaderValue;
+use brokerx_schemas::Config;
+use brokerx_topics::service::{PlatformOptions, ServiceOptions};
+
+use crate::keys::SecretKey;
+
+/// Where the ingress listens unless told otherwise.
+pub const LISTEN_DEFAULT: &str = "127.0.0.1:8080";
+
+/// The HTTP API of BrokerX.
+#[derive(clap::Parser, Clone, Debug)]
+#[command(version, about)]
+pub struct Options {
+    /// Instance, address, logs.
+    #[command(flatten)]
+    pub service: ServiceOptions,
+    /// Kafka and the registry.
+    #[command(flatten)]
+    pub platform: PlatformOptions,
+    /// PostgreSQL; the schemas `identity` (ours) and `projection` (settlement's)
+    #[arg(long, env = "BROKERX_DATABASE_URL", hide_env_values = true)]
+    pub database_url: String,
+    /// Most connections to PostgreSQL
+    #[arg(long, env = "BROKERX_DATABASE_CONNECTIONS_MAX", default_value_t = 10)]
+    pub database_connections_max: u32,
+    /// Signs tokens: hexadecimal, at least 32 bytes; the notifier has the same
+    #[arg(long, env = "BROKERX_JWT_KEY", hide_env_values = true)]
+    pub jwt_key: SecretKey,
+    /// Signs links in mails: hexadecimal, at least 32 bytes; the notifier has the same
+    #[arg(long, env = "BROKERX_MAIL_KEY", hide_env_values = true)]
+    pub mail_key: SecretKey,
+    /// The partition of `replies` that this instance reads, 0 to 63; another for each instance
+    #[arg(long, env = "BROKERX_REPLY_PARTITION", default_value_t = 0)]
+    pub reply_partition: i32,
+    /// How long a request waits for the outcome of its command before it is answered with 202, milliseconds
+    #[arg(long, env = "BROKERX_REPLY_MS_MAX", default_value_t = 3_000)]
+    pub reply_ms_max: u64,
+    /// How long after its arrival a command may still be applied, milliseconds
+    #[arg(long, env = "BROKERX_DEADLINE_MS", default_value_t = 5_000)]
+    pub deadline_ms: u64,
+    /// How many requests may wait for an outcome at once; further ones get 503
+    #[arg(long, env = "BROKERX_WAITING_MAX", default_value_t = 10_000)]
+    pub waiting_max: usize,
+    /// Beyond this age of its last heartbeat a book partition counts as away, milliseconds
+    #[arg(long, env = "BROKERX_HEARTBEAT_AGE_MS_MAX", default_value_t = 3_000)]
+    pub heartbeat_age_ms_max: u64,
+    /// How long a read waits for what its consistency token asks for, milliseconds
+    #[arg(long, env = "BROKERX_CONSISTENCY_MS_MAX", default_value_t = 1_000)]
+    pub consistency_ms_max: u64,
+    /// How long any request may take, milliseconds
+    #[arg(long, env = "BROKERX_REQUEST_MS_MAX", default_value_t = 10_000)]
+    pub request_ms_max: u64,
+    /// Largest body of a request, bytes
+    #[arg(long, env = "BROKERX_BODY_BYTES_MAX", default_value_t = 64 * 1024)]
+    pub body_bytes_max: usize,
+    /// Requests per second of one address in the long run
+    #[arg(long, env = "BROKERX_ADDRESS_RATE", default_value_t = 5_000, value_parser = clap::value_parser!(u32).range(1..))]
+    pub address_rate: u32,
+    /// Requests of one address at once
+    #[arg(long, env = "BROKERX_ADDRESS_BURST", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..))]
+    pub address_burst: u32,
+    /// Requests per second of one client or operator in the long run
+    #[arg(long, env = "BROKERX_CLIENT_RATE", default_value_t = 2_000, value_parser = clap::value_parser!(u32).range(1..))]
+    pub client_rate: u32,
+    /// Requests of one client or operator at once
+    #[arg(long, env = "BROKERX_CLIENT_BURST", default_value_t = 4_000, value_parser = clap::value_parser!(u32).range(1..))]
+    pub client_burst: u32,
+    /// Believe the last address of X-Forwarded-For: only behind a proxy that adds it
+    #[arg(long, env = "BROKERX_TRUST_FORWARDED_FOR", default_value_t = false)]
+    pub trust_forwarded_for: bool,
+    /// Origins of web pages that may call, separated by commas, such as `https://app.example.com`
+    #[arg(long, env = "BROKERX_CORS_ORIGINS", value_delimiter = ',', value_parser = origin)]
+    pub cors_origins: Vec<HeaderValue>,
+    /// How long a token is good for, seconds
+    #[arg(long, env = "BROKERX_TOKEN_SECONDS", default_value_t = 24 * 60 * 60, value_parser = clap::value_parser!(i64).range(1..))]
+    pub token_seconds: i64,
+    /// Passwords that are hashed at once: each takes a core and 19 MiB for some 20 ms
+    #[arg(long, env = "BROKERX_PASSWORD_THREADS", default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..))]
+    pub password_threads: u32,
+    /// Wrong passwords for one e-mail within the window, before tries are refused
+    #[arg(long, env = "BROKERX_LOGIN_FAILURES_MAX", default_value_t = 5)]
+    pub login_failures_max: i64,
+    /// Wrong passwords from one address within the window, before tries are refused; many clients may share an address
+    #[arg(long, env = "BROKERX_LOGIN_FAILURES_PER_ADDRESS_MAX", default_value_t = 50)]
+    pub login_failures_per_address_max: i64,
+    /// The window in which wrong passwords count, seconds
+    #[arg(long, env = "BROKERX_LOGIN_WINDOW_SECONDS", default_value_t = 15 * 60)]
+    pub login_window_seconds: i64,
+    /// How long a link in a mail works, seconds
+    #[arg(long, env = "BROKERX_LINK_SECONDS", default_value_t = 24 * 60 * 60)]
+    pub link_seconds: i64,
+    /// Ages of an unverified registration at which a reminder is mailed, seconds, separated by commas
+    #[arg(
+        long,
+        env = "BROKERX_REMINDER_SECONDS",
+        value_delimiter = ',',
+        default_value = "86400,259200"
+    )]
+    pub reminder_seconds: Vec<i64>,
+    /// Age at which an unverified registration is rejected, seconds: the last reminder's and its link's
+    #[arg(long, env = "BROKERX_REJECTION_SECONDS", default_value_t = 4 * 24 * 60 * 60)]
+    pub rejection_seconds: i64,
+    /// Lowest price of an order, cents; the same as in the configuration of the machines
+    #[arg(long, env = "BROKERX_PRICE_CENTS_MIN", default_value_t = Config::default().price_cents_min)]
+    pub price_cents_min: i64,
+    /// Highest price of an order, cents; the same as in the configuration of the machines
+    #[arg(long, env = "BROKERX_PRICE_CENTS_MAX", default_value_t = Config::default().price_cents_max)]
+    pub price_cents_max: i64,
+    /// How far the collar of a market order is from its reference, basis points
+    #[arg(long, env = "BROKERX_COLLAR_BPS", default_value_t = Config::default().collar_bps)]
+    pub collar_bps: i32,
+    /// Within this time each symbol appears in a snapshot, seconds; the same as in the configuration of the machines
+    #[arg(long, env = "BROKERX_SNAPSHOT_CYCLE_SECONDS", default_value_t = Config::default().snapshot_cycle_seconds as u64)]
+    pub snapshot_cycle_seconds: u64,
+}
+
+impl Options {
+    /// How long a read waits for what its consistency token asks for.
+    pub fn consistency_limit(&self) -> Duration {
+        Duration::from_millis(self.consistency_ms_max)
+    }
+
+    /// How long any request may take.
+    pub fn request_limit(&self) -> Duration {
+        Duration::from_millis(self.request_ms_max)
+    }
+}
+
+fn origin(text: &str) -> Result<HeaderValue, String> {
+    match text.split_once("://") {
+        Some(("http" | "https", host)) if !host.is_empty() && !host.contains(['/', '*', ' ']) => {
+            HeaderValue::from_str(text).map_err(|error| error.to_string())
+        }
+        _ => Err("an origin is http:// or https:// and a host, without a path".to_owned()),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[test]
+    fn a_key_that_is_too_short_is_refused() {
+        let parse = |key: &str| {
+            Options::try_parse_from([
+                "ingress",
+                "--database-url",
+                "x",
+                "--jwt-key",
+                key,
+                "--mail-key",
+                &"ab".repeat(32),
+            ])
+        };
+        assert!(parse(&"ab".repeat(32)).is_ok());
+        assert!(parse("abcd").unwrap_err().to_string().contains("at least 32 bytes"));
+    }
+
+    #[test]
+    fn an_origin_has_no_path() {
+        assert!(origin("https://app.example.com").is_ok());
+        assert!(origin("http://localhost:3000").is_ok());
+        for bad in [
+            "*",
+            "example.com",
+            "https://example.com/",
+            "ftp://example.com",
+            "https://",
+        ] {
+            assert!(origin(bad).is_err(), "{bad}");
+        }
+    }
+}

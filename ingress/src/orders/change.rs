@@ -1,0 +1,112 @@
+//! `POST /api/v1/orders/{id}/cancel`, `DELETE /api/v1/orders/{id}`, `POST /api/v1/orders/{id}/replace`.
+
+use axum::extract::{Path, State};
+use axum::response::Response;
+use brokerx_schemas::{AccountCommand, CancelOrder, OrderId, ReplaceOrder};
+use serde::Deserialize;
+
+use super::answer;
+use super::place::price_range;
+use super::shape::ReplaceInput;
+use crate::access::{Caller, Scope};
+use crate::body::{Body, IdempotencyKey, OptionalBody};
+use crate::gateway::RequestContext;
+use crate::problem::Problem;
+use crate::state::{App, Shared};
+
+/// The body of a cancel; it may be left out.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CancelBody {
+    client_version: Option<i32>,
+}
+
+/// Cancels an order, if it is still of the version that the client knows.
+pub async fn cancel(
+    State(app): State<Shared>,
+    caller: Caller,
+    context: RequestContext,
+    key: IdempotencyKey,
+    Path(id): Path<String>,
+    OptionalBody(body): OptionalBody<CancelBody>,
+) -> Result<Response, Problem> {
+    send_cancel(&app, &caller, &context, key, &id, body.client_version).await
+}
+
+/// Cancels an order whatever its version.
+pub async fn delete(
+    State(app): State<Shared>,
+    caller: Caller,
+    context: RequestContext,
+    key: IdempotencyKey,
+    Path(id): Path<String>,
+) -> Result<Response, Problem> {
+    send_cancel(&app, &caller, &context, key, &id, None).await
+}
+
+async fn send_cancel(
+    app: &App,
+    caller: &Caller,
+    context: &RequestContext,
+    IdempotencyKey(idempotency_key): IdempotencyKey,
+    id: &str,
+    client_version: Option<i32>,
+) -> Result<Response, Problem> {
+    let account_id = caller.account(Scope::Trade)?;
+    let order_id = order_id(id)?;
+    let command = |meta| {
+        AccountCommand::CancelOrder(CancelOrder {
+            meta,
+            account_id,
+            order_id,
+            client_version,
+            idempotency_key,
+        })
+    };
+    let outcome = app.commands.account(account_id, &context.trace, command).await?;
+    Ok(answer::changed(outcome, account_id, &location(order_id)))
+}
+
+/// The body of a replace.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReplaceBody {
+    order: ReplaceInput,
+}
+
+/// Changes the terms of an order.
+pub async fn replace(
+    State(app): State<Shared>,
+    caller: Caller,
+    context: RequestContext,
+    IdempotencyKey(idempotency_key): IdempotencyKey,
+    Path(id): Path<String>,
+    Body(body): Body<ReplaceBody>,
+) -> Result<Response, Problem> {
+    let account_id = caller.account(Scope::Trade)?;
+    let order_id = order_id(&id)?;
+    let shape = body.order.check(price_range(&app)).map_err(Problem::fields)?;
+    let command = |meta| {
+        AccountCommand::ReplaceOrder(ReplaceOrder {
+            meta,
+            account_id,
+            order_id,
+            client_version: shape.client_version,
+            price_cents: shape.price_cents,
+            quantity: shape.quantity,
+            time_in_force: shape.time_in_force,
+            idempotency_key,
+        })
+    };
+    let outcome = app.commands.account(account_id, &context.trace, command).await?;
+    Ok(answer::changed(outcome, account_id, &location(order_id)))
+}
+
+/// The id of a path; what is none names no order.
+pub(super) fn order_id(text: &str) -> Result<OrderId, Problem> {
+    text.parse().map_err(|_| Problem::not_found("there is no such order"))
+}
+
+fn location(order_id: OrderId) -> String {
+    format!("/api/v1/orders/{order_id}")
+}

@@ -1,0 +1,157 @@
+//! `POST /api/v1/orders`.
+
+use axum::extract::State;
+use axum::response::Response;
+use brokerx_schemas::{AccountCommand, AckMode, OrderType, PlaceOrder};
+use serde::Deserialize;
+
+use super::answer;
+use super::shape::{OrderInput, OrderShape, PriceRange};
+use crate::access::{Caller, Scope};
+use crate::body::{Body, Query};
+use crate::gateway::RequestContext;
+use crate::market::{Terms, collar_cents};
+use crate::problem::{FieldError, Problem};
+use crate::state::{App, Shared};
+
+/// The body of a new order.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PlaceBody {
+    order: OrderInput,
+}
+
+/// The query of a new order.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PlaceQuery {
+    /// How far the order must have come before the answer; the book unless told otherwise.
+    #[serde(default)]
+    ack: Ack,
+}
+
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Ack {
+    #[default]
+    Worked,
+    Accepted,
+}
+
+/// Places an order and answers as the book left it.
+pub async fn place(
+    State(app): State<Shared>,
+    caller: Caller,
+    context: RequestContext,
+    Query(query): Query<PlaceQuery>,
+    Body(body): Body<PlaceBody>,
+) -> Result<Response, Problem> {
+    let account_id = caller.account(Scope::Trade)?;
+    let shape = body
+        .order
+        .check(price_range(&app), |symbol| app.market.terms(symbol).is_some())
+        .map_err(Problem::fields)?;
+    let collar_price_cents = collar(&app, &shape)?;
+    let location = format!("/api/v1/orders/by-client-id/{}", path_segment(&shape.client_order_id));
+    let command = |meta| {
+        AccountCommand::PlaceOrder(PlaceOrder {
+            meta,
+            account_id,
+            client_order_id: shape.client_order_id,
+            symbol: shape.symbol,
+            side: shape.side,
+            order_type: shape.order_type,
+            quantity: shape.quantity,
+            price_cents: shape.price_cents,
+            stop_price_cents: shape.stop_price_cents,
+            collar_price_cents,
+            time_in_force: shape.time_in_force,
+            post_only: shape.post_only,
+            display_quantity: None,
+            self_trade_prevention: shape.self_trade_prevention,
+            ack_mode: match query.ack {
+                Ack::Worked => AckMode::Worked,
+                Ack::Accepted => AckMode::Accepted,
+            },
+        })
+    };
+    let outcome = app.commands.account(account_id, &context.trace, command).await?;
+    Ok(answer::placed(outcome, account_id, &location))
+}
+
+/// The prices that orders may have.
+pub(super) fn price_range(app: &App) -> PriceRange {
+    PriceRange {
+        min: app.options.price_cents_min,
+        max: app.options.price_cents_max,
+    }
+}
+
+/// The collar of a market order or a stop; refuses while the book's partition shows no sign of life.
+fn collar(app: &App, shape: &OrderShape) -> Result<Option<i64>, Problem> {
+    let unknown = || {
+        vec![FieldError::new(
+            "order.symbol",
+            "UNKNOWN_SYMBOL",
+            "is not a listed instrument",
+        )]
+    };
+    let Terms {
+        tick_cents,
+        reference_cents,
+        live,
+    } = app
+        .market
+        .terms(shape.symbol)
+        .ok_or_else(|| Problem::fields(unknown()))?;
+    let market = shape.order_type == OrderType::Market;
+    if !live {
+        return Err(if market {
+            Problem::unavailable(
+                "NO_REFERENCE_PRICE",
+                "there is no live reference price for a market order",
+            )
+        } else {
+            Problem::unavailable("MARKET_UNAVAILABLE", "the market shows no sign of life")
+        });
+    }
+    let from_cents = if market {
+        Some(reference_cents)
+    } else {
+        shape.stop_price_cents.filter(|_| shape.price_cents.is_none())
+    };
+    let Some(from_cents) = from_cents else { return Ok(None) };
+    let range = (app.options.price_cents_min, app.options.price_cents_max);
+    collar_cents(shape.side, from_cents, app.options.collar_bps, tick_cents, range)
+        .map(Some)
+        .ok_or_else(|| {
+            Problem::unavailable(
+                "NO_REFERENCE_PRICE",
+                "no price is within the collar of the reference price",
+            )
+        })
+}
+
+/// A client's id as one segment of a path: everything but unreserved characters is escaped.
+fn path_segment(text: &str) -> String {
+    text.bytes()
+        .fold(String::with_capacity(text.len()), |mut segment, byte| {
+            if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+                segment.push(char::from(byte));
+            } else {
+                segment.push_str(&format!("%{byte:02X}"));
+            }
+            segment
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_escaped_in_paths() {
+        assert_eq!(path_segment("a-1.b_~"), "a-1.b_~");
+        assert_eq!(path_segment("a/b?c%#"), "a%2Fb%3Fc%25%23");
+    }
+}

@@ -1,0 +1,171 @@
+//! Carries the outbox to Kafka, one instance at a time.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+use brokerx_schemas::{AccountCommand, AuthEvent, Message};
+use brokerx_topics::catalogue;
+use brokerx_topics::codec::Codec;
+use brokerx_topics::headers::{Trace, trace_headers};
+use brokerx_topics::partition::partition_of;
+use brokerx_topics::service::{Shutdown, backoff};
+use prometheus_client::metrics::gauge::Gauge;
+use rdkafka::producer::{DeliveryFuture, FutureProducer, FutureRecord};
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{Connection, FromRow, PgConnection};
+
+use crate::clients::{ReminderAges, remind_and_reject};
+use crate::state::Shared;
+
+/// Held by the instance that relays, for as long as its connection lives.
+const RELAY_LOCK: i64 = 0x6272_6f6b_6572_0003;
+/// How often the relay looks by itself: for what other instances wrote.
+const LOOK: Duration = Duration::from_millis(100);
+/// How often an instance that does not relay tries to.
+const CANDIDATE: Duration = Duration::from_secs(1);
+/// How often reminders are looked for.
+const REMIND: Duration = Duration::from_secs(30);
+/// How long Kafka may take to acknowledge a batch.
+const ACKNOWLEDGE_LIMIT: Duration = Duration::from_secs(10);
+/// Records of one batch.
+const BATCH: i64 = 200;
+
+/// The relay of one process.
+pub struct Relay {
+    /// How the database is reached; the relay has a connection of its own.
+    pub database: PgConnectOptions,
+    /// Sends.
+    pub producer: FutureProducer,
+    /// Encodes.
+    pub codec: Codec,
+    /// Tells when something was written here.
+    pub app: Shared,
+    /// The reminder job, which runs where the relay does.
+    pub reminders: ReminderAges,
+    /// Rows that wait, as far as the relay looked.
+    pub rows: Gauge,
+}
+
+#[derive(FromRow)]
+struct Row {
+    event_id: i64,
+    topic: String,
+    partition_key: String,
+    payload: String,
+    correlation_id: Option<String>,
+}
+
+impl Relay {
+    /// Relays until the shutdown is requested; begins again, with pauses, whenever something fails.
+    pub async fn run(self, shutdown: Shutdown) {
+        let mut pause = backoff();
+        while !shutdown.is_requested() {
+            let ended = tokio::select! {
+                ended = self.lead(|| pause.reset()) => ended,
+                () = shutdown.requested() => return,
+            };
+            if let Err(error) = ended {
+                tracing::warn!(error = format!("{error:#}"), "the outbox relay begins again");
+                tokio::time::sleep(pause.next()).await;
+            }
+        }
+    }
+
+    /// Waits for its turn, then relays for as long as nothing fails. The lock ends with the connection.
+    async fn lead(&self, mut succeeded: impl FnMut()) -> anyhow::Result<()> {
+        let mut connection = PgConnection::connect_with(&self.database)
+            .await
+            .context("no database")?;
+        loop {
+            let mine: bool = sqlx::query_scalar("SELECT pg_try_advisory_lock($1)")
+                .bind(RELAY_LOCK)
+                .fetch_one(&mut connection)
+                .await?;
+            if mine {
+                break;
+            }
+            succeeded();
+            tokio::time::sleep(CANDIDATE).await;
+        }
+        tracing::info!("this instance relays the outbox");
+        let mut reminded: Option<Instant> = None;
+        loop {
+            if reminded.is_none_or(|reminded| reminded.elapsed() >= REMIND) {
+                remind_and_reject(&mut connection, &self.reminders)
+                    .await
+                    .context("reminders")?;
+                reminded = Some(Instant::now());
+            }
+            let sent = self.send_batch(&mut connection).await?;
+            succeeded();
+            self.rows.set(sent as i64);
+            if sent < BATCH as usize {
+                tokio::select! {
+                    () = self.app.outbox.written() => {}
+                    () = tokio::time::sleep(LOOK) => {}
+                }
+            }
+        }
+    }
+
+    /// Sends the oldest rows in order and deletes them once all are acknowledged. The producer keeps
+    /// the order within a partition; a batch that fails in part is sent again from its first row.
+    async fn send_batch(&self, connection: &mut PgConnection) -> anyhow::Result<usize> {
+        let rows: Vec<Row> = sqlx::query_as(
+            "SELECT event_id, topic, partition_key, payload::text AS payload, correlation_id
+             FROM outbox ORDER BY event_id LIMIT $1",
+        )
+        .bind(BATCH)
+        .fetch_all(&mut *connection)
+        .await?;
+        let Some(last) = rows.last().map(|row| row.event_id) else {
+            return Ok(0);
+        };
+        let mut deliveries = Vec::with_capacity(rows.len());
+        for row in &rows {
+            deliveries.push(self.send(row).with_context(|| format!("outbox row {}", row.event_id))?);
+        }
+        let acknowledged = async {
+            for delivery in deliveries {
+                delivery
+                    .await
+                    .context("the producer ended")?
+                    .map_err(|(error, _)| error)?;
+            }
+            anyhow::Ok(())
+        };
+        tokio::time::timeout(ACKNOWLEDGE_LIMIT, acknowledged)
+            .await
+            .context("Kafka did not acknowledge in time")??;
+        sqlx::query("DELETE FROM outbox WHERE event_id <= $1")
+            .bind(last)
+            .execute(&mut *connection)
+            .await?;
+        Ok(rows.len())
+    }
+
+    fn send(&self, row: &Row) -> anyhow::Result<DeliveryFuture> {
+        let mut value = Vec::with_capacity(128);
+        match row.topic.as_str() {
+            AuthEvent::TOPIC => self
+                .codec
+                .encode(&serde_json::from_str::<AuthEvent>(&row.payload)?, &mut value)?,
+            AccountCommand::TOPIC => {
+                self.codec
+                    .encode(&serde_json::from_str::<AccountCommand>(&row.payload)?, &mut value)?;
+            }
+            other => bail!("nothing is written to topic {other} from here"),
+        }
+        let key = row.partition_key.as_bytes();
+        let trace = Trace {
+            correlation_id: row.correlation_id.clone(),
+            traceparent: None,
+        };
+        let record = FutureRecord::to(&row.topic)
+            .partition(partition_of(key, catalogue::topic(&row.topic).partitions))
+            .key(key)
+            .payload(&value)
+            .headers(trace_headers(&trace));
+        Ok(self.producer.send_result(record).map_err(|(error, _)| error)?)
+    }
+}

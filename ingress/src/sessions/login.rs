@@ -1,0 +1,139 @@
+//! `POST /api/v1/auth/login` and `/logout`.
+//!
+//! Neither the answer nor its timing tells whether an e-mail is known: an unknown one costs the same
+//! hash and counts its wrong tries by itself. That a client is not verified, or suspended, is told
+//! only to somebody who has the password. MFA has its place between the two last steps of
+//! [`login`]: after the password, before the token.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use brokerx_schemas::LoginOutcome;
+use serde::{Deserialize, Serialize};
+use sqlx::FromRow;
+
+use super::attempts::{Attempt, too_many};
+use crate::access::Caller;
+use crate::body::Body;
+use crate::clients::{EMAIL_LENGTH_MAX, email_key};
+use crate::clock::{now_unix_seconds, rfc3339};
+use crate::gateway::RequestContext;
+use crate::problem::Problem;
+use crate::state::Shared;
+use crate::tokens::Role;
+
+/// The body of a login.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LoginBody {
+    email: String,
+    password: String,
+}
+
+/// The answer to a login that succeeded.
+#[derive(Debug, Serialize)]
+pub struct Session {
+    token: String,
+    expires_at: String,
+}
+
+#[derive(FromRow)]
+struct ClientRow {
+    client_id: String,
+    account_id: Option<i64>,
+    password_hash: Option<String>,
+    role: String,
+    status: String,
+}
+
+/// Gives a token for an e-mail and its password.
+pub async fn login(
+    State(app): State<Shared>,
+    context: RequestContext,
+    Body(body): Body<LoginBody>,
+) -> Result<Json<Session>, Problem> {
+    if body.email.len() > EMAIL_LENGTH_MAX || body.email.contains(char::is_control) {
+        return Err(Problem::invalid_request("email is not an e-mail address"));
+    }
+    let mut attempt = Attempt::new(email_key(&body.email), &context);
+    if let Some(refusal) = too_many(&app, &attempt).await? {
+        attempt.record(&app, LoginOutcome::Limited).await?;
+        return Err(refusal);
+    }
+    let client: Option<ClientRow> = sqlx::query_as(
+        "SELECT client_id::text AS client_id, account_id, password_hash, role, status FROM clients WHERE email_key = $1",
+    )
+    .bind(&attempt.email_key)
+    .fetch_optional(&app.database)
+    .await?;
+    attempt.client_id = client.as_ref().map(|client| client.client_id.clone());
+    let hash = client.as_ref().and_then(|client| client.password_hash.clone());
+    let genuine = app.passwords.verify(body.password, hash).await?;
+    let Some(client) = client.filter(|_| genuine) else {
+        attempt.record(&app, LoginOutcome::WrongCredentials).await?;
+        return Err(Problem::new(
+            StatusCode::UNAUTHORIZED,
+            "WRONG_CREDENTIALS",
+            "the e-mail or the password is wrong",
+        ));
+    };
+    let (outcome, refusal) = match client.status.as_str() {
+        "active" => (LoginOutcome::Succeeded, None),
+        "pending" => (
+            LoginOutcome::NotVerified,
+            Some(Problem::forbidden(
+                "NOT_VERIFIED",
+                "the link of the verification mail was not opened yet",
+            )),
+        ),
+        _ => (
+            LoginOutcome::NotAllowed,
+            Some(Problem::forbidden(
+                "NOT_ALLOWED",
+                "this client is suspended or rejected",
+            )),
+        ),
+    };
+    attempt.record(&app, outcome).await?;
+    if let Some(refusal) = refusal {
+        return Err(refusal);
+    }
+    let role = if client.role == "operator" {
+        Role::Operator
+    } else {
+        Role::Client
+    };
+    let account_id = client.account_id.map(|id| id.to_string());
+    let (token, claims) = app.tokens.issue(
+        &client.client_id,
+        account_id,
+        role,
+        now_unix_seconds(),
+        app.options.token_seconds,
+    );
+    Ok(Json(Session {
+        token,
+        expires_at: rfc3339(claims.exp * 1_000_000),
+    }))
+}
+
+/// Revokes the token that it is called with.
+pub async fn logout(State(app): State<Shared>, caller: Caller) -> Result<StatusCode, Problem> {
+    let Some((token_id, expires_unix_seconds)) = &caller.token else {
+        return Err(Problem::bad_request(
+            "NO_TOKEN",
+            "an API key has no session; delete the key instead",
+        ));
+    };
+    sqlx::query(
+        "INSERT INTO revoked_tokens (token_id, client_id, expires_at) VALUES ($1::uuid, $2::uuid, to_timestamp($3))
+         ON CONFLICT (token_id) DO NOTHING",
+    )
+    .bind(token_id)
+    .bind(&caller.client_id)
+    .bind(*expires_unix_seconds as f64)
+    .execute(&app.database)
+    .await?;
+    app.revocations.revoke(token_id);
+    Ok(StatusCode::NO_CONTENT)
+}

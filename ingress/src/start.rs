@@ -1,0 +1,185 @@
+//! Puts the process together: readers, relay, sampler, HTTP server; and takes it apart again.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use anyhow::{Context, ensure};
+use axum::http::HeaderValue;
+use brokerx_schemas::{AccountCommand, InstrumentEvent, MarketData, Message, Reply, ReplyTo};
+use brokerx_topics::catalogue;
+use brokerx_topics::codec::Codec;
+use brokerx_topics::service::{self, Health, Shutdown, http_routes, kafka::producer_config};
+use rdkafka::producer::FutureProducer;
+
+use crate::clients::{Passwords, ReminderAges};
+use crate::commands::{CommandLimits, Commands, Pending, ReplySink};
+use crate::gateway::RateLimit;
+use crate::kafka::{Partitions, Reader, Start, watch_broker};
+use crate::market::{InstrumentFeed, Market, MarketFeed, SNAPSHOT_CYCLE_MARGIN};
+use crate::options::Options;
+use crate::outbox::{Outbox, Relay};
+use crate::sessions::Revocations;
+use crate::state::{App, Shared};
+use crate::telemetry::{CommandMetrics, HttpMetrics, MarketMetrics, SampledMetrics};
+use crate::tokens::Tokens;
+use crate::{database, routes};
+
+/// How long the registry may be away at the start.
+const REGISTRY_LIMIT: Duration = Duration::from_secs(60);
+/// How long open requests may take once the process stops: longer than a command's outcome.
+const DRAIN_LIMIT: Duration = Duration::from_secs(5);
+/// How often the gauges are sampled.
+const SAMPLE: Duration = Duration::from_secs(1);
+
+/// Runs the ingress until the shutdown is requested.
+///
+/// # Errors
+/// When the configuration is wrong, the registry stays away, or the address is taken.
+pub async fn run(options: Options, shutdown: Shutdown) -> anyhow::Result<()> {
+    let reply_partitions = catalogue::topic(Reply::TOPIC).partitions;
+    ensure!(
+        (0..reply_partitions).contains(&options.reply_partition),
+        "BROKERX_REPLY_PARTITION is {}, the topic replies has partitions 0 to {}",
+        options.reply_partition,
+        reply_partitions - 1
+    );
+    let mut metrics = service::metrics();
+    let health = Health::default();
+    let codec = Codec::connect(&options.platform.schema_registry_url, REGISTRY_LIMIT).await?;
+    let producer: FutureProducer = producer_config(&options.platform)
+        .set("client.id", format!("brokerx-ingress-{}", options.service.instance))
+        .create()
+        .context("the Kafka producer cannot be made")?;
+    let database_options = database::connect_options(&options.database_url)?;
+
+    let command_metrics = CommandMetrics::new(&mut metrics);
+    let pending = Pending::new(options.waiting_max);
+    let replies_flow = Arc::new(AtomicBool::new(false));
+    let market = Arc::new(Market::new(Duration::from_millis(options.heartbeat_age_ms_max)));
+    let commands = Commands::new(
+        producer.clone(),
+        codec.clone(),
+        ReplyTo {
+            instance: options.service.instance.clone(),
+            partition: options.reply_partition,
+        },
+        CommandLimits {
+            reply: Duration::from_millis(options.reply_ms_max),
+            deadline: Duration::from_millis(options.deadline_ms),
+        },
+        Arc::clone(&pending),
+        Arc::clone(&replies_flow),
+        command_metrics.clone(),
+    );
+
+    let reader = |name: &str, partitions, start| Reader {
+        platform: options.platform.clone(),
+        codec: codec.clone(),
+        name: format!("ingress-{name}"),
+        partitions,
+        start,
+        shutdown: shutdown.clone(),
+    };
+    let reply_sink = ReplySink::new(pending, replies_flow, health.add("replies"), command_metrics);
+    reader("replies", Partitions::One(options.reply_partition), Start::End).spawn::<Reply, _>(reply_sink)?;
+    let instruments = InstrumentFeed::new(Arc::clone(&market), health.add("instruments"));
+    reader("instruments", Partitions::All, Start::Beginning).spawn::<InstrumentEvent, _>(instruments)?;
+    let cycle = Duration::from_secs(options.snapshot_cycle_seconds) + SNAPSHOT_CYCLE_MARGIN;
+    let feed = MarketFeed::new(
+        Arc::clone(&market),
+        health.add("market-data"),
+        MarketMetrics::new(&mut metrics),
+    );
+    reader("market-data", Partitions::All, Start::Ago(cycle)).spawn::<MarketData, _>(feed)?;
+    watch_broker(
+        producer.clone(),
+        AccountCommand::TOPIC,
+        health.add("kafka"),
+        shutdown.clone(),
+    )?;
+    tokio::spawn(database::migrate_when_reachable(
+        database_options.clone(),
+        health.add("identity"),
+        shutdown.clone(),
+    ));
+
+    let app: Shared = Arc::new(App {
+        instance_header: HeaderValue::from_str(&options.service.instance)
+            .context("the instance's name is no header")?,
+        database: database::pool(database_options.clone(), options.database_connections_max),
+        tokens: Tokens::new(&options.jwt_key),
+        revocations: Revocations::default(),
+        passwords: Passwords::new(options.password_threads)?,
+        outbox: Outbox::default(),
+        commands,
+        market,
+        address_limit: RateLimit::new(options.address_rate, options.address_burst),
+        client_limit: RateLimit::new(options.client_rate, options.client_burst),
+        metrics: HttpMetrics::new(&mut metrics),
+        options,
+    });
+    let sampled = SampledMetrics::new(&mut metrics);
+    let relay = Relay {
+        database: database_options,
+        producer,
+        codec,
+        app: Arc::clone(&app),
+        reminders: ReminderAges {
+            reminders: app.options.reminder_seconds.clone(),
+            rejection: app.options.rejection_seconds,
+            link: app.options.link_seconds,
+        },
+        rows: sampled.outbox_rows.clone(),
+    };
+    tokio::spawn(relay.run(shutdown.clone()));
+    tokio::spawn(refresh_revocations(Arc::clone(&app), shutdown.clone()));
+    tokio::spawn(sample(Arc::clone(&app), sampled));
+
+    let router = routes::router(Arc::clone(&app)).merge(http_routes(Arc::new(metrics), health));
+    serve(router, app.options.service.listen, shutdown).await
+}
+
+async fn refresh_revocations(app: Shared, shutdown: Shutdown) {
+    app.revocations.refresh(&app.database, &shutdown).await;
+}
+
+async fn sample(app: Shared, sampled: SampledMetrics) {
+    let mut interval = tokio::time::interval(SAMPLE);
+    loop {
+        interval.tick().await;
+        sampled.commands_waiting.set(app.commands.waiting() as i64);
+        sampled.producer_queue.set(app.commands.queued());
+        // No heartbeat yet is as old as it gets.
+        sampled.heartbeat_age_seconds.set(
+            app.market
+                .heartbeat_age()
+                .map_or(f64::INFINITY, |age| age.as_secs_f64()),
+        );
+    }
+}
+
+/// Serves HTTP until the shutdown is requested, then lets open requests end (5 s).
+///
+/// # Errors
+/// When the address is taken.
+pub async fn serve(router: axum::Router, listen: SocketAddr, shutdown: Shutdown) -> anyhow::Result<()> {
+    use axum::serve::ListenerExt;
+    let listener = tokio::net::TcpListener::bind(listen)
+        .await
+        .with_context(|| format!("cannot listen on {listen}"))?;
+    tracing::info!(address = %listener.local_addr()?, "serving");
+    // Answers are small: one that waits for more to send is only late.
+    let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
+    let requested = shutdown.clone();
+    let server = axum::serve(listener, router.into_make_service_with_connect_info::<SocketAddr>())
+        .with_graceful_shutdown(async move { requested.requested().await });
+    tokio::select! {
+        served = server.into_future() => served.context("the HTTP server failed"),
+        () = async {
+            shutdown.requested().await;
+            tokio::time::sleep(DRAIN_LIMIT).await;
+        } => Ok(()),
+    }
+}

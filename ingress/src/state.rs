@@ -1,0 +1,47 @@
+//! What every request can reach.
+
+use std::sync::Arc;
+
+use axum::http::HeaderValue;
+use sqlx::PgPool;
+
+use crate::clients::Passwords;
+use crate::commands::Commands;
+use crate::gateway::RateLimit;
+use crate::market::Market;
+use crate::options::Options;
+use crate::outbox::Outbox;
+use crate::sessions::Revocations;
+use crate::telemetry::HttpMetrics;
+use crate::tokens::Tokens;
+
+/// The state of the ingress. It holds nothing that trading depends on.
+pub struct App {
+    /// The configuration.
+    pub options: Options,
+    /// The instance's name, as a header.
+    pub instance_header: HeaderValue,
+    /// PostgreSQL; connected when first needed.
+    pub database: PgPool,
+    /// Gives and checks tokens.
+    pub tokens: Tokens,
+    /// Tokens and clients that are not accepted any more.
+    pub revocations: Revocations,
+    /// Hashes and checks passwords.
+    pub passwords: Passwords,
+    /// What must reach Kafka with a change of identity.
+    pub outbox: Outbox,
+    /// Sends commands.
+    pub commands: Commands,
+    /// The market.
+    pub market: Arc<Market>,
+    /// The rate of each address.
+    pub address_limit: RateLimit,
+    /// The rate of each client.
+    pub client_limit: RateLimit,
+    /// What is counted of requests.
+    pub metrics: HttpMetrics,
+}
+
+/// As handlers take it.
+pub type Shared = Arc<App>;

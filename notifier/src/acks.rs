@@ -1,0 +1,113 @@
+//! Acknowledgements of clients, to the topic `acks`: of each account only the highest counts, so
+//! what comes in quick succession is written once.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use brokerx_ingress::clock::now_us;
+use brokerx_schemas::{AccountId, AckEvent, Acknowledged, Message};
+use brokerx_topics::codec::Codec;
+use brokerx_topics::partition::account_key;
+use brokerx_topics::service::Shutdown;
+use rdkafka::producer::DefaultProducerContext;
+use rdkafka::producer::{BaseRecord, Producer, ThreadedProducer};
+
+use crate::telemetry::AckMetrics;
+
+/// How long acknowledgements are collected.
+const COLLECT: Duration = Duration::from_millis(200);
+/// Accounts that may wait: more than there are connections.
+const ACCOUNTS_MAX: usize = 100_000;
+/// How long what is on its way may take when the process stops.
+const DRAIN_LIMIT: Duration = Duration::from_secs(2);
+
+/// Collects acknowledgements.
+#[derive(Debug)]
+pub struct Acks {
+    waiting: Mutex<HashMap<AccountId, i64>>,
+    metrics: AckMetrics,
+}
+
+impl Acks {
+    /// Nothing acknowledged yet.
+    pub fn new(metrics: AckMetrics) -> Self {
+        Self {
+            waiting: Mutex::default(),
+            metrics,
+        }
+    }
+
+    /// A client has seen its events up to `account_seq`.
+    pub fn acknowledge(&self, account_id: AccountId, account_seq: i64) {
+        let mut waiting = self.lock();
+        if waiting.len() >= ACCOUNTS_MAX && !waiting.contains_key(&account_id) {
+            // Kafka is away. The client's next acknowledgement says it again.
+            self.metrics.dropped.inc();
+            return;
+        }
+        let highest = waiting.entry(account_id).or_default();
+        *highest = account_seq.max(*highest);
+    }
+
+    /// Writes what is collected until the shutdown is requested, and once more then.
+    pub async fn write(&self, producer: ThreadedProducer<DefaultProducerContext>, codec: Codec, shutdown: Shutdown) {
+        while !shutdown.is_requested() {
+            tokio::select! {
+                () = tokio::time::sleep(COLLECT) => {}
+                () = shutdown.requested() => {}
+            }
+            self.write_waiting(&producer, &codec);
+        }
+        let drained = tokio::task::spawn_blocking(move || producer.flush(DRAIN_LIMIT));
+        if let Ok(Err(error)) = drained.await {
+            tracing::warn!(%error, "acknowledgements were not written");
+        }
+    }
+
+    fn write_waiting(&self, producer: &ThreadedProducer<DefaultProducerContext>, codec: &Codec) {
+        let waiting = std::mem::take(&mut *self.lock());
+        let mut value = Vec::new();
+        for (account_id, account_seq) in waiting {
+            let event = AckEvent::Acknowledged(Acknowledged {
+                account_id,
+                account_seq,
+                acknowledged_us: now_us(),
+            });
+            value.clear();
+            if let Err(error) = codec.encode(&event, &mut value) {
+                tracing::error!(%error, "an acknowledgement cannot be encoded");
+                continue;
+            }
+            let key = account_key(account_id);
+            match producer.send(BaseRecord::to(AckEvent::TOPIC).key(&key).payload(&value)) {
+                Ok(()) => drop(self.metrics.written.inc()),
+                // The queue is full: next time.
+                Err((error, _)) => {
+                    tracing::debug!(%error, "an acknowledgement waits");
+                    self.acknowledge(account_id, account_seq);
+                }
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<AccountId, i64>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_each_account_the_highest_counts() {
+        let acks = Acks::new(AckMetrics::default());
+        for (account, seq) in [(1, 5), (1, 3), (2, 1), (1, 6)] {
+            acks.acknowledge(AccountId(account), seq);
+        }
+        let waiting = acks.lock().clone();
+        assert_eq!(waiting, HashMap::from([(AccountId(1), 6), (AccountId(2), 1)]));
+    }
+}

@@ -1,0 +1,13 @@
+//! Connections: one task each, which owns the socket, the subscriptions and the private stream.
+//!
+//! A message of the client is read only after what it caused was written, so a client that does not
+//! read cannot make work. What the readers push waits in a bounded queue ([`Outbox`]); a client
+//! that lets it fill up, or does not take a write within a limit, is told and disconnected.
+
+mod outbox;
+mod session;
+mod socket;
+
+pub use outbox::{ConnectionId, Outbox, Outgoing, Push, Slow};
+pub use session::{Ending, Session};
+pub use socket::{Feed, Limits, routes};

@@ -1,0 +1,68 @@
+//! The outgoing mails as files, each whole or not there.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+/// A folder of mails.
+#[derive(Clone, Debug)]
+pub struct MailFiles {
+    folder: PathBuf,
+}
+
+/// What became of a mail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Written {
+    /// It is in the folder now.
+    New,
+    /// It was there already.
+    Before,
+}
+
+impl MailFiles {
+    /// The mails in a folder, which is made when the first is written.
+    pub fn new(folder: PathBuf) -> Self {
+        Self { folder }
+    }
+
+    /// Writes a mail under its id. It survives a crash of the process and of the system once this
+    /// returns; a reader of the folder never sees half of it.
+    pub(super) fn write(&self, mail_id: i64, text: &[u8]) -> io::Result<Written> {
+        let path = self.folder.join(format!("mail-{mail_id}.eml"));
+        match fs::read(&path) {
+            Ok(there) if there == text => return Ok(Written::Before),
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        fs::create_dir_all(&self.folder)?;
+        // Two instances that hold the same partition for a moment write apart, then the same.
+        let temporary = self.folder.join(format!(".mail-{mail_id}.{}.tmp", std::process::id()));
+        let mut file = File::create(&temporary)?;
+        file.write_all(text)?;
+        file.sync_all()?;
+        fs::rename(&temporary, &path)?;
+        File::open(&self.folder)?.sync_all()?;
+        Ok(Written::New)
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mail_is_written_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let files = MailFiles::new(folder.path().join("mail"));
+        assert_eq!(files.write(7, b"one").unwrap(), Written::New);
+        assert_eq!(files.write(7, b"one").unwrap(), Written::Before);
+        assert_eq!(files.write(7, b"two").unwrap(), Written::New);
+        let names: Vec<_> = fs::read_dir(folder.path().join("mail"))
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name())
+            .collect();
+        assert_eq!(names, ["mail-7.eml"], "nothing is left over");
+        assert_eq!(fs::read(folder.path().join("mail/mail-7.eml")).unwrap(), b"two");
+    }
+}

@@ -1,0 +1,150 @@
+//! The text of a mail. The same row always makes the same bytes, so a repeat changes nothing.
+
+use std::time::{Duration, SystemTime};
+
+use brokerx_ingress::keys::SecretKey;
+use brokerx_ingress::links::{self, VERIFY_EMAIL, VERIFY_REMINDER};
+use lettre::message::header::{ContentTransferEncoding, ContentType};
+use lettre::message::{Body, Mailbox, Message};
+
+/// A row of `identity.mails` with its client's address.
+#[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
+pub(super) struct MailRow {
+    pub(super) mail_id: i64,
+    pub(super) purpose: String,
+    pub(super) email: String,
+    pub(super) name: String,
+    /// Unix seconds.
+    pub(super) created: i64,
+    /// Unix seconds.
+    pub(super) expires: i64,
+}
+
+/// What all letters have in common.
+#[derive(Clone, Debug)]
+pub struct Stationery {
+    /// Who they come from.
+    pub from: Mailbox,
+    /// What links begin with, such as `https://broker.example.com`.
+    pub public_url: String,
+    /// Signs the links.
+    pub mail_key: SecretKey,
+}
+
+/// A mail that can never be sent.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum LetterError {
+    #[error("there is no letter for the purpose {0}")]
+    Purpose(String),
+    #[error("the address cannot be written to: {0}")]
+    Address(#[from] lettre::address::AddressError),
+    #[error("the text is not plain ASCII")]
+    Text,
+    #[error("the mail cannot be formatted: {0}")]
+    Format(#[from] lettre::error::Error),
+}
+
+impl Stationery {
+    /// The mail of a row as RFC 5322 text.
+    pub(super) fn write(&self, row: &MailRow) -> Result<Vec<u8>, LetterError> {
+        let (subject, opening) = match row.purpose.as_str() {
+            VERIFY_EMAIL => ("Confirm your e-mail address", "Welcome to BrokerX."),
+            VERIFY_REMINDER => (
+                "Reminder: confirm your e-mail address",
+                "Your registration with BrokerX is not finished yet.",
+            ),
+            other => return Err(LetterError::Purpose(other.to_owned())),
+        };
+        let token = links::token(&self.mail_key, row.mail_id, &row.purpose, row.expires);
+        let link = format!(
+            "{}/api/v1/clients/verify?token={token}",
+            self.public_url.trim_end_matches('/')
+        );
+        // The expiry is in whole seconds, hence a little early.
+        let hours = (row.expires - row.created + 1_800) / 3_600;
+        // Plain ASCII and not encoded: the link stays in one piece in any reader.
+        let body = format!(
+            "{opening}\r\n\r\nOpen this link within {hours} hours to confirm your e-mail address:\r\n\r\n{link}\r\n\r\n\
+             If you did not register, ignore this mail.\r\n"
+        );
+        if !body.is_ascii() {
+            return Err(LetterError::Text);
+        }
+        // ASCII in short lines is what the encoding promises.
+        let body = Body::dangerous_pre_encoded(body.into_bytes(), ContentTransferEncoding::SevenBit);
+        let seconds = Duration::from_secs(u64::try_from(row.created).unwrap_or(0));
+        let message = Message::builder()
+            .from(self.from.clone())
+            .to(Mailbox::new(Some(row.name.clone()), row.email.parse()?))
+            .subject(subject)
+            .date(SystemTime::UNIX_EPOCH + seconds)
+            .message_id(Some(format!("<mail-{}@{}>", row.mail_id, self.from.email.domain())))
+            .header(ContentType::TEXT_PLAIN)
+            .body(body)?;
+        Ok(message.formatted())
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn stationery() -> Stationery {
+        Stationery {
+            from: "BrokerX <no-reply@brokerx.localhost>".parse().unwrap(),
+            public_url: "http://127.0.0.1:8080/".to_owned(),
+            mail_key: "01".repeat(32).parse().unwrap(),
+        }
+    }
+
+    fn row(purpose: &str) -> MailRow {
+        MailRow {
+            mail_id: 7,
+            purpose: purpose.to_owned(),
+            email: "Zoe@example.com".to_owned(),
+            name: "Zoë \"Z\" Müller".to_owned(),
+            created: 1_000,
+            expires: 1_000 + 24 * 3_600 - 1,
+        }
+    }
+
+    #[test]
+    fn a_letter_has_the_link_in_one_piece() {
+        for purpose in [VERIFY_EMAIL, VERIFY_REMINDER] {
+            let text = String::from_utf8(stationery().write(&row(purpose)).unwrap()).unwrap();
+            let token = text
+                .split("http://127.0.0.1:8080/api/v1/clients/verify?token=")
+                .nth(1)
+                .unwrap();
+            let token = token.lines().next().unwrap();
+            let key = "01".repeat(32).parse().unwrap();
+            assert_eq!(links::verify(&key, token, &[purpose], 1_001), Ok(7), "{text}");
+            assert!(text.contains("<Zoe@example.com>") && text.is_ascii(), "{text}");
+            assert!(text.lines().all(|line| line.len() < 200), "{text}");
+            assert!(text.contains("within 24 hours"), "{text}");
+            assert!(text.contains("Message-ID: <mail-7@brokerx.localhost>"), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_same_row_makes_the_same_bytes() {
+        assert_eq!(
+            stationery().write(&row(VERIFY_EMAIL)).unwrap(),
+            stationery().write(&row(VERIFY_EMAIL)).unwrap()
+        );
+    }
+
+    #[test]
+    fn what_can_never_be_sent_is_told() {
+        assert!(matches!(
+            stationery().write(&row("LUNCH")),
+            Err(LetterError::Purpose(_))
+        ));
+        let nowhere = MailRow {
+            email: "nowhere".to_owned(),
+            ..row(VERIFY_EMAIL)
+        };
+        assert!(matches!(stationery().write(&nowhere), Err(LetterError::Address(_))));
+    }
+}

@@ -1,0 +1,121 @@
+//! Who listens to one symbol, and what they still have to hear.
+
+use std::collections::BTreeMap;
+
+use brokerx_schemas::{LevelChange, Symbol};
+
+use super::body::MarketBody;
+use super::window::Window;
+use crate::connection::{ConnectionId, Outbox, Outgoing, Push};
+use crate::protocol::{Mode, PublicChannel};
+use crate::telemetry::ChannelKind;
+
+/// The listeners of one channel.
+#[derive(Debug, Default)]
+pub(super) struct Listeners(BTreeMap<ConnectionId, Outbox>);
+
+impl Listeners {
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Sends a message, which is made once, and only when somebody listens.
+    pub(super) fn send(&self, message: impl FnOnce() -> Outgoing) {
+        if self.is_empty() {
+            return;
+        }
+        let message = message();
+        for outbox in self.0.values() {
+            outbox.send(Push::Market(message.clone()));
+        }
+    }
+}
+
+/// The listeners of a channel in both modes.
+#[derive(Debug, Default)]
+pub(super) struct Modes {
+    pub(super) normal: Listeners,
+    pub(super) throttled: Listeners,
+}
+
+/// The listeners of a symbol.
+#[derive(Debug, Default)]
+pub(super) struct Audience {
+    pub(super) quote: Modes,
+    pub(super) book: Modes,
+    pub(super) trades: Modes,
+    /// Whether the quote changed since it was last sent to the throttled listeners.
+    pub(super) quote_changed: bool,
+    /// What changed in the book since then; kept while somebody listens to the throttled book.
+    window: Option<Window>,
+}
+
+impl Audience {
+    fn modes(&mut self, channel: PublicChannel) -> &mut Modes {
+        match channel {
+            PublicChannel::Quote => &mut self.quote,
+            PublicChannel::Book => &mut self.book,
+            PublicChannel::Trades => &mut self.trades,
+        }
+    }
+
+    /// Adds a listener; one that listens in the other mode changes over.
+    pub(super) fn add(&mut self, channel: PublicChannel, mode: Mode, outbox: &Outbox) {
+        self.remove(channel, outbox.id());
+        let modes = self.modes(channel);
+        let listeners = if mode == Mode::Normal {
+            &mut modes.normal
+        } else {
+            &mut modes.throttled
+        };
+        listeners.0.insert(outbox.id(), outbox.clone());
+    }
+
+    pub(super) fn remove(&mut self, channel: PublicChannel, connection: ConnectionId) {
+        let modes = self.modes(channel);
+        modes.normal.0.remove(&connection);
+        modes.throttled.0.remove(&connection);
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        let modes = [&self.quote, &self.book, &self.trades];
+        modes
+            .iter()
+            .all(|modes| modes.normal.is_empty() && modes.throttled.is_empty())
+    }
+
+    /// Tells of a change of the book.
+    pub(super) fn book_changed(&mut self, symbol: Symbol, sequence: i64, occurred_us: i64, changes: &[LevelChange]) {
+        self.book.normal.send(|| {
+            let body = MarketBody::changes(symbol, sequence - 1, sequence, changes);
+            Outgoing::live(ChannelKind::Book, &body, occurred_us)
+        });
+        if !self.book.throttled.is_empty() {
+            self.window
+                .get_or_insert_with(|| Window::new(sequence - 1))
+                .add(sequence, occurred_us, changes);
+        }
+    }
+
+    /// Sends a whole book to everybody.
+    pub(super) fn book_replaced(&mut self, snapshot: &Outgoing) {
+        self.window = None;
+        self.book.normal.send(|| snapshot.clone());
+        self.book.throttled.send(|| snapshot.clone());
+    }
+
+    /// Sends what the throttled listeners of the book wait for.
+    pub(super) fn close_window(&mut self, symbol: Symbol) {
+        if let Some(window) = self.window.take() {
+            self.book.throttled.send(|| {
+                let body = MarketBody::changes(symbol, window.prev_sequence, window.sequence, window.changes());
+                Outgoing::live(ChannelKind::Book, &body, window.occurred_us)
+            });
+        }
+    }
+
+    /// Forgets what the throttled listeners wait for: a snapshot comes.
+    pub(super) fn drop_window(&mut self) {
+        self.window = None;
+    }
+}

@@ -1,0 +1,110 @@
+//! The market's pushes in JSON.
+
+use brokerx_ingress::clock::rfc3339;
+use brokerx_ingress::decimal::Cents;
+use brokerx_ingress::market::{Book, QuoteBody};
+use brokerx_ingress::names;
+use brokerx_schemas::{LevelChange, Side, Symbol, Trade};
+use serde::Serialize;
+
+/// A message of the market.
+#[derive(Debug, Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub(super) enum MarketBody {
+    Quote(QuoteBody),
+    BookSnapshot(SnapshotBody),
+    Book(ChangesBody),
+    Trade(TradeBody),
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct SnapshotBody {
+    symbol: String,
+    sequence: i64,
+    bids: Vec<LevelBody>,
+    asks: Vec<LevelBody>,
+}
+
+#[derive(Debug, Serialize)]
+struct LevelBody {
+    price: Cents,
+    quantity: i64,
+    orders: i32,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct ChangesBody {
+    symbol: String,
+    sequence: i64,
+    prev_sequence: i64,
+    changes: Vec<ChangeBody>,
+}
+
+#[derive(Debug, Serialize)]
+struct ChangeBody {
+    side: &'static str,
+    #[serde(flatten)]
+    level: LevelBody,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct TradeBody {
+    symbol: String,
+    trade_id: String,
+    price: Cents,
+    quantity: i64,
+    taker_side: String,
+    executed_at: String,
+}
+
+impl MarketBody {
+    pub(super) fn snapshot(symbol: Symbol, book: &Book) -> Self {
+        let level = |(price, quantity, orders)| LevelBody {
+            price: Cents(price),
+            quantity,
+            orders,
+        };
+        Self::BookSnapshot(SnapshotBody {
+            symbol: symbol.to_string(),
+            sequence: book.sequence(),
+            bids: book.bids().map(level).collect(),
+            asks: book.asks().map(level).collect(),
+        })
+    }
+
+    pub(super) fn changes<'a>(
+        symbol: Symbol,
+        prev_sequence: i64,
+        sequence: i64,
+        changes: impl IntoIterator<Item = &'a LevelChange>,
+    ) -> Self {
+        let change = |change: &LevelChange| ChangeBody {
+            side: if change.side == Side::Buy { "bid" } else { "ask" },
+            level: LevelBody {
+                price: Cents(change.price_cents),
+                quantity: change.quantity,
+                orders: change.order_count,
+            },
+        };
+        let changes = changes.into_iter().map(change).collect();
+        Self::Book(ChangesBody {
+            symbol: symbol.to_string(),
+            sequence,
+            prev_sequence,
+            changes,
+        })
+    }
+}
+
+impl From<&Trade> for MarketBody {
+    fn from(trade: &Trade) -> Self {
+        Self::Trade(TradeBody {
+            symbol: trade.symbol.to_string(),
+            trade_id: trade.trade_id.to_string(),
+            price: Cents(trade.price_cents),
+            quantity: trade.quantity,
+            taker_side: names::lower(trade.taker_side),
+            executed_at: rfc3339(trade.executed_us),
+        })
+    }
+}

@@ -1,0 +1,272 @@
+//! Instruments, books and listeners under one lock, so that whoever joins gets a book and then
+//! exactly the changes that come after it.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use brokerx_ingress::clock::now_us;
+use brokerx_ingress::market::{Applied, Book, QuoteBody};
+use brokerx_schemas::{
+    BookSnapshot, BookUpdate, Heartbeat, Instrument, InstrumentStatus, InstrumentStatusChange, Symbol, Trade,
+};
+use brokerx_topics::partition::{partition_of, symbol_key};
+
+use super::audience::Audience;
+use super::body::MarketBody;
+use crate::connection::{ConnectionId, Outbox, Outgoing, Push};
+use crate::protocol::{Mode, PublicChannel};
+use crate::telemetry::ChannelKind;
+
+/// The market and its listeners.
+#[derive(Debug)]
+pub struct Market {
+    state: Mutex<State>,
+    heartbeat_age_max: Duration,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    instruments: BTreeMap<Symbol, Instrument>,
+    /// Whether all instruments that there are were read.
+    instruments_complete: bool,
+    books: HashMap<Symbol, Book>,
+    audiences: HashMap<Symbol, Audience>,
+    /// The second of the last heartbeat of each book partition.
+    heartbeats: Vec<Option<i64>>,
+}
+
+/// What a quote shows of a book.
+type Top = (Option<i64>, Option<i64>, Option<i64>, Option<InstrumentStatus>);
+
+fn top(book: &Book) -> Top {
+    let (bid, ask) = book.best();
+    (bid, ask, book.last_cents(), book.status())
+}
+
+impl Market {
+    /// A market of which nothing is known; a heartbeat is good for `heartbeat_age_max`.
+    pub fn new(heartbeat_age_max: Duration) -> Self {
+        Self {
+            state: Mutex::default(),
+            heartbeat_age_max,
+        }
+    }
+
+    /// Whether a symbol is listed; before all instruments were read, any may be.
+    pub fn may_be_listed(&self, symbol: Symbol) -> bool {
+        let state = self.lock();
+        !state.instruments_complete || state.instruments.contains_key(&symbol)
+    }
+
+    /// Sends a channel to a connection from now on: what there is first, then what changes.
+    pub fn subscribe(&self, channel: PublicChannel, symbol: Symbol, mode: Mode, outbox: &Outbox) {
+        let mut state = self.lock();
+        let audience = state.audiences.entry(symbol).or_default();
+        // What the others wait for happened before this connection's snapshot.
+        audience.close_window(symbol);
+        audience.add(channel, mode, outbox);
+        let now = match channel {
+            PublicChannel::Quote => self.quote(&state, symbol).map(|quote| Outgoing {
+                occurred_us: None,
+                ..quote
+            }),
+            PublicChannel::Book => snapshot(&state, symbol),
+            PublicChannel::Trades => None,
+        };
+        if let Some(now) = now {
+            outbox.send(Push::Market(now));
+        }
+    }
+
+    /// Ends a subscription.
+    pub fn unsubscribe(&self, channel: PublicChannel, symbol: Symbol, connection: ConnectionId) {
+        let mut state = self.lock();
+        if let Some(audience) = state.audiences.get_mut(&symbol) {
+            audience.remove(channel, connection);
+            if audience.is_empty() {
+                state.audiences.remove(&symbol);
+            }
+        }
+    }
+
+    /// Sends the whole book of a symbol to a connection, when it is known; else it comes once it is.
+    pub fn send_snapshot(&self, symbol: Symbol, outbox: &Outbox) {
+        let mut state = self.lock();
+        if let Some(audience) = state.audiences.get_mut(&symbol) {
+            audience.close_window(symbol);
+        }
+        if let Some(snapshot) = snapshot(&state, symbol) {
+            outbox.send(Push::Market(snapshot));
+        }
+    }
+
+    /// Sends what the throttled listeners wait for; to be called about once a second.
+    pub fn flush_throttled(&self) {
+        let mut state = self.lock();
+        let mut audiences = std::mem::take(&mut state.audiences);
+        for (symbol, audience) in &mut audiences {
+            audience.close_window(*symbol);
+            if std::mem::take(&mut audience.quote_changed)
+                && let Some(quote) = self.quote(&state, *symbol)
+            {
+                audience.quote.throttled.send(|| quote);
+            }
+        }
+        state.audiences = audiences;
+    }
+
+    /// Takes an instrument, unless a newer version is known.
+    pub(super) fn learn(&self, instrument: Instrument) {
+        let mut state = self.lock();
+        let known = state
+            .instruments
+            .get(&instrument.symbol)
+            .map_or(0, |known| known.version);
+        if instrument.version >= known {
+            state.instruments.insert(instrument.symbol, instrument);
+        }
+    }
+
+    /// All instruments that there are were read.
+    pub(super) fn instruments_complete(&self) {
+        self.lock().instruments_complete = true;
+    }
+
+    /// Reading of the books begins, or begins anew: each waits for its next snapshot.
+    pub(super) fn restart(&self, partitions: usize) {
+        let mut state = self.lock();
+        state.heartbeats = vec![None; partitions];
+        state.books.values_mut().for_each(Book::distrust);
+    }
+
+    pub(super) fn heartbeat(&self, heartbeat: Heartbeat, partition: usize) {
+        if let Some(last) = self.lock().heartbeats.get_mut(partition) {
+            *last = Some(heartbeat.second);
+        }
+    }
+
+    /// Takes a snapshot; listeners hear of it only when the book was not known.
+    pub(super) fn book_snapshot(&self, taken: &BookSnapshot) {
+        let mut state = self.lock();
+        let book = state.books.entry(taken.symbol).or_default();
+        let was_known = book.is_valid() && taken.sequence <= book.sequence();
+        // A snapshot may leave out the far levels: a book that is known already has them.
+        if was_known && (taken.sequence < book.sequence() || !taken.complete) {
+            return;
+        }
+        let before = top(book);
+        book.snapshot(taken);
+        let changed = top(book) != before;
+        if !was_known {
+            let State { books, audiences, .. } = &mut *state;
+            if let (Some(book), Some(audience)) = (books.get(&taken.symbol), audiences.get_mut(&taken.symbol)) {
+                let body = MarketBody::snapshot(taken.symbol, book);
+                audience.book_replaced(&Outgoing::past(ChannelKind::Book, &body));
+            }
+        }
+        if changed {
+            self.quote_changed(&mut state, taken.symbol);
+        }
+    }
+
+    /// Takes the levels that a command changed.
+    pub(super) fn book_update(&self, update: &BookUpdate) -> Applied {
+        self.advance(
+            update.symbol,
+            |book| book.update(update),
+            |audience| {
+                audience.book_changed(update.symbol, update.sequence, update.occurred_us, &update.changes);
+            },
+        )
+    }
+
+    /// Takes a change of status, which has its place in the sequence of the book.
+    pub(super) fn status_change(&self, change: &InstrumentStatusChange) -> Applied {
+        self.advance(
+            change.symbol,
+            |book| book.status_change(change),
+            |audience| {
+                audience.book_changed(change.symbol, change.sequence, change.occurred_us, &[]);
+            },
+        )
+    }
+
+    fn advance(
+        &self,
+        symbol: Symbol,
+        apply: impl FnOnce(&mut Book) -> Applied,
+        tell: impl FnOnce(&mut Audience),
+    ) -> Applied {
+        let mut state = self.lock();
+        let State { books, audiences, .. } = &mut *state;
+        let book = books.entry(symbol).or_default();
+        let before = top(book);
+        let applied = apply(book);
+        let changed = top(book) != before;
+        if let Some(audience) = audiences.get_mut(&symbol) {
+            match applied {
+                Applied::Yes => tell(audience),
+                // What was not sent yet is part of the snapshot that comes.
+                Applied::Gap => audience.drop_window(),
+                Applied::Old => {}
+            }
+        }
+        if changed {
+            self.quote_changed(&mut state, symbol);
+        }
+        applied
+    }
+
+    /// Tells of a trade.
+    pub(super) fn trade(&self, trade: &Trade) {
+        let state = self.lock();
+        let Some(audience) = state.audiences.get(&trade.symbol) else {
+            return;
+        };
+        let message = || Outgoing::live(ChannelKind::Trades, &MarketBody::from(trade), trade.executed_us);
+        audience.trades.normal.send(message);
+        audience.trades.throttled.send(message);
+    }
+
+    fn quote_changed(&self, state: &mut State, symbol: Symbol) {
+        let Some(audience) = state.audiences.get_mut(&symbol) else {
+            return;
+        };
+        audience.quote_changed = true;
+        if audience.quote.normal.is_empty() {
+            return;
+        }
+        if let Some(quote) = self.quote(state, symbol)
+            && let Some(audience) = state.audiences.get(&symbol)
+        {
+            audience.quote.normal.send(|| quote);
+        }
+    }
+
+    fn quote(&self, state: &State, symbol: Symbol) -> Option<Outgoing> {
+        let (instrument, book) = (state.instruments.get(&symbol)?, state.books.get(&symbol)?);
+        let live = self.is_live(state, symbol);
+        let body = MarketBody::Quote(QuoteBody::new(instrument, book, live));
+        Some(Outgoing::live(ChannelKind::Quote, &body, book.updated_us()))
+    }
+
+    fn is_live(&self, state: &State, symbol: Symbol) -> bool {
+        if state.heartbeats.is_empty() {
+            return false;
+        }
+        let partition = partition_of(&symbol_key(symbol), state.heartbeats.len() as i32) as usize;
+        let age_us = |second: i64| now_us() - second * 1_000_000;
+        state.heartbeats[partition].is_some_and(|second| age_us(second) <= self.heartbeat_age_max.as_micros() as i64)
+    }
+
+    /// A thread that panicked while it held the lock left a book that the next snapshot mends.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn snapshot(state: &State, symbol: Symbol) -> Option<Outgoing> {
+    let book = state.books.get(&symbol).filter(|book| book.is_valid())?;
+    Some(Outgoing::past(ChannelKind::Book, &MarketBody::snapshot(symbol, book)))
+}

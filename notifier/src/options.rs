@@ -1,0 +1,100 @@
+//! The configuration, from the command line or the environment.
+
+use std::path::PathBuf;
+
+use brokerx_ingress::keys::SecretKey;
+use brokerx_schemas::Config;
+use brokerx_topics::service::{PlatformOptions, ServiceOptions};
+use lettre::message::Mailbox;
+
+/// Where the notifier listens unless told otherwise.
+pub const LISTEN_DEFAULT: &str = "127.0.0.1:8090";
+
+/// The WebSocket feed and the mails of BrokerX.
+#[derive(clap::Parser, Clone, Debug)]
+#[command(version, about)]
+pub struct Options {
+    /// Instance, address, logs.
+    #[command(flatten)]
+    pub service: ServiceOptions,
+    /// Kafka and the registry.
+    #[command(flatten)]
+    pub platform: PlatformOptions,
+    /// PostgreSQL; the schemas `identity` (the ingress's) and `projection` (settlement's) are read
+    #[arg(long, env = "BROKERX_DATABASE_URL", hide_env_values = true)]
+    pub database_url: String,
+    /// Most connections to PostgreSQL
+    #[arg(long, env = "BROKERX_DATABASE_CONNECTIONS_MAX", default_value_t = 10, value_parser = clap::value_parser!(u32).range(3..))]
+    pub database_connections_max: u32,
+    /// Checks tokens: hexadecimal, at least 32 bytes; the ingress has the same
+    #[arg(long, env = "BROKERX_JWT_KEY", hide_env_values = true)]
+    pub jwt_key: SecretKey,
+    /// Signs links in mails: hexadecimal, at least 32 bytes; the ingress has the same
+    #[arg(long, env = "BROKERX_MAIL_KEY", hide_env_values = true)]
+    pub mail_key: SecretKey,
+    /// Where mails are written as `*.eml`
+    #[arg(long, env = "BROKERX_MAIL_DIR", default_value = ".brokerx/mail")]
+    pub mail_dir: PathBuf,
+    /// Who mails come from
+    #[arg(
+        long,
+        env = "BROKERX_MAIL_FROM",
+        default_value = "BrokerX <no-reply@brokerx.localhost>"
+    )]
+    pub mail_from: Mailbox,
+    /// Where clients find the HTTP API: what links in mails begin with
+    #[arg(long, env = "BROKERX_PUBLIC_URL", default_value = "http://127.0.0.1:8080", value_parser = public_url)]
+    pub public_url: String,
+    /// Connections at once; further ones get 503
+    #[arg(long, env = "BROKERX_CONNECTIONS_MAX", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..))]
+    pub connections_max: u32,
+    /// Channels that one connection may subscribe to, 1 to 500
+    #[arg(long, env = "BROKERX_SUBSCRIPTIONS_MAX", default_value_t = 100, value_parser = subscriptions)]
+    pub subscriptions_max: usize,
+    /// Messages that may wait for one connection, 1,000 to 1,000,000; one that lets more wait is disconnected
+    #[arg(long, env = "BROKERX_QUEUE_MESSAGES_MAX", default_value_t = 4_096, value_parser = queue_length)]
+    pub queue_messages_max: usize,
+    /// Largest message of a client, bytes
+    #[arg(long, env = "BROKERX_MESSAGE_BYTES_MAX", default_value_t = 16 * 1024)]
+    pub message_bytes_max: usize,
+    /// A connection that is silent gets a ping this often, seconds
+    #[arg(long, env = "BROKERX_PING_SECONDS", default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..))]
+    pub ping_seconds: u64,
+    /// A connection that does not answer is closed after this, seconds
+    #[arg(long, env = "BROKERX_IDLE_SECONDS_MAX", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..))]
+    pub idle_seconds_max: u64,
+    /// How often throttled channels are pushed, milliseconds
+    #[arg(long, env = "BROKERX_THROTTLE_MS", default_value_t = 1_000, value_parser = clap::value_parser!(u64).range(10..))]
+    pub throttle_ms: u64,
+    /// Beyond this age of its last heartbeat a book partition counts as away, milliseconds
+    #[arg(long, env = "BROKERX_HEARTBEAT_AGE_MS_MAX", default_value_t = 3_000)]
+    pub heartbeat_age_ms_max: u64,
+    /// Within this time each symbol appears in a snapshot, seconds; the same as in the configuration of the machines
+    #[arg(long, env = "BROKERX_SNAPSHOT_CYCLE_SECONDS", default_value_t = Config::default().snapshot_cycle_seconds as u64)]
+    pub snapshot_cycle_seconds: u64,
+}
+
+fn subscriptions(text: &str) -> Result<usize, String> {
+    within(text, 1, 500)
+}
+
+/// What a connection subscribes to at once fits into its queue.
+fn queue_length(text: &str) -> Result<usize, String> {
+    within(text, 1_000, 1_000_000)
+}
+
+fn within(text: &str, min: usize, max: usize) -> Result<usize, String> {
+    match text.parse() {
+        Ok(number) if (min..=max).contains(&number) => Ok(number),
+        _ => Err(format!("is {min} to {max}")),
+    }
+}
+
+fn public_url(text: &str) -> Result<String, String> {
+    match text.split_once("://") {
+        Some(("http" | "https", rest)) if !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_graphic()) => {
+            Ok(text.to_owned())
+        }
+        _ => Err("is http:// or https:// and a host, in ASCII".to_owned()),
+    }
+}

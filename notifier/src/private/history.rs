@@ -1,0 +1,83 @@
+//! The past of an account, from the projection in PostgreSQL.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use anyhow::Context;
+use brokerx_schemas::{AccountEvent, AccountId, Message};
+use sqlx::PgPool;
+use sqlx::types::Json;
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+
+/// Events per page.
+pub(super) const PAGE: usize = 500;
+/// How long a page may take, the wait for its turn included.
+const PAGE_LIMIT: Duration = Duration::from_secs(10);
+/// How long a small question may take.
+const QUESTION_LIMIT: Duration = Duration::from_secs(1);
+
+/// Reads the projection. Pages take turns, so that many clients that come back at once neither
+/// exhaust PostgreSQL nor each other's patience.
+#[derive(Debug)]
+pub struct History {
+    database: PgPool,
+    turns: Semaphore,
+}
+
+impl History {
+    /// Reads through a pool, with at most `pages_max` pages at once.
+    pub fn new(database: PgPool, pages_max: usize) -> Self {
+        Self {
+            database,
+            turns: Semaphore::new(pages_max),
+        }
+    }
+
+    /// The next events of an account after a number, in order, at most [`PAGE`].
+    pub(super) async fn page(&self, account_id: AccountId, after: i64) -> anyhow::Result<Vec<AccountEvent>> {
+        let page = timeout(PAGE_LIMIT, async {
+            let _turn = self.turns.acquire().await?;
+            let rows: Vec<Json<AccountEvent>> = sqlx::query_scalar(
+                "SELECT body FROM projection.account_events
+                 WHERE account_id = $1 AND account_seq > $2 ORDER BY account_seq LIMIT $3",
+            )
+            .bind(account_id.0)
+            .bind(after)
+            .bind(PAGE as i64)
+            .fetch_all(&self.database)
+            .await?;
+            anyhow::Ok(rows)
+        });
+        let rows = page.await.context("the projection did not answer in time")??;
+        Ok(rows.into_iter().map(|row| row.0).collect())
+    }
+
+    /// The last event of an account that is projected; 0 before the first.
+    ///
+    /// # Errors
+    /// When PostgreSQL does not answer within 1 s.
+    pub async fn last(&self, account_id: AccountId) -> anyhow::Result<i64> {
+        let question = sqlx::query_scalar("SELECT account_seq FROM projection.accounts WHERE account_id = $1")
+            .bind(account_id.0)
+            .fetch_optional(&self.database);
+        let last: Option<i64> = timeout(QUESTION_LIMIT, question)
+            .await
+            .context("the projection did not answer in time")??;
+        Ok(last.unwrap_or(0))
+    }
+
+    /// How far each partition of `account-events` is projected: what comes from there on is not, or
+    /// not yet, in the pages.
+    ///
+    /// # Errors
+    /// When PostgreSQL is away.
+    pub async fn positions(&self) -> anyhow::Result<BTreeMap<i32, i64>> {
+        let rows: Vec<(i32, i64)> =
+            sqlx::query_as("SELECT partition, position FROM projection.log_positions WHERE topic = $1")
+                .bind(AccountEvent::TOPIC)
+                .fetch_all(&self.database)
+                .await?;
+        Ok(rows.into_iter().collect())
+    }
+}

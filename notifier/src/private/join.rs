@@ -1,0 +1,313 @@
+//! Where the past, read in pages, meets the present, pushed as it happens: dense by construction.
+//!
+//! Events of an account are numbered without a gap. The join passes on exactly `last + 1`, whoever
+//! brings it. A number at or below `last` is dropped, wherever it comes from. A live event above
+//! `last + 1` means that something between was not seen here (it happened before this process read
+//! the topic, or was dropped below): pages are asked for from `last` on, and live events wait, at
+//! most [`WAITING_MAX`] of them. When more come the oldest are forgotten: the pages will bring
+//! them. A resume is the same with another `last`.
+//!
+//! Known limit: when the pages cannot be had, [`Join::give_up`] goes on with the live events; the
+//! first of them is marked as [`Step::rebased`] so that the client can see that something is missing.
+
+use std::collections::VecDeque;
+
+/// Live events that wait while the past is read.
+pub const WAITING_MAX: usize = 1_024;
+
+/// An event that is next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Step<E> {
+    /// Its number.
+    pub seq: i64,
+    /// The event.
+    pub event: E,
+    /// The events before it are not known to have been passed on.
+    pub rebased: bool,
+}
+
+/// The join of one account's past and present.
+#[derive(Debug)]
+pub struct Join<E> {
+    /// Everything up to here was passed on, or is before the base.
+    last: i64,
+    /// Whether the next event must be `last + 1`, or may be any later one.
+    anchored: bool,
+    /// The past is being read, at least up to `target`.
+    reading: bool,
+    target: i64,
+    waiting: VecDeque<(i64, E)>,
+}
+
+impl<E> Join<E> {
+    /// Begins after `base`; without one, with whatever comes first.
+    pub fn new(base: Option<i64>) -> Self {
+        Self {
+            last: base.unwrap_or(0),
+            anchored: base.is_some(),
+            reading: false,
+            target: 0,
+            waiting: VecDeque::new(),
+        }
+    }
+
+    /// Begins anew after `after`: everything later is passed on, at least up to `target`.
+    pub fn resume(&mut self, after: i64, target: i64) {
+        self.last = after;
+        self.anchored = true;
+        self.reading = true;
+        self.target = self.target.max(target);
+        // What waits is still later than what the pages will bring.
+    }
+
+    /// Up to where everything was passed on.
+    pub fn last(&self) -> i64 {
+        self.last
+    }
+
+    /// The highest number that is known to exist.
+    pub fn known(&self) -> i64 {
+        self.target.max(self.last)
+    }
+
+    /// After which number a page is wanted; none when the present is all that is missing.
+    pub fn wants_page_after(&self) -> Option<i64> {
+        self.reading.then_some(self.last)
+    }
+
+    /// Takes a live event.
+    pub fn live(&mut self, seq: i64, event: E, steps: &mut Vec<Step<E>>) {
+        self.target = self.target.max(seq);
+        if seq <= self.last {
+            return;
+        }
+        if !self.reading {
+            if !self.anchored || seq == self.last + 1 {
+                self.pass(seq, event, steps);
+                return;
+            }
+            self.reading = true;
+        }
+        if self.waiting.back().is_some_and(|(waiting, _)| *waiting >= seq) {
+            return;
+        }
+        if self.waiting.len() == WAITING_MAX {
+            self.waiting.pop_front();
+        }
+        self.waiting.push_back((seq, event));
+    }
+
+    /// Takes a page of the past, in order; `is_full` when there may be more right behind it. Tells
+    /// whether anything was passed on.
+    pub fn page(
+        &mut self,
+        events: impl IntoIterator<Item = (i64, E)>,
+        is_full: bool,
+        steps: &mut Vec<Step<E>>,
+    ) -> bool {
+        let before = self.last;
+        for (seq, event) in events {
+            if seq == self.last + 1 {
+                self.pass(seq, event, steps);
+            } else if seq > self.last {
+                // Nothing in the past is missing for ever; what follows a hole is not believed.
+                break;
+            }
+        }
+        while let Some((seq, event)) = self.waiting.pop_front() {
+            if seq == self.last + 1 {
+                self.pass(seq, event, steps);
+            } else if seq > self.last {
+                self.waiting.push_front((seq, event));
+                break;
+            }
+        }
+        let is_done = self.waiting.is_empty() && self.last >= self.target && !is_full;
+        self.reading &= !is_done;
+        self.last > before
+    }
+
+    /// The past cannot be read: goes on with the present.
+    pub fn give_up(&mut self, steps: &mut Vec<Step<E>>) {
+        self.reading = false;
+        self.anchored = false;
+        while let Some((seq, event)) = self.waiting.pop_front() {
+            if seq > self.last {
+                self.pass(seq, event, steps);
+            }
+        }
+    }
+
+    fn pass(&mut self, seq: i64, event: E, steps: &mut Vec<Step<E>>) {
+        let rebased = !self.anchored;
+        self.anchored = true;
+        self.last = seq;
+        steps.push(Step { seq, event, rebased });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An event is its own number.
+    struct Trial {
+        join: Join<i64>,
+        passed: Vec<i64>,
+    }
+
+    impl Trial {
+        fn new(base: Option<i64>) -> Self {
+            Self {
+                join: Join::new(base),
+                passed: Vec::new(),
+            }
+        }
+        fn take(&mut self, steps: Vec<Step<i64>>) {
+            self.passed.extend(steps.iter().map(|step| step.seq));
+        }
+        fn live(&mut self, seqs: impl IntoIterator<Item = i64>) {
+            for seq in seqs {
+                let mut steps = Vec::new();
+                self.join.live(seq, seq, &mut steps);
+                self.take(steps);
+            }
+        }
+        fn page(&mut self, seqs: impl IntoIterator<Item = i64>, is_full: bool) -> bool {
+            let mut steps = Vec::new();
+            let progress = self
+                .join
+                .page(seqs.into_iter().map(|seq| (seq, seq)), is_full, &mut steps);
+            self.take(steps);
+            progress
+        }
+    }
+
+    #[test]
+    fn the_present_is_passed_on_once_and_in_order() {
+        let mut trial = Trial::new(Some(4));
+        trial.live([3, 4, 5, 5, 6, 4, 7]);
+        assert_eq!(trial.passed, [5, 6, 7]);
+        assert_eq!(trial.join.wants_page_after(), None);
+    }
+
+    #[test]
+    fn a_gap_is_filled_before_what_follows_it() {
+        let mut trial = Trial::new(Some(4));
+        trial.live([7, 8]);
+        assert_eq!((trial.passed.len(), trial.join.wants_page_after()), (0, Some(4)));
+        // The projection is behind.
+        assert!(trial.page([5], false));
+        assert_eq!(trial.join.wants_page_after(), Some(5));
+        assert!(!trial.page([], false));
+        trial.live([9]);
+        // It brings more than what was missing.
+        assert!(trial.page([6, 7, 8], false));
+        trial.live([10]);
+        assert_eq!(trial.passed, [5, 6, 7, 8, 9, 10]);
+        assert_eq!(trial.join.wants_page_after(), None);
+    }
+
+    #[test]
+    fn a_resume_reads_until_the_past_ends_and_the_known_is_reached() {
+        let mut trial = Trial::new(Some(5));
+        trial.join.resume(0, 5);
+        assert!(trial.page([1, 2], true));
+        trial.live([6]);
+        assert!(trial.page([3, 4], true));
+        // 5 was read live by this process, and is not in the projection yet.
+        assert!(!trial.page([], false));
+        assert_eq!(trial.join.wants_page_after(), Some(4));
+        assert!(trial.page([5], false));
+        assert_eq!(trial.passed, [1, 2, 3, 4, 5, 6]);
+        assert_eq!(trial.join.wants_page_after(), None);
+        // Again, on the open connection.
+        trial.join.resume(4, 6);
+        trial.page([5, 6], false);
+        assert_eq!(trial.passed[6..], [5, 6]);
+    }
+
+    #[test]
+    fn what_waits_is_bounded_and_read_again_from_the_past() {
+        let mut trial = Trial::new(Some(0));
+        let more = WAITING_MAX as i64 + 10;
+        trial.live(2..=more + 1);
+        assert!(trial.page([1], true));
+        assert_eq!(
+            trial.join.wants_page_after(),
+            Some(1),
+            "the oldest that waited are forgotten"
+        );
+        assert!(trial.page(2..=11, true));
+        assert_eq!(trial.passed, (1..=more + 1).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn giving_up_goes_on_live_and_says_so() {
+        let mut join = Join::new(Some(2));
+        let mut steps = Vec::new();
+        join.live(5, (), &mut steps);
+        join.give_up(&mut steps);
+        join.live(6, (), &mut steps);
+        let seen: Vec<_> = steps.iter().map(|step| (step.seq, step.rebased)).collect();
+        assert_eq!(seen, [(5, true), (6, false)]);
+        // Nothing waited: whatever comes next is taken, what is old is not.
+        steps.clear();
+        join.resume(3, 6);
+        join.give_up(&mut steps);
+        join.live(3, (), &mut steps);
+        join.live(9, (), &mut steps);
+        assert_eq!(
+            steps,
+            [Step {
+                seq: 9,
+                event: (),
+                rebased: true
+            }]
+        );
+    }
+
+    #[test]
+    fn without_a_base_the_first_event_is_it() {
+        let mut trial = Trial::new(None);
+        trial.live([41, 42, 41]);
+        assert_eq!(trial.passed, [41, 42]);
+    }
+
+    #[test]
+    fn any_interleaving_is_dense() {
+        // Live events from a random point on, pages of a projection that lags by a random amount.
+        let mut state = 7_u64;
+        let mut random = |bound: i64| {
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            (state >> 33) as i64 % bound
+        };
+        for _ in 0..500 {
+            let end = 1 + random(60);
+            let known = random(end);
+            let mut trial = Trial::new(None);
+            trial.join.resume(random(known + 1), known);
+            let after = trial.join.last();
+            let (mut written, mut projected) = (known, random(known + 1));
+            while trial.passed.last() != Some(&end) || trial.join.wants_page_after().is_some() {
+                if random(2) == 0 && written < end {
+                    written += 1;
+                    trial.live([written]);
+                }
+                projected = (projected + random(4)).min(written);
+                if let Some(last) = trial.join.wants_page_after() {
+                    let limit = 1 + random(5);
+                    let page: Vec<_> = (last + 1..=projected).take(limit as usize).collect();
+                    let is_full = page.len() as i64 == limit;
+                    trial.page(page, is_full);
+                }
+                if end == after && written == end && trial.join.wants_page_after().is_none() {
+                    break;
+                }
+            }
+            assert_eq!(trial.passed, (after + 1..=end).collect::<Vec<_>>());
+        }
+    }
+}

@@ -1,0 +1,22 @@
+//! The private stream: what happens to an account, to whoever may know.
+//!
+//! One reader follows `account-events` from where the projection has come to, so that every event
+//! is in PostgreSQL or passes here. [`Accounts`] fans events out and remembers the last number of
+//! each account; a connection's [`PrivateStream`] joins pages of the past ([`History`]) with the
+//! present by [`Join`], which passes on exactly the next number. Each event is pushed at most once
+//! per connection and resume, in order.
+//!
+//! Known limit: an event that is read from the projection has no correlation id.
+
+mod accounts;
+mod event;
+mod history;
+mod join;
+mod recent;
+mod stream;
+
+pub use accounts::{AccountFeed, Accounts};
+pub use event::Happened;
+pub use history::History;
+pub use join::{Join, Step, WAITING_MAX};
+pub use stream::PrivateStream;

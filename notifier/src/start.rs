@@ -1,0 +1,159 @@
+//! Puts the process together: readers, mailer, acknowledgements, server; and takes it apart again.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use anyhow::Context;
+use brokerx_ingress::database;
+use brokerx_ingress::kafka::{Partitions, Reader, Start};
+use brokerx_ingress::market::SNAPSHOT_CYCLE_MARGIN;
+use brokerx_ingress::sessions::Revocations;
+use brokerx_ingress::tokens::Tokens;
+use brokerx_schemas::{AccountEvent, InstrumentEvent, MarketData, TradeEvent};
+use brokerx_topics::codec::Codec;
+use brokerx_topics::service::kafka::producer_config;
+use brokerx_topics::service::{self, Health, Shutdown, backoff, http_routes};
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, MissedTickBehavior, timeout};
+
+use crate::acks::Acks;
+use crate::connection::{self, Feed, Limits};
+use crate::mail::{MailFiles, Mailer, Stationery};
+use crate::market::{BookFeed, InstrumentFeed, Market, TradeFeed};
+use crate::options::Options;
+use crate::private::{AccountFeed, Accounts, History};
+use crate::telemetry::{AckMetrics, FeedMetrics, MailMetrics, ReadMetrics};
+
+/// How long the registry may be away at the start.
+const REGISTRY_LIMIT: Duration = Duration::from_secs(60);
+/// How long PostgreSQL is waited for at the start.
+const PROJECTION_LIMIT: Duration = Duration::from_secs(5);
+/// Without PostgreSQL, how far back events are read: longer than the projection is behind in general.
+const PROJECTION_LAG: Duration = Duration::from_secs(600);
+/// How long connections may take to end once the process stops.
+const DRAIN_LIMIT: Duration = Duration::from_secs(2);
+/// Connections to PostgreSQL that are left for questions smaller than pages.
+const SMALL_QUESTIONS: u32 = 2;
+
+/// Runs the notifier until the shutdown is requested.
+///
+/// # Errors
+/// When the configuration is wrong, the registry stays away, or the address is taken.
+pub async fn run(options: Options, shutdown: Shutdown) -> anyhow::Result<()> {
+    let mut metrics = service::metrics();
+    let health = Health::default();
+    let codec = Codec::connect(&options.platform.schema_registry_url, REGISTRY_LIMIT).await?;
+    let producer = producer_config(&options.platform)
+        .set("client.id", format!("brokerx-notifier-{}", options.service.instance))
+        .create()
+        .context("the Kafka producer cannot be made")?;
+    let database_options = database::connect_options(&options.database_url)?.application_name("brokerx-notifier");
+    let database = database::pool(database_options, options.database_connections_max);
+
+    let read_metrics = ReadMetrics::new(&mut metrics);
+    let market = Arc::new(Market::new(Duration::from_millis(options.heartbeat_age_ms_max)));
+    let accounts = Arc::new(Accounts::default());
+    let pages_max = options.database_connections_max.saturating_sub(SMALL_QUESTIONS).max(1);
+    let history = Arc::new(History::new(database.clone(), pages_max as usize));
+    let reader = |name: &str, start| Reader {
+        platform: options.platform.clone(),
+        codec: codec.clone(),
+        name: format!("notifier-{name}"),
+        partitions: Partitions::All,
+        start,
+        shutdown: shutdown.clone(),
+    };
+    let events = AccountFeed::new(
+        Arc::clone(&accounts),
+        health.add("account-events"),
+        read_metrics.clone(),
+    );
+    reader("account-events", projected(&history).await).spawn::<AccountEvent, _>(events)?;
+    let instruments = InstrumentFeed::new(Arc::clone(&market), health.add("instruments"));
+    reader("instruments", Start::Beginning).spawn::<InstrumentEvent, _>(instruments)?;
+    let cycle = Duration::from_secs(options.snapshot_cycle_seconds) + SNAPSHOT_CYCLE_MARGIN;
+    let books = BookFeed::new(Arc::clone(&market), health.add("market-data"), read_metrics.clone());
+    reader("market-data", Start::Ago(cycle)).spawn::<MarketData, _>(books)?;
+    let trades = TradeFeed::new(Arc::clone(&market), health.add("trades"), read_metrics);
+    reader("trades", Start::End).spawn::<TradeEvent, _>(trades)?;
+
+    Mailer {
+        platform: options.platform.clone(),
+        instance: options.service.instance.clone(),
+        codec: codec.clone(),
+        database: database.clone(),
+        stationery: Stationery {
+            from: options.mail_from.clone(),
+            public_url: options.public_url.clone(),
+            mail_key: options.mail_key.clone(),
+        },
+        files: MailFiles::new(options.mail_dir.clone()),
+        metrics: MailMetrics::new(&mut metrics),
+        check: health.add("mail"),
+        shutdown: shutdown.clone(),
+    }
+    .spawn()?;
+
+    let acks = Arc::new(Acks::new(AckMetrics::new(&mut metrics)));
+    let places = Arc::new(Semaphore::new(options.connections_max as usize));
+    let feed = Arc::new(Feed {
+        accounts,
+        history,
+        market: Arc::clone(&market),
+        tokens: Tokens::new(&options.jwt_key),
+        revocations: Revocations::default(),
+        acks: Arc::clone(&acks),
+        metrics: FeedMetrics::new(&mut metrics),
+        limits: Limits {
+            subscriptions_max: options.subscriptions_max,
+            queue_messages_max: options.queue_messages_max,
+            message_bytes_max: options.message_bytes_max,
+            ping: Duration::from_secs(options.ping_seconds),
+            idle: Duration::from_secs(options.idle_seconds_max),
+        },
+        places: Arc::clone(&places),
+        next_id: AtomicU64::new(1),
+        shutdown: shutdown.clone(),
+    });
+    let requested = shutdown.clone();
+    let writing = tokio::spawn(async move { acks.write(producer, codec, requested).await });
+    tokio::spawn(throttle(market, Duration::from_millis(options.throttle_ms)));
+    let (revoking, requested) = (Arc::clone(&feed), shutdown.clone());
+    tokio::spawn(async move { revoking.revocations.refresh(&database, &requested).await });
+
+    let router = connection::routes(feed).merge(http_routes(Arc::new(metrics), health));
+    brokerx_ingress::start::serve(router, options.service.listen, shutdown).await?;
+    // Connections say goodbye, and the last acknowledgements go out.
+    let _ = timeout(DRAIN_LIMIT, places.acquire_many(options.connections_max)).await;
+    let _ = timeout(DRAIN_LIMIT, writing).await;
+    Ok(())
+}
+
+/// From where `account-events` must be read so that every event is in the projection or is read.
+async fn projected(history: &History) -> Start {
+    let started = Instant::now();
+    let mut pause = backoff();
+    loop {
+        match history.positions().await {
+            Ok(positions) => return Start::At(positions),
+            Err(error) if started.elapsed() > PROJECTION_LIMIT => {
+                tracing::warn!(
+                    error = format!("{error:#}"),
+                    "it is not known how far the projection is"
+                );
+                return Start::Ago(PROJECTION_LAG);
+            }
+            Err(_) => tokio::time::sleep(pause.next()).await,
+        }
+    }
+}
+
+async fn throttle(market: Arc<Market>, every: Duration) {
+    let mut ticks = tokio::time::interval(every);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        market.flush_throttled();
+    }
+}

@@ -1,0 +1,266 @@
+//! The metrics of the notifier.
+
+use brokerx_ingress::clock::now_us;
+use brokerx_topics::service::Metrics;
+use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::{Registry, Unit};
+
+/// Seconds: 1 ms to 10 s.
+const LATENCY_BUCKETS: [f64; 13] = [
+    0.001, 0.0025, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.2, 0.5, 1.0, 3.0, 10.0,
+];
+
+fn latency() -> Histogram {
+    Histogram::new(LATENCY_BUCKETS)
+}
+
+/// What is pushed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, EncodeLabelValue)]
+#[allow(missing_docs, reason = "named as in the protocol")]
+pub enum ChannelKind {
+    Orders,
+    Balances,
+    Deposits,
+    /// Events of the account, whichever private channel they belong to.
+    Account,
+    Quote,
+    Book,
+    Trades,
+}
+
+/// The label of what is counted per channel.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ChannelLabel {
+    /// The kind of channel.
+    pub channel: ChannelKind,
+}
+
+/// The label of what is counted per topic.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct TopicLabel {
+    /// The topic.
+    pub topic: &'static str,
+}
+
+/// What is counted of connections.
+#[derive(Clone, Debug)]
+pub struct FeedMetrics {
+    /// Open connections.
+    pub connections: Gauge,
+    subscriptions: Family<ChannelLabel, Gauge>,
+    pushes: Family<ChannelLabel, Counter>,
+    push_seconds: Family<ChannelLabel, Histogram>,
+    /// Connections that were closed because they read too slowly.
+    pub slow_consumers: Counter,
+    /// Resumes that were asked for.
+    pub resumes: Counter,
+    /// Gaps that were filled from the projection without being asked.
+    pub gaps_filled: Counter,
+    /// Resumes and gaps that the projection could not serve.
+    pub resumes_unavailable: Counter,
+    /// Messages of clients that were refused.
+    pub refused: Counter,
+}
+
+impl FeedMetrics {
+    /// Registers them.
+    pub fn new(registry: &mut Metrics) -> Self {
+        let metrics = Self {
+            connections: Gauge::default(),
+            subscriptions: Family::default(),
+            pushes: Family::default(),
+            push_seconds: Family::new_with_constructor(latency),
+            slow_consumers: Counter::default(),
+            resumes: Counter::default(),
+            gaps_filled: Counter::default(),
+            resumes_unavailable: Counter::default(),
+            refused: Counter::default(),
+        };
+        let registry = ours(registry);
+        registry.register("connections", "Open connections", metrics.connections.clone());
+        registry.register("subscriptions", "Subscribed channels", metrics.subscriptions.clone());
+        registry.register("pushes", "Messages pushed", metrics.pushes.clone());
+        registry.register_with_unit(
+            "push",
+            "From what happened (the worker's time) to its push",
+            Unit::Seconds,
+            metrics.push_seconds.clone(),
+        );
+        for (name, help, counter) in [
+            (
+                "slow_consumers",
+                "Connections closed because they read too slowly",
+                &metrics.slow_consumers,
+            ),
+            ("resumes", "Resumes asked for", &metrics.resumes),
+            (
+                "gaps_filled",
+                "Gaps filled from the projection without being asked",
+                &metrics.gaps_filled,
+            ),
+            (
+                "resumes_unavailable",
+                "Resumes and gaps that the projection could not serve",
+                &metrics.resumes_unavailable,
+            ),
+            (
+                "messages_refused",
+                "Messages of clients that were refused",
+                &metrics.refused,
+            ),
+        ] {
+            registry.register(name, help, counter.clone());
+        }
+        metrics
+    }
+
+    /// Counts a subscription, or with -1 its end.
+    pub fn subscribed(&self, channel: ChannelKind, by: i64) {
+        self.subscriptions.get_or_create(&ChannelLabel { channel }).inc_by(by);
+    }
+
+    /// Counts a push; of what happened just now, at `occurred_us`, also how long it took.
+    pub fn pushed(&self, channel: ChannelKind, occurred_us: Option<i64>) {
+        let label = ChannelLabel { channel };
+        self.pushes.get_or_create(&label).inc();
+        if let Some(occurred_us) = occurred_us {
+            let microseconds = now_us().saturating_sub(occurred_us).max(0);
+            self.push_seconds
+                .get_or_create(&label)
+                .observe(microseconds as f64 / 1e6);
+        }
+    }
+}
+
+/// What is counted of the topics that are read.
+#[derive(Clone, Debug)]
+pub struct ReadMetrics {
+    records: Family<TopicLabel, Counter>,
+    duplicates: Family<TopicLabel, Counter>,
+    holes: Family<TopicLabel, Counter>,
+    lag_seconds: Family<TopicLabel, Histogram>,
+    /// Books that lost an increment and waited for a snapshot.
+    pub book_gaps: Counter,
+}
+
+impl ReadMetrics {
+    /// Registers them.
+    pub fn new(registry: &mut Metrics) -> Self {
+        let metrics = Self {
+            records: Family::default(),
+            duplicates: Family::default(),
+            holes: Family::default(),
+            lag_seconds: Family::new_with_constructor(latency),
+            book_gaps: Counter::default(),
+        };
+        let registry = ours(registry);
+        registry.register("records", "Records read", metrics.records.clone());
+        registry.register("duplicates", "Records read twice", metrics.duplicates.clone());
+        registry.register(
+            "behind_hole",
+            "Records dropped behind a hole of their source",
+            metrics.holes.clone(),
+        );
+        registry.register_with_unit(
+            "lag",
+            "From what a record tells of (the worker's time) to its reading",
+            Unit::Seconds,
+            metrics.lag_seconds.clone(),
+        );
+        registry.register(
+            "book_gaps",
+            "Books that lost an increment and waited for a snapshot",
+            metrics.book_gaps.clone(),
+        );
+        metrics
+    }
+
+    /// Counts a record that was applied, of what happened at `occurred_us`.
+    pub fn read(&self, topic: &'static str, occurred_us: i64) {
+        self.records.get_or_create(&TopicLabel { topic }).inc();
+        let microseconds = now_us().saturating_sub(occurred_us).max(0);
+        self.lag_seconds
+            .get_or_create(&TopicLabel { topic })
+            .observe(microseconds as f64 / 1e6);
+    }
+
+    /// Counts a record that was read before.
+    pub fn duplicate(&self, topic: &'static str) {
+        self.duplicates.get_or_create(&TopicLabel { topic }).inc();
+    }
+
+    /// Counts a record that was dropped because one before it is missing.
+    pub fn hole(&self, topic: &'static str) {
+        self.holes.get_or_create(&TopicLabel { topic }).inc();
+    }
+}
+
+/// What became of a mail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
+pub enum MailOutcome {
+    /// Written.
+    Sent,
+    /// Asked for twice.
+    Repeated,
+    /// PostgreSQL or the disk was away; it is tried again.
+    Waited,
+    /// It can never be sent.
+    Unusable,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct MailLabel {
+    outcome: MailOutcome,
+}
+
+/// What is counted of mails.
+#[derive(Clone, Debug, Default)]
+pub struct MailMetrics {
+    mails: Family<MailLabel, Counter>,
+}
+
+impl MailMetrics {
+    /// Registers them.
+    pub fn new(registry: &mut Metrics) -> Self {
+        let metrics = Self::default();
+        ours(registry).register("mails", "Mails by what became of them", metrics.mails.clone());
+        metrics
+    }
+
+    /// Counts one.
+    pub fn count(&self, outcome: MailOutcome) {
+        self.mails.get_or_create(&MailLabel { outcome }).inc();
+    }
+}
+
+/// What is counted of acknowledgements.
+#[derive(Clone, Debug, Default)]
+pub struct AckMetrics {
+    /// Written to the topic.
+    pub written: Counter,
+    /// Left out because too many waited.
+    pub dropped: Counter,
+}
+
+impl AckMetrics {
+    /// Registers them.
+    pub fn new(registry: &mut Metrics) -> Self {
+        let metrics = Self::default();
+        let registry = ours(registry);
+        registry.register("acks", "Acknowledgements written", metrics.written.clone());
+        registry.register(
+            "acks_dropped",
+            "Acknowledgements left out because too many waited",
+            metrics.dropped.clone(),
+        );
+        metrics
+    }
+}
+
+fn ours(registry: &mut Metrics) -> &mut Registry {
+    registry.sub_registry_with_prefix("notifier")
+}
