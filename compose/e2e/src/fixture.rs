@@ -43,7 +43,11 @@ impl Fixture {
     pub async fn start() -> anyhow::Result<Self> {
         let system = tokio::task::spawn_blocking(System::for_test).await??;
         let added = system.output("brokerx-operator", &["add", "operator@example.com"])?;
-        ensure!(added.status.success(), "adding an operator failed: {}", String::from_utf8_lossy(&added.stderr));
+        ensure!(
+            added.status.success(),
+            "adding an operator failed: {}",
+            String::from_utf8_lossy(&added.stderr)
+        );
         let operator: Value = serde_json::from_slice(&added.stdout)?;
         let operator_key = operator["api_key"].as_str().context("no api_key")?.to_owned();
         let platform = PlatformOptions {
@@ -57,7 +61,15 @@ impl Fixture {
             .connect(&system.platform().database_url())
             .await?;
         let api = Api::new(&system.public_url(), &system.feed_url())?;
-        Ok(Self { system: Mutex::new(system), api, operator_key, platform, codec, database, names: AtomicU64::new(0) })
+        Ok(Self {
+            system: Mutex::new(system),
+            api,
+            operator_key,
+            platform,
+            codec,
+            database,
+            names: AtomicU64::new(0),
+        })
     }
 
     /// The processes, to be killed, frozen and restarted.
@@ -122,7 +134,10 @@ impl Fixture {
     pub async fn credit(&self, client: &Session, symbol: &str, quantity: i64) -> anyhow::Result<()> {
         let path = format!("/admin/v1/accounts/{}/transfers", client.account_id);
         let body = json!({"symbol": symbol, "quantity": quantity, "direction": "in", "price": "90.00"});
-        self.api.operate(&self.operator_key, Method::POST, &path, Some(&body)).await?.expect(201)?;
+        self.api
+            .operate(&self.operator_key, Method::POST, &path, Some(&body))
+            .await?
+            .expect(201)?;
         Ok(())
     }
 
@@ -134,7 +149,10 @@ impl Fixture {
         let symbol = self.unique("TEST");
         let body = json!({"symbol": symbol, "name": "Test", "tick_size": "0.01", "reference_price": "100.00",
                           "band_percent": "5"});
-        self.api.operate(&self.operator_key, Method::POST, "/admin/v1/instruments", Some(&body)).await?.expect(201)?;
+        self.api
+            .operate(&self.operator_key, Method::POST, "/admin/v1/instruments", Some(&body))
+            .await?
+            .expect(201)?;
         let path = format!("/api/v1/market/{symbol}/quote");
         eventually("the instrument appears", LIMIT, async || {
             Ok(self.api.request(Method::GET, &path, &[], None).await?.status == 200)

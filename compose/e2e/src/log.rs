@@ -32,7 +32,10 @@ pub struct LogRecord<M> {
 ///
 /// # Errors
 /// When the broker does not answer in time, or a record cannot be decoded.
-pub async fn read_topic<M: Message + Sync>(platform: &PlatformOptions, codec: &Codec) -> anyhow::Result<Vec<LogRecord<M>>> {
+pub async fn read_topic<M: Message + Sync>(
+    platform: &PlatformOptions,
+    codec: &Codec,
+) -> anyhow::Result<Vec<LogRecord<M>>> {
     let raw = {
         let platform = platform.clone();
         tokio::task::spawn_blocking(move || read_raw(&platform, M::TOPIC)).await??
@@ -43,7 +46,12 @@ pub async fn read_topic<M: Message + Sync>(platform: &PlatformOptions, codec: &C
             .decode_resolving(&bytes)
             .await
             .map_err(|error| anyhow::anyhow!("{}-{partition} offset {offset}: {error:?}", M::TOPIC))?;
-        records.push(LogRecord { partition, offset, identity, value });
+        records.push(LogRecord {
+            partition,
+            offset,
+            identity,
+            value,
+        });
     }
     records.sort_by_key(|record| (record.partition, record.offset));
     Ok(records)
@@ -74,7 +82,9 @@ fn read_raw(platform: &PlatformOptions, topic: &str) -> anyhow::Result<Vec<Raw>>
         if started.elapsed() > READ_LIMIT {
             bail!("{topic} was not read within {READ_LIMIT:?}");
         }
-        let Some(message) = consumer.poll(Duration::from_millis(200)) else { continue };
+        let Some(message) = consumer.poll(Duration::from_millis(200)) else {
+            continue;
+        };
         let message = message?;
         let end = left.get(&message.partition()).copied().unwrap_or(0);
         if message.offset() < end {

@@ -41,28 +41,40 @@ fn edges_and_states(nodes: &[Box<dyn Node>], logs: &Logs, findings: &mut Vec<Fin
     for (topic, _) in brokerx_schemas::SCHEMAS {
         for (partition, record) in logs.deduplicated(topic) {
             if let Some(identity) = &record.identity {
-                received.entry((topic, partition, &identity.source)).or_default().push(record);
+                received
+                    .entry((topic, partition, &identity.source))
+                    .or_default()
+                    .push(record);
             }
         }
     }
     for node in nodes {
         let reference = node.reference(logs);
         if reference.state_hash != node.state_hash() {
-            findings.push(Finding(format!("{}: the state is not that of its inbox", reference.source)));
+            findings.push(Finding(format!(
+                "{}: the state is not that of its inbox",
+                reference.source
+            )));
         }
         let mut counts: BTreeMap<(&str, i32), usize> = BTreeMap::new();
         for emission in &reference.emissions {
             let topic = emission.output.message.topic();
             let partition = emission.output.partition;
             let index = counts.entry((topic, partition)).or_default();
-            let arrived = received.get(&(topic, partition, reference.source.as_str())).and_then(|edge| edge.get(*index));
+            let arrived = received
+                .get(&(topic, partition, reference.source.as_str()))
+                .and_then(|edge| edge.get(*index));
             *index += 1;
             if arrived.is_none_or(|record| record.message != emission.output.message) {
                 findings.push(Finding(format!(
                     "{} -> {topic}-{partition}: number {} {}",
                     reference.source,
                     emission.seq,
-                    if arrived.is_none() { "never arrived" } else { "arrived with other content" }
+                    if arrived.is_none() {
+                        "never arrived"
+                    } else {
+                        "arrived with other content"
+                    }
                 )));
                 break;
             }
@@ -70,7 +82,10 @@ fn edges_and_states(nodes: &[Box<dyn Node>], logs: &Logs, findings: &mut Vec<Fin
         for ((topic, partition, source), edge) in &received {
             let sent = counts.get(&(*topic, *partition)).copied().unwrap_or(0);
             if *source == reference.source && edge.len() > sent {
-                findings.push(Finding(format!("{source} -> {topic}-{partition}: {} arrived, {sent} were sent", edge.len())));
+                findings.push(Finding(format!(
+                    "{source} -> {topic}-{partition}: {} arrived, {sent} were sent",
+                    edge.len()
+                )));
             }
         }
     }
@@ -91,7 +106,10 @@ fn sequences(events: &[&AccountEvent], findings: &mut Vec<Finding>) {
     for event in events {
         let last = last.entry(event.account_id).or_default();
         if event.account_seq != *last + 1 {
-            findings.push(Finding(format!("account {}: {} follows {last}", event.account_id, event.account_seq)));
+            findings.push(Finding(format!(
+                "account {}: {} follows {last}",
+                event.account_id, event.account_seq
+            )));
         }
         *last = event.account_seq;
         if event.kind == AccountEventKind::Frozen {
@@ -115,7 +133,10 @@ fn money(events: &[&AccountEvent], findings: &mut Vec<Finding>) {
             }
         }
         if sums.values().any(|sum| *sum != 0) {
-            findings.push(Finding(format!("postings of {}:{} do not sum to zero", event.account_id, event.account_seq)));
+            findings.push(Finding(format!(
+                "postings of {}:{} do not sum to zero",
+                event.account_id, event.account_seq
+            )));
         }
         if let Some(cash) = event.cash {
             shown.insert((event.account_id, "USD".to_owned()), cash.balance_cents);
@@ -135,7 +156,9 @@ fn money(events: &[&AccountEvent], findings: &mut Vec<Finding>) {
     }
     for ((account_id, asset), amount) in held {
         if shown.get(&(account_id, asset.to_owned())).copied().unwrap_or(0) != amount {
-            findings.push(Finding(format!("account {account_id}: {asset} is not the sum of its postings")));
+            findings.push(Finding(format!(
+                "account {account_id}: {asset} is not the sum of its postings"
+            )));
         }
     }
 }
@@ -146,20 +169,30 @@ fn trades(events: &[&AccountEvent], logs: &Logs, findings: &mut Vec<Finding>) {
         if let (Some(order), Some(execution)) = (&event.order, event.execution) {
             let value = (execution.price_cents, execution.quantity);
             if fills.insert((order.order_id, execution.trade_id), value).is_some() {
-                findings.push(Finding(format!("order {} has trade {} twice", order.order_id, execution.trade_id)));
+                findings.push(Finding(format!(
+                    "order {} has trade {} twice",
+                    order.order_id, execution.trade_id
+                )));
             }
         }
     }
     for (_, record) in logs.deduplicated("trades") {
-        let AnyMessage::TradeEvent(brokerx_schemas::TradeEvent::Trade(trade)) = &record.message else { continue };
+        let AnyMessage::TradeEvent(brokerx_schemas::TradeEvent::Trade(trade)) = &record.message else {
+            continue;
+        };
         for order_id in [trade.maker_order_id, trade.taker_order_id] {
             if fills.remove(&(order_id, trade.trade_id)) != Some((trade.price_cents, trade.quantity)) {
-                findings.push(Finding(format!("trade {} is not an execution of order {order_id}", trade.trade_id)));
+                findings.push(Finding(format!(
+                    "trade {} is not an execution of order {order_id}",
+                    trade.trade_id
+                )));
             }
         }
     }
     for (order_id, trade_id) in fills.into_keys() {
-        findings.push(Finding(format!("order {order_id} has an execution without trade {trade_id}")));
+        findings.push(Finding(format!(
+            "order {order_id} has an execution without trade {trade_id}"
+        )));
     }
 }
 
@@ -170,12 +203,18 @@ fn outcomes(events: &[&AccountEvent], logs: &Logs, asked: &Asked, findings: &mut
     let mut status: BTreeMap<OrderId, OrderStatus> = BTreeMap::new();
     for event in events {
         let Some(order) = &event.order else { continue };
-        decided.entry((event.account_id, &order.client_order_id)).or_default().insert(order.order_id);
+        decided
+            .entry((event.account_id, &order.client_order_id))
+            .or_default()
+            .insert(order.order_id);
         if let Some(before) = status.insert(order.order_id, order.status)
             && before.is_terminal()
             && before != order.status
         {
-            findings.push(Finding(format!("order {} went from {before:?} to {:?}", order.order_id, order.status)));
+            findings.push(Finding(format!(
+                "order {} went from {before:?} to {:?}",
+                order.order_id, order.status
+            )));
         }
     }
     for (order_id, status) in &status {
@@ -186,7 +225,9 @@ fn outcomes(events: &[&AccountEvent], logs: &Logs, asked: &Asked, findings: &mut
     let mut answered = BTreeSet::new();
     let mut expired = BTreeSet::new();
     for (_, record) in logs.deduplicated("replies") {
-        let AnyMessage::Reply(reply) = &record.message else { continue };
+        let AnyMessage::Reply(reply) = &record.message else {
+            continue;
+        };
         if !answered.insert(reply.command_id) {
             findings.push(Finding(format!("command {} was answered twice", reply.command_id)));
         }
@@ -196,12 +237,21 @@ fn outcomes(events: &[&AccountEvent], logs: &Logs, asked: &Asked, findings: &mut
     }
     for ((account_id, client_order_id), orders) in &decided {
         // An id that was found too late acted on nothing, so a later try may have been decided anew.
-        let acted = orders.iter().filter(|order_id| status.get(order_id) != Some(&OrderStatus::Rejected)).count();
+        let acted = orders
+            .iter()
+            .filter(|order_id| status.get(order_id) != Some(&OrderStatus::Rejected))
+            .count();
         if acted > 1 {
-            findings.push(Finding(format!("{account_id}/{client_order_id} acted as {acted} orders")));
+            findings.push(Finding(format!(
+                "{account_id}/{client_order_id} acted as {acted} orders"
+            )));
         }
     }
-    let silent = asked.orders.iter().filter(|(account_id, id)| !decided.contains_key(&(*account_id, id.as_str()))).count();
+    let silent = asked
+        .orders
+        .iter()
+        .filter(|(account_id, id)| !decided.contains_key(&(*account_id, id.as_str())))
+        .count();
     if silent > expired.len() {
         findings.push(Finding(format!("{silent} orders were never decided")));
     }
@@ -216,7 +266,11 @@ pub fn fingerprint(nodes: &[Box<dyn Node>], logs: &Logs) -> u64 {
     for (topic, _) in brokerx_schemas::SCHEMAS {
         for (partition, record) in logs.records(topic) {
             (topic, partition, record.appended_ms).hash(&mut hasher);
-            record.identity.as_ref().map(|identity| (&identity.source, identity.seq)).hash(&mut hasher);
+            record
+                .identity
+                .as_ref()
+                .map(|identity| (&identity.source, identity.seq))
+                .hash(&mut hasher);
         }
     }
     hasher.finish()

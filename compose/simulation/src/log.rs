@@ -27,18 +27,30 @@ pub struct Logs {
 impl Logs {
     /// Empty topics at a time, in milliseconds.
     pub fn at(now_ms: i64) -> Self {
-        Self { now_ms, ..Self::default() }
+        Self {
+            now_ms,
+            ..Self::default()
+        }
     }
 
     /// Appends a record.
     pub fn append(&mut self, partition: i32, identity: Option<Identity>, message: AnyMessage) {
-        let record = LogRecord { identity, appended_ms: self.now_ms, message };
-        self.partitions.entry((record.message.topic(), partition)).or_default().push(record);
+        let record = LogRecord {
+            identity,
+            appended_ms: self.now_ms,
+            message,
+        };
+        self.partitions
+            .entry((record.message.topic(), partition))
+            .or_default()
+            .push(record);
     }
 
     /// The offset after the last record.
     pub fn end(&self, topic: &'static str, partition: i32) -> i64 {
-        self.partitions.get(&(topic, partition)).map_or(0, |log| log.len() as i64)
+        self.partitions
+            .get(&(topic, partition))
+            .map_or(0, |log| log.len() as i64)
     }
 
     /// The record at an offset, as a machine reads it.

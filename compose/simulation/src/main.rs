@@ -27,8 +27,11 @@ fn main() -> ExitCode {
     let options = Options::parse();
     let (mut records, mut trades, mut faults) = (0, 0, 0);
     for seed in options.from..options.from + options.count {
-        let plan =
-            Plan { steps: options.steps, faults_per_thousand: options.faults_per_thousand, ..Plan::of_seed(seed) };
+        let plan = Plan {
+            steps: options.steps,
+            faults_per_thousand: options.faults_per_thousand,
+            ..Plan::of_seed(seed)
+        };
         let outcome = run(plan);
         records += outcome.records;
         trades += outcome.trades;
@@ -41,6 +44,9 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     }
-    println!("{} seeds: {records} records, {trades} trades, {faults} faults, nothing wrong", options.count);
+    println!(
+        "{} seeds: {records} records, {trades} trades, {faults} faults, nothing wrong",
+        options.count
+    );
     ExitCode::SUCCESS
 }

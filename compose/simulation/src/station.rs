@@ -83,7 +83,14 @@ where
 {
     /// A station with nothing done yet; `derived` is the setup of a machine without genesis.
     pub fn new(partition: i32, derived: Option<Setup>, discipline: Discipline) -> Self {
-        Self { partition, derived, discipline, committed: 0, snapshots: Vec::new(), owners: Vec::new() }
+        Self {
+            partition,
+            derived,
+            discipline,
+            committed: 0,
+            snapshots: Vec::new(),
+            owners: Vec::new(),
+        }
     }
 
     fn source(&self) -> String {
@@ -108,7 +115,9 @@ where
 
 impl<M: Machine> Owner<M> {
     fn append(&mut self, source: &str, destination: Destination, logs: &mut Logs) -> bool {
-        let Some(emission) = self.outbox.get_mut(&destination).and_then(VecDeque::pop_front) else { return false };
+        let Some(emission) = self.outbox.get_mut(&destination).and_then(VecDeque::pop_front) else {
+            return false;
+        };
         append(source, &emission, logs);
         self.unreported.push_back(emission.cause_offset);
         true
@@ -116,8 +125,15 @@ impl<M: Machine> Owner<M> {
 }
 
 fn append(source: &str, emission: &Emission, logs: &mut Logs) {
-    let identity = Identity { source: source.to_owned(), seq: emission.seq };
-    logs.append(emission.output.partition, Some(identity), emission.output.message.clone());
+    let identity = Identity {
+        source: source.to_owned(),
+        seq: emission.seq,
+    };
+    logs.append(
+        emission.output.partition,
+        Some(identity),
+        emission.output.message.clone(),
+    );
 }
 
 fn pick<T: Clone>(items: impl Iterator<Item = T>, random: &mut Xoshiro256PlusPlus) -> Option<T> {
@@ -142,7 +158,10 @@ where
                 owner.driver.resume(&mut emissions);
             } else if owner.driver.position() < end {
                 let record = logs.read(partition, owner.driver.position());
-                owner.driver.feed(record, &mut emissions).expect("the simulation writes no record that stops a machine");
+                owner
+                    .driver
+                    .feed(record, &mut emissions)
+                    .expect("the simulation writes no record that stops a machine");
             }
             for emission in emissions {
                 let destination = (emission.output.message.topic(), emission.output.partition);
@@ -154,8 +173,14 @@ where
     fn send(&mut self, logs: &mut Logs, random: &mut Xoshiro256PlusPlus) {
         let source = self.source();
         let Some(owner) = self.owner(random) else { return };
-        let waiting = owner.outbox.iter().filter(|(_, queue)| !queue.is_empty()).map(|(destination, _)| *destination);
-        let Some(destination) = pick(waiting, random) else { return };
+        let waiting = owner
+            .outbox
+            .iter()
+            .filter(|(_, queue)| !queue.is_empty())
+            .map(|(destination, _)| *destination);
+        let Some(destination) = pick(waiting, random) else {
+            return;
+        };
         for _ in 0..random.random_range(1..=4) {
             owner.append(&source, destination, logs);
         }
@@ -185,7 +210,10 @@ where
     fn snapshot(&mut self) {
         let wait = self.discipline.wait_for_acknowledgement;
         for owner in &self.owners {
-            if owner.driver.fold().machine().is_none() || !(owner.driver.may_snapshot() || !wait) || owner.driver.has_more() {
+            if owner.driver.fold().machine().is_none()
+                || !(owner.driver.may_snapshot() || !wait)
+                || owner.driver.has_more()
+            {
                 continue;
             }
             let machine = owner.driver.fold().machine().expect("checked above");
@@ -194,7 +222,10 @@ where
             while let Some(slice) = machine.snapshot_slice(&mut cursor).expect("a state can be encoded") {
                 slices.push(slice);
             }
-            self.snapshots.push(Snapshot { state: owner.driver.fold().snapshot_state(), slices });
+            self.snapshots.push(Snapshot {
+                state: owner.driver.fold().snapshot_state(),
+                slices,
+            });
         }
     }
 
@@ -206,8 +237,14 @@ where
 
     fn lose(&mut self, random: &mut Xoshiro256PlusPlus) {
         let Some(owner) = self.owner(random) else { return };
-        let waiting = owner.outbox.iter().filter(|(_, queue)| !queue.is_empty()).map(|(destination, _)| *destination);
-        let Some(destination) = pick(waiting, random) else { return };
+        let waiting = owner
+            .outbox
+            .iter()
+            .filter(|(_, queue)| !queue.is_empty())
+            .map(|(destination, _)| *destination);
+        let Some(destination) = pick(waiting, random) else {
+            return;
+        };
         if let Some(queue) = owner.outbox.get_mut(&destination) {
             let index = random.random_range(0..queue.len());
             queue.remove(index);
@@ -218,8 +255,14 @@ where
     fn duplicate(&mut self, logs: &mut Logs, random: &mut Xoshiro256PlusPlus) {
         let source = self.source();
         let Some(owner) = self.owner(random) else { return };
-        let waiting = owner.outbox.iter().filter(|(_, queue)| !queue.is_empty()).map(|(destination, _)| *destination);
-        let Some(destination) = pick(waiting, random) else { return };
+        let waiting = owner
+            .outbox
+            .iter()
+            .filter(|(_, queue)| !queue.is_empty())
+            .map(|(destination, _)| *destination);
+        let Some(destination) = pick(waiting, random) else {
+            return;
+        };
         if let Some(emission) = owner.outbox[&destination].front().cloned() {
             append(&source, &emission, logs);
             owner.append(&source, destination, logs);
@@ -236,10 +279,12 @@ where
         // Any snapshot may be the newest that is readable.
         let chosen = random.random_range(0..=self.snapshots.len());
         let mut fold = match self.snapshots.get(chosen) {
-            Some(snapshot) => {
-                Fold::restore(snapshot.state.clone(), self.partition, snapshot.slices.iter().map(Vec::as_slice))
-                    .expect("a snapshot can be restored")
-            }
+            Some(snapshot) => Fold::restore(
+                snapshot.state.clone(),
+                self.partition,
+                snapshot.slices.iter().map(Vec::as_slice),
+            )
+            .expect("a snapshot can be restored"),
             None => self.empty_fold(),
         };
         fold.set_discipline(self.discipline);
@@ -284,12 +329,17 @@ where
         let mut fold = self.empty_fold();
         let mut emissions = Vec::new();
         for offset in 0..logs.end(M::Input::TOPIC, self.partition) {
-            fold.apply(logs.read(self.partition, offset), &mut emissions).expect("a log that was folded folds again");
+            fold.apply(logs.read(self.partition, offset), &mut emissions)
+                .expect("a log that was folded folds again");
             while !fold.is_between_records() {
                 fold.resume(&mut emissions);
             }
         }
-        Reference { source: self.source(), state_hash: fold.state_hash(), emissions }
+        Reference {
+            source: self.source(),
+            state_hash: fold.state_hash(),
+            emissions,
+        }
     }
 
     fn state_hash(&self) -> u64 {

@@ -47,7 +47,11 @@ pub struct Workload {
 pub fn genesis() -> Genesis {
     let counts = brokerx_schemas::SCHEMAS.iter().map(|(topic, _)| TopicPartitions {
         topic: (*topic).to_owned(),
-        partitions: if *topic == "replies" { REPLY_PARTITIONS } else { PARTITIONS },
+        partitions: if *topic == "replies" {
+            REPLY_PARTITIONS
+        } else {
+            PARTITIONS
+        },
     });
     Genesis {
         log_id: "simulation".to_owned(),
@@ -70,13 +74,19 @@ impl Workload {
         let patience_ms = if random.random_ratio(1, 40) { -1 } else { 1_000_000_000 };
         CommandMeta {
             command_id,
-            reply_to: Some(ReplyTo { instance: "ingress-0".to_owned(), partition: random.random_range(0..REPLY_PARTITIONS) }),
+            reply_to: Some(ReplyTo {
+                instance: "ingress-0".to_owned(),
+                partition: random.random_range(0..REPLY_PARTITIONS),
+            }),
             deadline_us: (logs.now_ms + patience_ms) * 1_000,
         }
     }
 
     fn patient_meta(&mut self, logs: &Logs, random: &mut Xoshiro256PlusPlus) -> CommandMeta {
-        CommandMeta { deadline_us: i64::MAX, ..self.meta(logs, random) }
+        CommandMeta {
+            deadline_us: i64::MAX,
+            ..self.meta(logs, random)
+        }
     }
 
     /// Registers everyone, lists the instruments, and gives everyone money and shares.
@@ -96,7 +106,15 @@ impl Workload {
         }
         for account_id in accounts() {
             let state = AccountState::Active;
-            send_account(logs, account_id, AccountCommand::AccountStatus(AccountStatus { account_id, state, version: 1 }));
+            send_account(
+                logs,
+                account_id,
+                AccountCommand::AccountStatus(AccountStatus {
+                    account_id,
+                    state,
+                    version: 1,
+                }),
+            );
             for _ in 0..2 {
                 self.deposit(account_id, logs, random);
             }
@@ -160,7 +178,11 @@ impl Workload {
                 SelfTradePrevention::CancelResting,
                 SelfTradePrevention::CancelBoth,
             ][random.random_range(0..3)],
-            ack_mode: if random.random() { AckMode::Worked } else { AckMode::Accepted },
+            ack_mode: if random.random() {
+                AckMode::Worked
+            } else {
+                AckMode::Accepted
+            },
         };
         self.asked.orders.insert((account_id, order.client_order_id.clone()));
         self.placed.push(order.clone());
@@ -173,7 +195,10 @@ impl Workload {
             return;
         }
         let original = self.placed[random.random_range(0..self.placed.len())].clone();
-        let order = PlaceOrder { meta: self.meta(logs, random), ..original };
+        let order = PlaceOrder {
+            meta: self.meta(logs, random),
+            ..original
+        };
         send_account(logs, order.account_id, AccountCommand::PlaceOrder(order));
     }
 
@@ -191,7 +216,9 @@ impl Workload {
     }
 
     fn cancel(&mut self, logs: &mut Logs, random: &mut Xoshiro256PlusPlus) {
-        let Some((account_id, order_id, version)) = Self::known_order(logs, random) else { return };
+        let Some((account_id, order_id, version)) = Self::known_order(logs, random) else {
+            return;
+        };
         let command = CancelOrder {
             meta: self.meta(logs, random),
             account_id,
@@ -203,7 +230,9 @@ impl Workload {
     }
 
     fn replace(&mut self, logs: &mut Logs, random: &mut Xoshiro256PlusPlus) {
-        let Some((account_id, order_id, client_version)) = Self::known_order(logs, random) else { return };
+        let Some((account_id, order_id, client_version)) = Self::known_order(logs, random) else {
+            return;
+        };
         let command = ReplaceOrder {
             meta: self.meta(logs, random),
             account_id,
@@ -234,7 +263,9 @@ impl Workload {
         for (partition, record) in logs.records("account-events") {
             let seen = position.entry(partition).or_default();
             *seen += 1;
-            let AnyMessage::AccountEvent(event) = &record.message else { continue };
+            let AnyMessage::AccountEvent(event) = &record.message else {
+                continue;
+            };
             if *seen <= self.provider_position.get(&partition).copied().unwrap_or(0) {
                 continue;
             }
@@ -250,9 +281,18 @@ impl Workload {
                 self.open_payments.swap_remove(index);
             }
             let outcome = *self.outcomes.entry(payment_id).or_insert_with(|| {
-                if random.random_ratio(1, 8) { PaymentStatus::Failed } else { PaymentStatus::Settled }
+                if random.random_ratio(1, 8) {
+                    PaymentStatus::Failed
+                } else {
+                    PaymentStatus::Settled
+                }
             });
-            let result = PaymentResult { account_id, payment_id, outcome, provider_reference: None };
+            let result = PaymentResult {
+                account_id,
+                payment_id,
+                outcome,
+                provider_reference: None,
+            };
             send_account(logs, account_id, AccountCommand::PaymentResult(result));
         }
     }
@@ -300,9 +340,14 @@ pub fn write_genesis(logs: &mut Logs) {
 /// The inboxes that have a clock.
 pub fn write_tick(logs: &mut Logs, random: &mut Xoshiro256PlusPlus) {
     let partition = random.random_range(0..PARTITIONS);
-    let tick = brokerx_schemas::Tick { second: logs.now_ms / 1_000 };
-    let message: AnyMessage =
-        if random.random() { AccountCommand::Tick(tick).into() } else { BookCommand::Tick(tick).into() };
+    let tick = brokerx_schemas::Tick {
+        second: logs.now_ms / 1_000,
+    };
+    let message: AnyMessage = if random.random() {
+        AccountCommand::Tick(tick).into()
+    } else {
+        BookCommand::Tick(tick).into()
+    };
     debug_assert!([AccountCommand::TOPIC, BookCommand::TOPIC].contains(&message.topic()));
     logs.append(partition, None, message);
 }

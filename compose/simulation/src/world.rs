@@ -26,7 +26,12 @@ pub struct Plan {
 impl Plan {
     /// A run of ordinary length with all rules in force.
     pub fn of_seed(seed: u64) -> Self {
-        Self { seed, steps: 1_500, faults_per_thousand: 40, discipline: Discipline::FULL }
+        Self {
+            seed,
+            steps: 1_500,
+            faults_per_thousand: 40,
+            discipline: Discipline::FULL,
+        }
     }
 }
 
@@ -101,14 +106,22 @@ pub fn run(plan: Plan) -> Outcome {
     }
     Outcome {
         findings,
-        records: brokerx_schemas::SCHEMAS.iter().map(|(topic, _)| logs.records(topic).count()).sum(),
+        records: brokerx_schemas::SCHEMAS
+            .iter()
+            .map(|(topic, _)| logs.records(topic).count())
+            .sum(),
         trades: logs.deduplicated("trades").len(),
         faults,
         fingerprint: audit::fingerprint(&nodes, &logs),
     }
 }
 
-fn drain(nodes: &mut [Box<dyn Node>], logs: &mut Logs, workload: &mut Workload, random: &mut Xoshiro256PlusPlus) -> bool {
+fn drain(
+    nodes: &mut [Box<dyn Node>],
+    logs: &mut Logs,
+    workload: &mut Workload,
+    random: &mut Xoshiro256PlusPlus,
+) -> bool {
     for step in 0..DRAIN_STEPS_MAX {
         let index = random.random_range(0..nodes.len());
         let node = &mut nodes[index];
@@ -133,7 +146,11 @@ fn stations(discipline: Discipline) -> Vec<Box<dyn Node>> {
     for partition in 0..PARTITIONS {
         nodes.push(Box::new(Station::<AccountMachine>::new(partition, None, discipline)));
         nodes.push(Box::new(Station::<Matcher>::new(partition, None, discipline)));
-        nodes.push(Box::new(Station::<Publisher>::new(partition, Some(derived_setup(partition)), discipline)));
+        nodes.push(Box::new(Station::<Publisher>::new(
+            partition,
+            Some(derived_setup(partition)),
+            discipline,
+        )));
     }
     nodes
 }
@@ -147,6 +164,10 @@ fn derived_setup(partition: i32) -> Setup {
         logic_version: genesis.logic_version,
         config_version: genesis.config_version,
         config: genesis.config,
-        topics: genesis.topics.into_iter().map(|topic| (topic.topic, topic.partitions)).collect(),
+        topics: genesis
+            .topics
+            .into_iter()
+            .map(|topic| (topic.topic, topic.partitions))
+            .collect(),
     }
 }

@@ -5,7 +5,11 @@ use brokerx_topics::machine::Discipline;
 
 /// Seeds in an ordinary run of the tests; `BROKERX_TEST_LONG` asks for twenty times as many.
 fn seeds() -> u64 {
-    if std::env::var_os("BROKERX_TEST_LONG").is_some() { 60_000 } else { 3_000 }
+    if std::env::var_os("BROKERX_TEST_LONG").is_some() {
+        60_000
+    } else {
+        3_000
+    }
 }
 
 #[test]
@@ -25,25 +29,45 @@ fn every_seed_stays_right() {
 #[test]
 fn a_seed_replays_exactly() {
     for seed in [1, 7, 4_711] {
-        assert_eq!(run(Plan::of_seed(seed)).fingerprint, run(Plan::of_seed(seed)).fingerprint, "seed {seed}");
+        assert_eq!(
+            run(Plan::of_seed(seed)).fingerprint,
+            run(Plan::of_seed(seed)).fingerprint,
+            "seed {seed}"
+        );
     }
 }
 
 fn is_missed(discipline: Discipline) -> bool {
-    (0..200).any(|seed| !run(Plan { discipline, ..Plan::of_seed(seed) }).findings.is_empty())
+    (0..200).any(|seed| {
+        !run(Plan {
+            discipline,
+            ..Plan::of_seed(seed)
+        })
+        .findings
+        .is_empty()
+    })
 }
 
 #[test]
 fn without_removal_of_duplicates_it_breaks() {
-    assert!(is_missed(Discipline { remove_duplicates: false, ..Discipline::FULL }));
+    assert!(is_missed(Discipline {
+        remove_duplicates: false,
+        ..Discipline::FULL
+    }));
 }
 
 #[test]
 fn without_go_back_n_it_breaks() {
-    assert!(is_missed(Discipline { go_back_n: false, ..Discipline::FULL }));
+    assert!(is_missed(Discipline {
+        go_back_n: false,
+        ..Discipline::FULL
+    }));
 }
 
 #[test]
 fn without_waiting_for_acknowledgement_it_breaks() {
-    assert!(is_missed(Discipline { wait_for_acknowledgement: false, ..Discipline::FULL }));
+    assert!(is_missed(Discipline {
+        wait_for_acknowledgement: false,
+        ..Discipline::FULL
+    }));
 }

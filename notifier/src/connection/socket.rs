@@ -266,10 +266,11 @@ impl Connection {
         };
         tokio::select! {
             biased;
-            written = timeout(WRITE_LIMIT, written) => match written {
-                Ok(written) => return written.map_err(Stop::Gone),
-                Err(_) => {}
-            },
+            written = timeout(WRITE_LIMIT, written) => {
+                if let Ok(written) = written {
+                    return written.map_err(Stop::Gone);
+                }
+            }
             () = self.slow.wait() => {}
         }
         Err(self.too_slow().await)

@@ -131,8 +131,8 @@ impl Cluster {
         Ok(settings)
     }
 
-    /// Makes topics; one that was made by somebody else in the meantime is no error.
-    pub(super) async fn create(&self, topics: &[&Topic], replication_factor: i32, min_insync: i32) -> Result<()> {
+    /// Makes topics; how many. One that was made by somebody else in the meantime is no error.
+    pub(super) async fn create(&self, topics: &[&Topic], replication_factor: i32, min_insync: i32) -> Result<usize> {
         let settings: Vec<_> = topics.iter().map(|topic| topic.settings(min_insync)).collect();
         let wanted: Vec<_> = topics
             .iter()
@@ -146,13 +146,16 @@ impl Cluster {
                 settings.iter().fold(new, |new, (name, value)| new.set(name, value))
             })
             .collect();
+        let mut made = 0;
         for created in self.admin.create_topics(&wanted, &admin_options()).await? {
             match created {
-                Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
+                Ok(_) => made += 1,
+                Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
                 Err((name, code)) => bail!("topic {name} cannot be made: {code}"),
             }
         }
-        self.wait_for_leaders(topics).await
+        self.wait_for_leaders(topics).await?;
+        Ok(made)
     }
 
     async fn wait_for_leaders(&self, topics: &[&Topic]) -> Result<()> {

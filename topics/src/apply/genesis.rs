@@ -9,11 +9,12 @@ use super::inbox::{ControlRecord, partitions};
 use crate::catalogue::all;
 use crate::codec::Codec;
 
-/// Writes the genesis of inbox partitions that are empty; how many those were. The lock is held.
+/// Writes the genesis of inbox partitions that are empty; how many those were, and the
+/// configuration that it holds. The lock is held.
 ///
 /// # Errors
 /// When partitions have different geneses, or one that contradicts the catalogue.
-pub(super) async fn apply(cluster: &Cluster, codec: &Codec, config: &Config) -> Result<usize> {
+pub(super) async fn apply(cluster: &Cluster, codec: &Codec, config: &Config) -> Result<Option<(usize, Config)>> {
     let mut empty = Vec::new();
     let mut found: Option<Genesis> = None;
     for inbox in partitions() {
@@ -39,7 +40,7 @@ pub(super) async fn apply(cluster: &Cluster, codec: &Codec, config: &Config) -> 
         );
     }
     if empty.is_empty() {
-        return Ok(0);
+        return Ok(None);
     }
     // An earlier run that was cut short decided: all partitions get the same genesis.
     let genesis = found.unwrap_or_else(|| first_genesis(config));
@@ -60,7 +61,7 @@ pub(super) async fn apply(cluster: &Cluster, codec: &Codec, config: &Config) -> 
             );
         }
     }
-    Ok(empty.len())
+    Ok(Some((empty.len(), genesis.config)))
 }
 
 fn first_genesis(config: &Config) -> Genesis {

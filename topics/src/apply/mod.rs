@@ -56,8 +56,8 @@ impl ClusterOptions {
     }
 }
 
-/// What [`apply`] had to do; all 0 when everything was there.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// What [`apply`] had to do; the default when everything was there.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Applied {
     /// Topics that were made.
     pub topics_created: usize,
@@ -67,6 +67,8 @@ pub struct Applied {
     pub schemas_changed: usize,
     /// Inbox partitions that got their genesis.
     pub geneses_written: usize,
+    /// The configuration in them.
+    pub seeded_with: Option<Config>,
 }
 
 /// Makes topics, schemas and genesis records that are missing. `config` seeds a new log; an
@@ -81,12 +83,13 @@ pub async fn apply(platform: &PlatformOptions, options: &ClusterOptions, config:
     let _lock = Lock::acquire(platform, options.limit())?;
     let schemas_changed = schemas::apply(&registry).await?;
     let codec = Codec::connect(&platform.schema_registry_url, options.limit()).await?;
-    let geneses_written = genesis::apply(&cluster, &codec, config).await?;
+    let (geneses_written, seeded_with) = genesis::apply(&cluster, &codec, config).await?.unzip();
     Ok(Applied {
         topics_created,
         topics_altered,
         schemas_changed,
-        geneses_written,
+        geneses_written: geneses_written.unwrap_or(0),
+        seeded_with,
     })
 }
 

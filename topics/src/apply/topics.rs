@@ -26,14 +26,15 @@ pub(super) async fn apply(cluster: &Cluster, options: &ClusterOptions) -> Result
             );
         }
     }
+    let mut made = 0;
     if !missing.is_empty() {
         let names: Vec<_> = missing.iter().map(|topic| topic.name.as_str()).collect();
         tracing::info!("making {} topics: {}", names.len(), names.join(", "));
-        cluster
+        made = cluster
             .create(&missing, options.replication_factor, options.min_insync_replicas)
             .await?;
     }
-    Ok((missing.len(), align(cluster, &existing, options).await?))
+    Ok((made, align(cluster, &existing, options).await?))
 }
 
 async fn align(cluster: &Cluster, existing: &[&Topic], options: &ClusterOptions) -> Result<usize> {

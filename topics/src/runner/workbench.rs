@@ -84,8 +84,9 @@ pub fn dispatch(sender: &Sender, outgoing: Outgoing<'_>, board: &Board, thread: 
 ///
 /// # Errors
 /// When it panicked.
-pub fn guarded<T>(call: impl FnOnce() -> T) -> Result<T, Interruption> {
-    catch_unwind(AssertUnwindSafe(call)).map_err(|panic| Interruption::Stopped(panic_text(panic.as_ref())))
+pub fn guarded<T>(offset: i64, call: impl FnOnce() -> T) -> Result<T, Interruption> {
+    catch_unwind(AssertUnwindSafe(call))
+        .map_err(|panic| Interruption::Stopped(format!("offset {offset}: {}", panic_text(panic.as_ref()))))
 }
 
 /// What a panic said.

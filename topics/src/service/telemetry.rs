@@ -20,8 +20,13 @@ use tracing_subscriber::util::SubscriberInitExt;
 
 use super::ServiceOptions;
 
-/// The target under which rdkafka passes on what librdkafka says.
-const LIBRDKAFKA: &str = "librdkafka";
+/// Whether a line comes from the Kafka client: rdkafka passes on what librdkafka says under either target.
+fn is_kafka_client(target: &str) -> bool {
+    target == "librdkafka" || target == "rdkafka" || target.starts_with("rdkafka::")
+}
+
+/// How rdkafka calls the end of a partition, to a consumer that asked to be told; it logs that as an error.
+const PARTITION_END: &str = "PartitionEOF";
 
 /// Starts the logs of a process, those of librdkafka and of panics included. To be called once, first.
 ///
@@ -33,7 +38,7 @@ pub fn init(service: &str, options: &ServiceOptions) {
         instance: options.instance.clone(),
         // A log that nobody reads any more must not stop the process.
         write: |line: &str| drop(std::io::stdout().lock().write_all(line.as_bytes())),
-        librdkafka: Mutex::default(),
+        kafka_client: Mutex::default(),
     };
     tracing_subscriber::registry()
         .with(EnvFilter::new(&options.log))
@@ -55,7 +60,7 @@ struct JsonLines<W> {
     service: String,
     instance: String,
     write: W,
-    librdkafka: Mutex<Throttle>,
+    kafka_client: Mutex<Throttle>,
 }
 
 /// Lets a bounded number of lines pass in each window: without a broker librdkafka says so many
@@ -144,14 +149,17 @@ impl<W> JsonLines<W> {
             _ => event.metadata().target().to_owned(),
         };
         own.0.retain(|name, _| !name.starts_with("log."));
-        if target == LIBRDKAFKA {
-            let mut throttle = self.librdkafka.lock().unwrap_or_else(PoisonError::into_inner);
+        let message = own.0.remove("message").unwrap_or_default();
+        if is_kafka_client(&target) {
+            if message.as_str().is_some_and(|text| text.contains(PARTITION_END)) {
+                return None;
+            }
+            let mut throttle = self.kafka_client.lock().unwrap_or_else(PoisonError::into_inner);
             match throttle.pass(Instant::now())? {
                 0 => {}
                 dropped => drop(own.0.insert("lines_dropped_before".to_owned(), dropped.into())),
             }
         }
-        let message = own.0.remove("message").unwrap_or_default();
         fields.0.extend(own.0);
         let mut line = Map::new();
         line.insert("timestamp".to_owned(), jiff::Timestamp::now().to_string().into());
@@ -205,7 +213,7 @@ mod tests {
             service: "matcher".to_owned(),
             instance: "1".to_owned(),
             write: move |line: &str| written.lock().unwrap().push_str(line),
-            librdkafka: Mutex::default(),
+            kafka_client: Mutex::default(),
         };
         tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), events);
         let text = lines.lock().unwrap();
@@ -235,7 +243,10 @@ mod tests {
 
     #[test]
     fn librdkafka_cannot_flood_the_log() {
-        let lines = logged(|| (0..100).for_each(|_| tracing::error!(target: LIBRDKAFKA, "all brokers are down")));
+        let lines = logged(|| {
+            tracing::error!(target: "rdkafka::client", "librdkafka: Global error: PartitionEOF (Broker: ...)");
+            (0..100).for_each(|_| tracing::error!(target: "rdkafka::client", "all brokers are down"));
+        });
         assert_eq!(lines.len(), Throttle::LINES_MAX as usize);
         let (mut throttle, start) = (Throttle::default(), Instant::now());
         (0..Throttle::LINES_MAX).for_each(|_| assert_eq!(throttle.pass(start), Some(0)));

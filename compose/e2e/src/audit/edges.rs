@@ -23,11 +23,15 @@ pub(super) fn check(topics: &Topics, folds: &Folds, findings: &mut Vec<Finding>)
         for (topic, partition, seq) in sent {
             // Market data goes on with every tick while this is read; its density is checked by
             // the removal of duplicates.
-            let Some(edges_of_topic) = arrived.get(topic.as_str()) else { continue };
+            let Some(edges_of_topic) = arrived.get(topic.as_str()) else {
+                continue;
+            };
             edges += 1;
             let got = edges_of_topic.get(&(partition, source.clone())).copied().unwrap_or(0);
             if got != seq {
-                findings.push(Finding(format!("{source} -> {topic}-{partition}: {seq} were sent, {got} arrived")));
+                findings.push(Finding(format!(
+                    "{source} -> {topic}-{partition}: {seq} were sent, {got} arrived"
+                )));
             }
         }
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use brokerx_matcher::machine::Matcher;
-use brokerx_schemas::{AccountEvent, AccountCommand, BookCommand, Message, OrderId};
+use brokerx_schemas::{AccountCommand, AccountEvent, BookCommand, Message, OrderId};
 use brokerx_settlement::account::AccountMachine;
 use brokerx_settlement::publisher::Publisher;
 use brokerx_topics::codec::Codec;
@@ -40,7 +40,11 @@ impl Folds {
 fn collect<M: Machine>(inbox: &str, folds: &[Fold<M>], all: &mut Vec<(String, Sent)>) {
     for fold in folds {
         let state = fold.state();
-        let sent = state.edges.sent().map(|(topic, partition, seq)| (topic.to_owned(), partition, seq)).collect();
+        let sent = state
+            .edges
+            .sent()
+            .map(|(topic, partition, seq)| (topic.to_owned(), partition, seq))
+            .collect();
         all.push((format!("{inbox}-{}", state.setup.partition), sent));
     }
 }
@@ -56,7 +60,9 @@ pub(super) async fn fold_all(platform: &PlatformOptions, codec: &Codec) -> anyho
 async fn fold_each<M: Machine>(platform: &PlatformOptions, codec: &Codec) -> anyhow::Result<Vec<Fold<M>>> {
     let (platform, codec) = (platform.clone(), codec.clone());
     tokio::task::spawn_blocking(move || {
-        (0..PARTITIONS).map(|partition| Ok(fold_topic(&platform, &codec, partition, None)?)).collect()
+        (0..PARTITIONS)
+            .map(|partition| Ok(fold_topic(&platform, &codec, partition, None)?))
+            .collect()
     })
     .await?
 }
@@ -70,7 +76,11 @@ pub(super) async fn check(folds: &Folds, database: &PgPool, findings: &mut Vec<F
         .fetch_all(database)
         .await?
     {
-        let value = (row.try_get("account_seq")?, row.try_get("balance_cents")?, row.try_get("reserved_cents")?);
+        let value = (
+            row.try_get("account_seq")?,
+            row.try_get("balance_cents")?,
+            row.try_get("reserved_cents")?,
+        );
         accounts.insert(row.try_get("account_id")?, value);
     }
     let mut positions: BTreeMap<(i64, String), Position> = BTreeMap::new();
@@ -83,22 +93,46 @@ pub(super) async fn check(folds: &Folds, database: &PgPool, findings: &mut Vec<F
         positions.insert((row.try_get("account_id")?, row.try_get("symbol")?), value);
     }
     let mut orders: BTreeMap<OrderId, (i64, i64, i64)> = BTreeMap::new();
-    for row in sqlx::query("SELECT order_id, filled_quantity, fees_cents, event_seq::bigint AS event_seq FROM projection.orders")
-        .fetch_all(database)
-        .await?
+    for row in sqlx::query(
+        "SELECT order_id, filled_quantity, fees_cents, event_seq::bigint AS event_seq FROM projection.orders",
+    )
+    .fetch_all(database)
+    .await?
     {
-        let value = (row.try_get("filled_quantity")?, row.try_get("fees_cents")?, row.try_get("event_seq")?);
+        let value = (
+            row.try_get("filled_quantity")?,
+            row.try_get("fees_cents")?,
+            row.try_get("event_seq")?,
+        );
         orders.insert(OrderId(row.try_get("order_id")?), value);
     }
 
     let mut held = 0;
-    for account in folds.settlement.iter().filter_map(Fold::machine).flat_map(AccountMachine::accounts) {
+    for account in folds
+        .settlement
+        .iter()
+        .filter_map(Fold::machine)
+        .flat_map(AccountMachine::accounts)
+    {
         held += 1;
         if let Some(invariant) = account.frozen {
-            findings.push(Finding(format!("account {} is frozen: {invariant:?}", account.account_id)));
+            findings.push(Finding(format!(
+                "account {} is frozen: {invariant:?}",
+                account.account_id
+            )));
         }
-        let cash = (account.account_seq, account.cash.balance_cents, account.cash.reserved_cents);
-        same("account", &account.account_id, accounts.remove(&account.account_id.0), cash, findings);
+        let cash = (
+            account.account_seq,
+            account.cash.balance_cents,
+            account.cash.reserved_cents,
+        );
+        same(
+            "account",
+            &account.account_id,
+            accounts.remove(&account.account_id.0),
+            cash,
+            findings,
+        );
         for position in account.positions.iter().filter(|position| position.quantity != 0) {
             let value = (position.quantity, position.reserved_quantity, position.cost_cents);
             let key = (account.account_id.0, position.symbol.to_string());
@@ -106,7 +140,13 @@ pub(super) async fn check(folds: &Folds, database: &PgPool, findings: &mut Vec<F
         }
         for order in &account.orders {
             let value = (order.filled_quantity, order.fees_cents, i64::from(order.event_seq));
-            same("order", &order.order_id, orders.get(&order.order_id).copied(), value, findings);
+            same(
+                "order",
+                &order.order_id,
+                orders.get(&order.order_id).copied(),
+                value,
+                findings,
+            );
         }
     }
     if held == 0 {
@@ -129,6 +169,8 @@ fn same<T: PartialEq + std::fmt::Debug>(
     findings: &mut Vec<Finding>,
 ) {
     if projected.as_ref() != Some(&held) {
-        findings.push(Finding(format!("{what} {id}: the machine holds {held:?}, the projection {projected:?}")));
+        findings.push(Finding(format!(
+            "{what} {id}: the machine holds {held:?}, the projection {projected:?}"
+        )));
     }
 }

@@ -11,8 +11,8 @@ mod trades;
 use std::fmt;
 
 use brokerx_schemas::{
-    AccountCommand, AccountEvent, BookCommand, DepositEvent, InstrumentEvent, LedgerEvent, MarketData, OrderEvent, Reply,
-    TradeEvent,
+    AccountCommand, AccountEvent, BookCommand, DepositEvent, InstrumentEvent, LedgerEvent, MarketData, OrderEvent,
+    Reply, TradeEvent,
 };
 use brokerx_topics::codec::Codec;
 use brokerx_topics::service::PlatformOptions;
@@ -74,7 +74,11 @@ pub struct Extent {
 ///
 /// # Errors
 /// When something cannot be read in time.
-pub async fn reconcile(platform: &PlatformOptions, codec: &Codec, database: &PgPool) -> anyhow::Result<(Vec<Finding>, Extent)> {
+pub async fn reconcile(
+    platform: &PlatformOptions,
+    codec: &Codec,
+    database: &PgPool,
+) -> anyhow::Result<(Vec<Finding>, Extent)> {
     wait_until_quiet(platform, database).await?;
     let mut findings = Vec::new();
     let mut extent = Extent::default();

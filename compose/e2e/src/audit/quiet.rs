@@ -51,7 +51,9 @@ fn ends(platform: &PlatformOptions) -> anyhow::Result<BTreeMap<(&'static str, i3
 }
 
 async fn is_projected(ends: &BTreeMap<(&'static str, i32), i64>, database: &PgPool) -> anyhow::Result<bool> {
-    let rows = sqlx::query("SELECT topic, partition, position FROM projection.log_positions").fetch_all(database).await?;
+    let rows = sqlx::query("SELECT topic, partition, position FROM projection.log_positions")
+        .fetch_all(database)
+        .await?;
     let mut positions = BTreeMap::new();
     for row in rows {
         let key: (String, i32) = (row.try_get("topic")?, row.try_get("partition")?);

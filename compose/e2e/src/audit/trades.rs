@@ -12,7 +12,9 @@ type Fills = BTreeMap<(OrderId, TradeId), (i64, i64)>;
 pub(super) async fn check(topics: &Topics, database: &PgPool, findings: &mut Vec<Finding>) -> anyhow::Result<()> {
     let mut sides = Fills::new();
     for record in &topics.trades {
-        let TradeEvent::Trade(trade) = &record.value else { continue };
+        let TradeEvent::Trade(trade) = &record.value else {
+            continue;
+        };
         for order_id in [trade.maker_order_id, trade.taker_order_id] {
             sides.insert((order_id, trade.trade_id), (trade.price_cents, trade.quantity));
         }
@@ -21,7 +23,10 @@ pub(super) async fn check(topics: &Topics, database: &PgPool, findings: &mut Vec
     for record in &topics.account_events {
         if let (Some(order), Some(execution)) = (&record.value.order, record.value.execution) {
             let key = (order.order_id, execution.trade_id);
-            if executions.insert(key, (execution.price_cents, execution.quantity)).is_some() {
+            if executions
+                .insert(key, (execution.price_cents, execution.quantity))
+                .is_some()
+            {
                 findings.push(Finding(format!("order {} has trade {} twice", key.0, key.1)));
             }
         }
@@ -43,10 +48,16 @@ fn compare(place: &str, trades: &Fills, executions: &Fills, findings: &mut Vec<F
     for (key, value) in trades {
         if executions.get(key) != Some(value) {
             let got = executions.get(key);
-            findings.push(Finding(format!("{place}: trade {} of order {} is {got:?}, not {value:?}", key.1, key.0)));
+            findings.push(Finding(format!(
+                "{place}: trade {} of order {} is {got:?}, not {value:?}",
+                key.1, key.0
+            )));
         }
     }
     for key in executions.keys().filter(|key| !trades.contains_key(key)) {
-        findings.push(Finding(format!("{place}: order {} has an execution without trade {}", key.0, key.1)));
+        findings.push(Finding(format!(
+            "{place}: order {} has an execution without trade {}",
+            key.0, key.1
+        )));
     }
 }

@@ -13,7 +13,10 @@ use rdkafka::producer::{FutureProducer, FutureRecord};
 pub async fn garbage_goes_to_the_dead_letters_and_the_rest_goes_on(fixture: &Fixture) -> anyhow::Result<()> {
     let producer: FutureProducer = kafka::producer_config(&fixture.platform).create()?;
     for partition in 0..8 {
-        let record = FutureRecord::<str, [u8]>::to("account-commands").partition(partition).key("x").payload(b"no message");
+        let record = FutureRecord::<str, [u8]>::to("account-commands")
+            .partition(partition)
+            .key("x")
+            .payload(b"no message");
         let sent = producer.send(record, Duration::from_secs(10)).await;
         ensure!(sent.is_ok(), "{sent:?}");
     }
@@ -30,6 +33,9 @@ pub async fn garbage_goes_to_the_dead_letters_and_the_rest_goes_on(fixture: &Fix
     .await?;
     let symbol = fixture.instrument().await?;
     let client = fixture.funded_client(Cents(1_000_00), &[]).await?;
-    client.place(&place_order("after", &symbol, "buy", 1, Some(Cents(99_00)), "GTC")).await?.expect(201)?;
+    client
+        .place(&place_order("after", &symbol, "buy", 1, Some(Cents(99_00)), "GTC"))
+        .await?
+        .expect(201)?;
     Ok(())
 }

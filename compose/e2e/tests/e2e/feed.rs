@@ -32,9 +32,15 @@ pub async fn the_private_stream_resumes_without_a_gap(fixture: &Fixture) -> anyh
     stream.send(&json!({"type": "ack", "seq": last})).await?;
     drop(stream);
     // Away, while things happen; then back from where it was.
-    client.place(&place_order("away", &symbol, "buy", 1, Some(Cents(98_00)), "GTC")).await?.expect(201)?;
+    client
+        .place(&place_order("away", &symbol, "buy", 1, Some(Cents(98_00)), "GTC"))
+        .await?
+        .expect(201)?;
     let mut stream = client.stream(&CHANNELS, Some(last)).await?;
-    client.place(&place_order("back", &symbol, "buy", 1, Some(Cents(98_00)), "GTC")).await?.expect(201)?;
+    client
+        .place(&place_order("back", &symbol, "buy", 1, Some(Cents(98_00)), "GTC"))
+        .await?
+        .expect(201)?;
     let mut seen = Vec::new();
     while seen.last() != Some(&("back".to_owned(), "ORDER_WORKING".to_owned())) {
         let event = stream.next_where(LIMIT, |message| message["type"] == "event").await?;
@@ -43,10 +49,15 @@ pub async fn the_private_stream_resumes_without_a_gap(fixture: &Fixture) -> anyh
         let field = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         seen.push((field(&event["order"]["client_order_id"]), field(&event["event"])));
     }
-    ensure!(seen.iter().any(|(id, _)| id == "away"), "what was missed is missing: {seen:?}");
+    ensure!(
+        seen.iter().any(|(id, _)| id == "away"),
+        "what was missed is missing: {seen:?}"
+    );
     // On an open connection, too.
     stream.send(&json!({"type": "resume", "after": 0})).await?;
-    stream.next_where(LIMIT, |message| message["type"] == "resuming").await?;
+    stream
+        .next_where(LIMIT, |message| message["type"] == "resuming")
+        .await?;
     for expected in 1..=last {
         let event = stream.next_where(LIMIT, |message| message["type"] == "event").await?;
         ensure!(event["seq"] == expected, "{} came for {expected}", event["seq"]);
@@ -84,24 +95,54 @@ fn levels(side: &Value) -> anyhow::Result<Levels> {
 
 pub async fn the_book_can_be_built_from_the_feed(fixture: &Fixture) -> anyhow::Result<()> {
     let symbol = fixture.instrument().await?;
-    let client = fixture.funded_client(Cents(9_000_00), &[(symbol.as_str(), 100)]).await?;
-    client.place(&place_order("b0", &symbol, "buy", 3, Some(Cents(97_00)), "GTC")).await?.expect(201)?;
+    let client = fixture
+        .funded_client(Cents(9_000_00), &[(symbol.as_str(), 100)])
+        .await?;
+    client
+        .place(&place_order("b0", &symbol, "buy", 3, Some(Cents(97_00)), "GTC"))
+        .await?
+        .expect(201)?;
     let channel = format!("book:{symbol}");
     let mut stream = Stream::open(&fixture.api.stream_url, None, &[&channel], None).await?;
-    let snapshot = stream.next_where(LIMIT, |message| message["type"] == "book_snapshot").await?;
+    let snapshot = stream
+        .next_where(LIMIT, |message| message["type"] == "book_snapshot")
+        .await?;
     let mut bids = levels(&snapshot["bids"])?;
     let mut asks = levels(&snapshot["asks"])?;
     let mut sequence = snapshot["sequence"].as_i64().context("no sequence")?;
     for round in 0..6 {
         let price = Cents(96_00 + round * 10);
-        client.place(&place_order(&format!("b{}", round + 1), &symbol, "buy", 2, Some(price), "GTC")).await?.expect(201)?;
+        client
+            .place(&place_order(
+                &format!("b{}", round + 1),
+                &symbol,
+                "buy",
+                2,
+                Some(price),
+                "GTC",
+            ))
+            .await?
+            .expect(201)?;
         let price = Cents(103_00 - round * 10);
-        client.place(&place_order(&format!("a{round}"), &symbol, "sell", 2, Some(price), "GTC")).await?.expect(201)?;
+        client
+            .place(&place_order(
+                &format!("a{round}"),
+                &symbol,
+                "sell",
+                2,
+                Some(price),
+                "GTC",
+            ))
+            .await?
+            .expect(201)?;
     }
     let path = format!("/api/v1/market/{symbol}/book");
     while bids.len() < 7 || asks.len() < 6 {
         let update = stream.next_where(LIMIT, |message| message["type"] == "book").await?;
-        ensure!(update["sequence"].as_i64() == Some(sequence + 1), "{update} follows {sequence}");
+        ensure!(
+            update["sequence"].as_i64() == Some(sequence + 1),
+            "{update} follows {sequence}"
+        );
         sequence += 1;
         for change in update["changes"].as_array().context("no changes")? {
             apply(if change["side"] == "bid" { &mut bids } else { &mut asks }, change)?;

@@ -14,11 +14,22 @@ pub async fn trading_goes_on_while_the_database_is_down(fixture: &Fixture) -> an
     let seller = fixture.funded_client(Cents(100_00), &[(symbol.as_str(), 10)]).await?;
     fixture.system().process("postgres").pause();
     let traded = async {
-        seller.place(&place_order("a", &symbol, "sell", 5, Some(Cents(100_00)), "GTC")).await?.expect(201)?;
-        let bid = buyer.place(&place_order("b", &symbol, "buy", 5, Some(Cents(100_00)), "GTC")).await?.expect(201)?;
+        seller
+            .place(&place_order("a", &symbol, "sell", 5, Some(Cents(100_00)), "GTC"))
+            .await?
+            .expect(201)?;
+        let bid = buyer
+            .place(&place_order("b", &symbol, "buy", 5, Some(Cents(100_00)), "GTC"))
+            .await?
+            .expect(201)?;
         ensure!(bid["order"]["status"] == "filled", "{bid}");
         let read = buyer.get("/api/v1/portfolio").await?;
-        ensure!(read.status == 503, "a read without a database answered {}: {}", read.status, read.body);
+        ensure!(
+            read.status == 503,
+            "a read without a database answered {}: {}",
+            read.status,
+            read.body
+        );
         anyhow::Ok(())
     };
     let traded = traded.await;
@@ -37,7 +48,16 @@ pub async fn everything_remembers_after_a_restart_of_everything(fixture: &Fixtur
     let order = place_order("kept", &symbol, "buy", 2, Some(Cents(99_00)), "GTC");
     let before = client.place(&order).await?.expect(201)?;
     {
-        let names = ["postgres", "kafka", "registry", "provider", "settlement", "matcher", "ingress", "notifier"];
+        let names = [
+            "postgres",
+            "kafka",
+            "registry",
+            "provider",
+            "settlement",
+            "matcher",
+            "ingress",
+            "notifier",
+        ];
         let mut system = fixture.system();
         for name in names {
             system.process(name).kill();

@@ -6,8 +6,17 @@ use brokerx_e2e::fixture::Fixture;
 use sqlx::Row;
 
 /// Tables whose rows come from the topics, with what identifies a row.
-const TABLES: [&str; 9] =
-    ["accounts", "positions", "orders", "executions", "payments", "transfers", "account_events", "ledger_entries", "trades"];
+const TABLES: [&str; 9] = [
+    "accounts",
+    "positions",
+    "orders",
+    "executions",
+    "payments",
+    "transfers",
+    "account_events",
+    "ledger_entries",
+    "trades",
+];
 
 /// A hash over all rows of each table.
 async fn hashes(fixture: &Fixture) -> anyhow::Result<Vec<(String, i64, String)>> {
@@ -16,7 +25,9 @@ async fn hashes(fixture: &Fixture) -> anyhow::Result<Vec<(String, i64, String)>>
         let query = format!(
             "SELECT count(*) AS rows, coalesce(md5(string_agg(md5(t::text), '' ORDER BY md5(t::text))), '') AS hash FROM projection.{table} t"
         );
-        let row = sqlx::query(sqlx::AssertSqlSafe(query)).fetch_one(&fixture.database).await?;
+        let row = sqlx::query(sqlx::AssertSqlSafe(query))
+            .fetch_one(&fixture.database)
+            .await?;
         hashes.push((table.to_owned(), row.try_get("rows")?, row.try_get("hash")?));
     }
     Ok(hashes)
@@ -26,11 +37,16 @@ pub async fn the_refolded_projection_has_the_same_rows(fixture: &Fixture) -> any
     wait_until_quiet(&fixture.platform, &fixture.database).await?;
     let before = hashes(fixture).await?;
     fixture.system().process("settlement").stop();
-    let output = fixture.system().output("brokerx-settlement", &["project", "--rebuild"])?;
+    let output = fixture
+        .system()
+        .output("brokerx-settlement", &["project", "--rebuild"])?;
     ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let after = hashes(fixture).await?;
     ensure!(before == after, "before {before:?}\nafter {after:?}");
-    ensure!(before.iter().all(|(_, rows, _)| *rows > 0), "an empty table proves nothing: {before:?}");
+    ensure!(
+        before.iter().all(|(_, rows, _)| *rows > 0),
+        "an empty table proves nothing: {before:?}"
+    );
     let mut system = fixture.system();
     system.restart("settlement")?;
     Ok(())

@@ -7,9 +7,15 @@ use serde_json::{Value, json};
 
 /// Asks the registry to register a schema as the next version of `trades`; gives the HTTP status.
 async fn register(fixture: &Fixture, schema: &Value) -> anyhow::Result<(u16, String)> {
-    let url = format!("{}/subjects/trades-value/versions", fixture.platform.schema_registry_url);
-    let answer =
-        reqwest::Client::new().post(url).json(&json!({"schema": schema.to_string(), "schemaType": "AVRO"})).send().await?;
+    let url = format!(
+        "{}/subjects/trades-value/versions",
+        fixture.platform.schema_registry_url
+    );
+    let answer = reqwest::Client::new()
+        .post(url)
+        .json(&json!({"schema": schema.to_string(), "schemaType": "AVRO"}))
+        .send()
+        .await?;
     Ok((answer.status().as_u16(), answer.text().await?))
 }
 
@@ -17,7 +23,10 @@ pub async fn a_new_kind_is_accepted(fixture: &Fixture) -> anyhow::Result<()> {
     let mut schema: Value = serde_json::from_str(TradeEvent::SCHEMA)?;
     let fields = schema["fields"].as_array_mut().expect("a record has fields");
     let kind = fields.iter_mut().find(|field| field["name"] == "kind").expect("a kind");
-    kind["type"]["symbols"].as_array_mut().expect("symbols").push(json!("TRADE_BUST"));
+    kind["type"]["symbols"]
+        .as_array_mut()
+        .expect("symbols")
+        .push(json!("TRADE_BUST"));
     fields.push(json!({
         "name": "trade_bust", "default": null, "doc": "A trade is taken back.",
         "type": ["null", {"type": "record", "name": "TradeBust", "doc": "A trade is taken back.",
@@ -35,12 +44,16 @@ pub async fn an_incompatible_change_is_refused(fixture: &Fixture) -> anyhow::Res
 
     let original: Value = serde_json::from_str(TradeEvent::SCHEMA)?;
     let mut without_default = original.clone();
-    without_default["fields"].as_array_mut().expect("fields").push(
-        json!({"name": "venue", "type": "string", "doc": "A field that old records do not have."}),
-    );
+    without_default["fields"]
+        .as_array_mut()
+        .expect("fields")
+        .push(json!({"name": "venue", "type": "string", "doc": "A field that old records do not have."}));
     let mut other_type = original.clone();
     find_field(&mut other_type, "price_cents").expect("a price")["type"] = json!("string");
-    for (what, schema) in [("a field without a default", without_default), ("another type", other_type)] {
+    for (what, schema) in [
+        ("a field without a default", without_default),
+        ("another type", other_type),
+    ] {
         ensure!(schema != original, "{what}: nothing was changed");
         let (status, text) = register(fixture, &schema).await?;
         ensure!(status == 409, "{what} was answered with {status}: {text}");

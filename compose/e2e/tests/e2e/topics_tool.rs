@@ -11,7 +11,21 @@ fn run(fixture: &Fixture, arguments: &[&str]) -> anyhow::Result<(bool, String)> 
 }
 
 pub async fn applying_twice_changes_nothing(fixture: &Fixture) -> anyhow::Result<()> {
-    let genesis = |_: ()| run(fixture, &["tail", "account-commands", "--partition", "0", "--from", "0", "--limit", "1"]);
+    let genesis = |_: ()| {
+        run(
+            fixture,
+            &[
+                "tail",
+                "account-commands",
+                "--partition",
+                "0",
+                "--from",
+                "0",
+                "--limit",
+                "1",
+            ],
+        )
+    };
     let before = genesis(())?;
     let (well, _) = run(fixture, &["apply"])?;
     ensure!(well, "the second apply failed");
@@ -31,7 +45,10 @@ pub async fn tail_decodes_to_json(fixture: &Fixture) -> anyhow::Result<()> {
     let lines: Vec<Value> = text.lines().map(serde_json::from_str).collect::<Result<_, _>>()?;
     ensure!(lines.len() == 3, "{} lines", lines.len());
     for line in &lines {
-        ensure!(line["value"]["kind"] == "INSTRUMENT" && line["headers"]["seq"].is_string(), "{line}");
+        ensure!(
+            line["value"]["kind"] == "INSTRUMENT" && line["headers"]["seq"].is_string(),
+            "{line}"
+        );
     }
     Ok(())
 }

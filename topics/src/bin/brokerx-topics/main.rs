@@ -75,8 +75,8 @@ enum Command {
 async fn main() -> ExitCode {
     let options = Options::parse();
     tracing_subscriber::fmt()
-        // The command says itself what it waits for; `librdkafka=info` shows the client's view.
-        .with_env_filter(EnvFilter::new(format!("librdkafka=off,{}", options.log)))
+        // The command says itself what it waits for; `rdkafka=info` shows the client's view.
+        .with_env_filter(EnvFilter::new(format!("librdkafka=off,rdkafka=off,{}", options.log)))
         .with_writer(io::stderr)
         .with_ansi(io::stderr().is_terminal())
         .without_time()
@@ -107,7 +107,7 @@ async fn run(Options { platform, command, .. }: Options) -> Result<ExitCode> {
                     "topics made: {}, altered: {}; schemas changed: {}; geneses written: {}",
                     applied.topics_created, applied.topics_altered, applied.schemas_changed, applied.geneses_written
                 );
-                if applied.geneses_written > 0 {
+                if let Some(config) = applied.seeded_with {
                     println!("the log was seeded with: {}", serde_json::to_string_pretty(&config)?);
                 }
             }

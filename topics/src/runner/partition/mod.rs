@@ -121,7 +121,7 @@ impl<M: Machine> Partition<M> {
             .map_err(|UnknownSchema(id)| Interruption::UnknownSchema(id))?;
         let appended_ms = record.appended_ms;
         let started = Instant::now();
-        let applied = guarded(|| self.driver.feed(record, &mut bench.emissions))?
+        let applied = guarded(offset, || self.driver.feed(record, &mut bench.emissions))?
             .map_err(|fault| Interruption::Stopped(fault.to_string()))?;
         let mut spent = started.elapsed();
         self.leader_epoch = leader_epoch(message);
@@ -132,7 +132,7 @@ impl<M: Machine> Partition<M> {
             while self.driver.has_more() {
                 bench.collect(Duration::ZERO)?;
                 let started = Instant::now();
-                guarded(|| self.driver.resume(&mut bench.emissions))?;
+                guarded(offset, || self.driver.resume(&mut bench.emissions))?;
                 spent += started.elapsed();
                 self.send(&trace, bench)?;
             }

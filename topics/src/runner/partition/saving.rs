@@ -60,7 +60,7 @@ impl<M: Machine> Partition<M> {
     pub fn snapshot(&mut self, store: &SnapshotStore, bench: &Workbench) -> Result<(), Interruption> {
         let (position, started) = (self.driver.position(), Instant::now());
         self.saving.schedule.taken(position, started);
-        match guarded(|| self.snapshot_bytes(bench))? {
+        match guarded(position, || self.snapshot_bytes(bench))? {
             Ok(Some(bytes)) => {
                 self.metrics.snapshot_size.set(bytes.len() as i64);
                 self.saving.outcome = Some(store.save(self.number, position, bytes));

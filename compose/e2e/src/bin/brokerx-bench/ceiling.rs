@@ -29,18 +29,29 @@ pub struct Ceiling {
 impl Ceiling {
     /// Makes the topics.
     pub async fn prepare(platform: &PlatformOptions, record_bytes: usize) -> anyhow::Result<Self> {
-        let topics: Vec<String> = (0..=HOPS).map(|hop| format!("bench-hop-{hop}-{}", std::process::id())).collect();
-        let new: Vec<_> = topics.iter().map(|topic| NewTopic::new(topic, PARTITIONS, TopicReplication::Fixed(1))).collect();
+        let topics: Vec<String> = (0..=HOPS)
+            .map(|hop| format!("bench-hop-{hop}-{}", std::process::id()))
+            .collect();
+        let new: Vec<_> = topics
+            .iter()
+            .map(|topic| NewTopic::new(topic, PARTITIONS, TopicReplication::Fixed(1)))
+            .collect();
         for result in admin(platform)?.create_topics(&new, &AdminOptions::new()).await? {
             ensure!(result.is_ok(), "a topic of the ceiling cannot be made: {result:?}");
         }
-        Ok(Self { platform: platform.clone(), topics, record_bytes })
+        Ok(Self {
+            platform: platform.clone(),
+            topics,
+            record_bytes,
+        })
     }
 
     /// Removes the topics.
     pub async fn remove(&self) -> anyhow::Result<()> {
         let names: Vec<&str> = self.topics.iter().map(String::as_str).collect();
-        admin(&self.platform)?.delete_topics(&names, &AdminOptions::new()).await?;
+        admin(&self.platform)?
+            .delete_topics(&names, &AdminOptions::new())
+            .await?;
         Ok(())
     }
 
@@ -63,7 +74,9 @@ impl Ceiling {
             let consumer = self.consumer(&pair[0])?;
             let producer = kafka::producer(&self.platform)?;
             let (to, stop) = (pair[1].clone(), Arc::clone(&stop));
-            hops.push(tokio::spawn(kafka::blocking(move || hop(&consumer, &producer, &to, &stop))));
+            hops.push(tokio::spawn(kafka::blocking(move || {
+                hop(&consumer, &producer, &to, &stop)
+            })));
         }
         let last = self.consumer(&self.topics[HOPS])?;
         let pace = Pace::new(rate.unwrap_or(1_000_000));
@@ -81,7 +94,13 @@ impl Ceiling {
                     producer.poll(Duration::ZERO);
                 }
                 value[..4].copy_from_slice(&number.to_le_bytes());
-                kafka::send(&producer, &topic, (number % PARTITIONS as u32) as i32, &number.to_le_bytes(), &value)?;
+                kafka::send(
+                    &producer,
+                    &topic,
+                    (number % PARTITIONS as u32) as i32,
+                    &number.to_le_bytes(),
+                    &value,
+                )?;
             }
             kafka::drain(&producer)
         })
@@ -121,10 +140,21 @@ fn read(consumer: &BaseConsumer, records: u32, pace: Pace) -> anyhow::Result<Lat
     let mut last = Instant::now();
     let mut seen = 0;
     while seen < records {
-        ensure!(last.elapsed() < Duration::from_secs(30), "only {seen} of {records} records came through");
-        let Some(message) = consumer.poll(Duration::from_millis(100)) else { continue };
+        ensure!(
+            last.elapsed() < Duration::from_secs(30),
+            "only {seen} of {records} records came through"
+        );
+        let Some(message) = consumer.poll(Duration::from_millis(100)) else {
+            continue;
+        };
         let message = message?;
-        let Some(Ok(number)) = message.payload().and_then(|value| value.get(..4)).map(TryInto::try_into) else { continue };
+        let Some(Ok(number)) = message
+            .payload()
+            .and_then(|value| value.get(..4))
+            .map(TryInto::try_into)
+        else {
+            continue;
+        };
         latencies.record(pace.due(u32::from_le_bytes(number)).elapsed());
         last = Instant::now();
         seen += 1;

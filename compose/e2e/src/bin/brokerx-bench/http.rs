@@ -63,13 +63,20 @@ async fn join(options: &Options, api: &Api, number: u32) -> anyhow::Result<Sessi
         if answer.body["status"] == "settled" {
             break;
         }
-        ensure!(started.elapsed() < LIMIT, "a deposit answered {}: {}", answer.status, answer.body);
+        ensure!(
+            started.elapsed() < LIMIT,
+            "a deposit answered {}: {}",
+            answer.status,
+            answer.body
+        );
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     let path = format!("/admin/v1/accounts/{}/transfers", session.account_id);
     for symbol in 0..16 {
         let body = json!({"symbol": format!("BENCH{symbol}"), "quantity": 5_000, "direction": "in", "price": "10.00"});
-        api.operate(&options.operator_key, Method::POST, &path, Some(&body)).await?.expect(201)?;
+        api.operate(&options.operator_key, Method::POST, &path, Some(&body))
+            .await?
+            .expect(201)?;
     }
     Ok(session)
 }

@@ -29,14 +29,20 @@ pub fn consumer_at_end(platform: &PlatformOptions, topic: &str, partitions: &[i3
 
 /// Sends; a full queue is waited for.
 pub fn send(producer: &BaseProducer, topic: &str, partition: i32, key: &[u8], value: &[u8]) -> anyhow::Result<()> {
-    let mut record = BaseRecord::<[u8], [u8]>::to(topic).partition(partition).key(key).payload(value);
+    let mut record = BaseRecord::<[u8], [u8]>::to(topic)
+        .partition(partition)
+        .key(key)
+        .payload(value);
     let started = Instant::now();
     while let Err((error, back)) = producer.send(record) {
         ensure!(
             error.rdkafka_error_code() == Some(rdkafka::types::RDKafkaErrorCode::QueueFull),
             "a record was not taken: {error}"
         );
-        ensure!(started.elapsed() < Duration::from_secs(30), "the producer's queue stays full");
+        ensure!(
+            started.elapsed() < Duration::from_secs(30),
+            "the producer's queue stays full"
+        );
         producer.poll(Duration::from_millis(1));
         record = back;
     }
@@ -48,7 +54,10 @@ pub fn drain(producer: &BaseProducer<DefaultProducerContext>) -> anyhow::Result<
     let started = Instant::now();
     while producer.in_flight_count() > 0 {
         producer.poll(Duration::from_millis(1));
-        ensure!(started.elapsed() < Duration::from_secs(60), "records are not acknowledged");
+        ensure!(
+            started.elapsed() < Duration::from_secs(60),
+            "records are not acknowledged"
+        );
     }
     Ok(())
 }
@@ -66,6 +75,10 @@ pub fn wait_until(due: Instant, producer: &BaseProducer) {
 }
 
 /// A thread's result, or the word that it panicked.
-pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> anyhow::Result<T> + Send + 'static) -> anyhow::Result<T> {
-    tokio::task::spawn_blocking(work).await.context("a thread of the load panicked")?
+pub async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> anyhow::Result<T> + Send + 'static,
+) -> anyhow::Result<T> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .context("a thread of the load panicked")?
 }

@@ -68,9 +68,16 @@ struct Options {
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let options = Options::parse();
-    let codec = Codec::connect(&options.platform.schema_registry_url, std::time::Duration::from_secs(10)).await?;
+    let codec = Codec::connect(
+        &options.platform.schema_registry_url,
+        std::time::Duration::from_secs(10),
+    )
+    .await?;
     let api = Api::new(&options.ingress_url, &options.stream_url)?;
-    println!("preparing {} accounts and {} HTTP clients", options.accounts, options.http_clients);
+    println!(
+        "preparing {} accounts and {} HTTP clients",
+        options.accounts, options.http_clients
+    );
     let mut pipeline = pipeline::Pipeline::prepare(&options, &api, &codec).await?;
     let record_bytes = pipeline.order_bytes();
     let ceiling = ceiling::Ceiling::prepare(&options.platform, record_bytes).await?;
@@ -79,10 +86,18 @@ async fn main() -> anyhow::Result<()> {
     let mut rounds = report::Rounds::default();
     for round in 1..=options.rounds {
         println!("round {round} of {}", options.rounds);
-        rounds.ceiling.push(ceiling.latency(options.rate, options.seconds).await?);
-        rounds.pipeline.push(pipeline.latency(options.rate, options.seconds).await?);
-        rounds.ceiling_drained.push(ceiling.drain(options.drained_records).await?);
-        rounds.pipeline_drained.push(pipeline.drain(options.drained_orders).await?);
+        rounds
+            .ceiling
+            .push(ceiling.latency(options.rate, options.seconds).await?);
+        rounds
+            .pipeline
+            .push(pipeline.latency(options.rate, options.seconds).await?);
+        rounds
+            .ceiling_drained
+            .push(ceiling.drain(options.drained_records).await?);
+        rounds
+            .pipeline_drained
+            .push(pipeline.drain(options.drained_orders).await?);
     }
     ceiling.remove().await?;
     let http = http::measure(&options, &api).await?;

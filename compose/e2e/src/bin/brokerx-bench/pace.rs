@@ -12,7 +12,10 @@ pub struct Pace {
 impl Pace {
     /// So many a second, from now on.
     pub fn new(per_second: u32) -> Self {
-        Self { start: Instant::now(), interval: Duration::from_secs(1) / per_second }
+        Self {
+            start: Instant::now(),
+            interval: Duration::from_secs(1) / per_second,
+        }
     }
 
     /// When it is due.

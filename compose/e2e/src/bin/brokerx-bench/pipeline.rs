@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, ensure};
 use brokerx_e2e::client::Api;
 use brokerx_schemas::{
-    AccountCommand, AccountId, AccountState, AccountStatus, AckMode, CommandId, CommandMeta, OrderType, PlaceOrder, Reply,
-    ReplyKind, ReplyTo, RequestPayment, SelfTradePrevention, Side, Symbol, TimeInForce, TransferDirection, TransferShares,
+    AccountCommand, AccountId, AccountState, AccountStatus, AckMode, CommandId, CommandMeta, OrderType, PlaceOrder,
+    Reply, ReplyKind, ReplyTo, RequestPayment, SelfTradePrevention, Side, Symbol, TimeInForce, TransferDirection,
+    TransferShares,
 };
 use brokerx_topics::codec::Codec;
 use brokerx_topics::partition::{account_key, partition_of};
@@ -45,7 +46,9 @@ impl Pipeline {
     pub async fn prepare(options: &Options, api: &Api, codec: &Codec) -> anyhow::Result<Self> {
         let run = rand::rng().random::<u32>().into();
         let symbols = list_symbols(options, api).await?;
-        let accounts: Vec<AccountId> = (0..options.accounts).map(|_| AccountId(rand::rng().random_range(1..i64::MAX))).collect();
+        let accounts: Vec<AccountId> = (0..options.accounts)
+            .map(|_| AccountId(rand::rng().random_range(1..i64::MAX)))
+            .collect();
         let mut pipeline = Self {
             platform: options.platform.clone(),
             codec: codec.clone(),
@@ -63,7 +66,10 @@ impl Pipeline {
     fn meta(command_id: CommandId) -> CommandMeta {
         CommandMeta {
             command_id,
-            reply_to: Some(ReplyTo { instance: "bench".to_owned(), partition: REPLY_PARTITION }),
+            reply_to: Some(ReplyTo {
+                instance: "bench".to_owned(),
+                partition: REPLY_PARTITION,
+            }),
             deadline_us: i64::MAX,
         }
     }
@@ -71,7 +77,11 @@ impl Pipeline {
     fn opening_commands(&mut self) -> Vec<Command> {
         let mut commands = Vec::new();
         for &account_id in &self.accounts {
-            let status = AccountStatus { account_id, state: AccountState::Active, version: 1 };
+            let status = AccountStatus {
+                account_id,
+                state: AccountState::Active,
+                version: 1,
+            };
             commands.push((account_id, AccountCommand::AccountStatus(status), None));
             for number in 0..3 {
                 let id = new_id();
@@ -114,7 +124,11 @@ impl Pipeline {
             client_order_id: format!("{:08x}-{number}", self.run),
             symbol: self.symbols[(number / 2) as usize % self.symbols.len()],
             // An account's orders alternate too, so that nobody runs out of money or shares.
-            side: if (number + number / self.accounts.len() as u64) % 2 == 0 { Side::Buy } else { Side::Sell },
+            side: if (number + number / self.accounts.len() as u64) % 2 == 0 {
+                Side::Buy
+            } else {
+                Side::Sell
+            },
             order_type: OrderType::Limit,
             quantity: 1,
             price_cents: Some(PRICE_CENTS),
@@ -134,7 +148,9 @@ impl Pipeline {
         let (_, command, _) = self.order();
         self.orders -= 1;
         let mut bytes = Vec::new();
-        self.codec.encode(&command, &mut bytes).expect("an order can be encoded");
+        self.codec
+            .encode(&command, &mut bytes)
+            .expect("an order can be encoded");
         bytes.len()
     }
 
@@ -152,7 +168,12 @@ impl Pipeline {
         Ok(f64::from(orders) / took.as_secs_f64())
     }
 
-    async fn send_all(&self, commands: Vec<Command>, replies: u32, rate: Option<u32>) -> anyhow::Result<(Latencies, Duration)> {
+    async fn send_all(
+        &self,
+        commands: Vec<Command>,
+        replies: u32,
+        rate: Option<u32>,
+    ) -> anyhow::Result<(Latencies, Duration)> {
         let consumer = kafka::consumer_at_end(&self.platform, "replies", &[REPLY_PARTITION])?;
         let due = Arc::new(Mutex::new(HashMap::with_capacity(commands.len())));
         let (codec, pending) = (self.codec.clone(), Arc::clone(&due));
@@ -173,13 +194,25 @@ fn new_id() -> CommandId {
     CommandId::from_uuid(uuid::Uuid::new_v4())
 }
 
-fn write(producer: &BaseProducer, codec: &Codec, commands: Vec<Command>, rate: Option<u32>, due: &Due) -> anyhow::Result<()> {
+fn write(
+    producer: &BaseProducer,
+    codec: &Codec,
+    commands: Vec<Command>,
+    rate: Option<u32>,
+    due: &Due,
+) -> anyhow::Result<()> {
     let pace = Pace::new(rate.unwrap_or(1));
     let mut value = Vec::new();
     for (number, (account_id, command, command_id)) in commands.into_iter().enumerate() {
-        let moment = if rate.is_some() { pace.due(number as u32) } else { Instant::now() };
+        let moment = if rate.is_some() {
+            pace.due(number as u32)
+        } else {
+            Instant::now()
+        };
         if let Some(command_id) = command_id {
-            due.lock().expect("the reader does not panic").insert(command_id, moment);
+            due.lock()
+                .expect("the reader does not panic")
+                .insert(command_id, moment);
         }
         if rate.is_some() {
             kafka::wait_until(moment, producer);
@@ -189,7 +222,13 @@ fn write(producer: &BaseProducer, codec: &Codec, commands: Vec<Command>, rate: O
         value.clear();
         codec.encode(&command, &mut value)?;
         let key = account_key(account_id);
-        kafka::send(producer, "account-commands", partition_of(&key, ACCOUNT_PARTITIONS), &key, &value)?;
+        kafka::send(
+            producer,
+            "account-commands",
+            partition_of(&key, ACCOUNT_PARTITIONS),
+            &key,
+            &value,
+        )?;
     }
     kafka::drain(producer)
 }
@@ -199,12 +238,21 @@ fn read(consumer: &BaseConsumer, codec: &Codec, replies: u32, due: &Due) -> anyh
     let mut last = Instant::now();
     let mut seen = 0;
     while seen < replies {
-        ensure!(last.elapsed() < Duration::from_secs(60), "only {seen} of {replies} replies came");
-        let Some(message) = consumer.poll(Duration::from_millis(100)) else { continue };
+        ensure!(
+            last.elapsed() < Duration::from_secs(60),
+            "only {seen} of {replies} replies came"
+        );
+        let Some(message) = consumer.poll(Duration::from_millis(100)) else {
+            continue;
+        };
         let message = message?;
-        let reply: Reply = codec.decode(message.payload().unwrap_or_default()).map_err(|error| anyhow::anyhow!("{error:?}"))?;
+        let reply: Reply = codec
+            .decode(message.payload().unwrap_or_default())
+            .map_err(|error| anyhow::anyhow!("{error:?}"))?;
         // A repeat of a restarted worker, or of somebody else's benchmark.
-        let Some(moment) = due.lock().expect("the writer does not panic").remove(&reply.command_id) else { continue };
+        let Some(moment) = due.lock().expect("the writer does not panic").remove(&reply.command_id) else {
+            continue;
+        };
         if reply.kind == ReplyKind::Refused {
             latencies.failed += 1;
         }
@@ -220,8 +268,20 @@ async fn list_symbols(options: &Options, api: &Api) -> anyhow::Result<Vec<Symbol
     for number in 0..SYMBOLS {
         let symbol = format!("BENCH{number}");
         let body = json!({"symbol": symbol, "name": "Benchmark", "tick_size": "0.01", "reference_price": "10.00", "band_percent": "5"});
-        let answer = api.operate(&options.operator_key, Method::POST, "/admin/v1/instruments", Some(&body)).await?;
-        ensure!([200, 201, 409].contains(&answer.status), "listing {symbol}: {} {}", answer.status, answer.body);
+        let answer = api
+            .operate(
+                &options.operator_key,
+                Method::POST,
+                "/admin/v1/instruments",
+                Some(&body),
+            )
+            .await?;
+        ensure!(
+            [200, 201, 409].contains(&answer.status),
+            "listing {symbol}: {} {}",
+            answer.status,
+            answer.body
+        );
         symbols.push(Symbol::new(&symbol).context("a symbol of the benchmark")?);
     }
     Ok(symbols)

@@ -13,7 +13,10 @@ pub struct Latencies {
 impl Latencies {
     /// Nothing measured yet.
     pub fn new() -> Self {
-        Self { histogram: Histogram::new(3).expect("three digits are allowed"), failed: 0 }
+        Self {
+            histogram: Histogram::new(3).expect("three digits are allowed"),
+            failed: 0,
+        }
     }
 
     /// Counts one.
@@ -23,7 +26,9 @@ impl Latencies {
 
     /// Adds another measurement.
     pub fn add(&mut self, other: &Self) {
-        self.histogram.add(&other.histogram).expect("both have the same digits and grow");
+        self.histogram
+            .add(&other.histogram)
+            .expect("both have the same digits and grow");
         self.failed += other.failed;
     }
 
@@ -66,7 +71,11 @@ impl Rounds {
             println!("  round {}", round + 1);
             println!("    ceiling   {}", ceiling.line());
             println!("    pipeline  {}", pipeline.line());
-            println!("    ratio     p50 {:.2}  p95 {:.2}", pipeline.at(0.5) / ceiling.at(0.5), pipeline.at(0.95) / ceiling.at(0.95));
+            println!(
+                "    ratio     p50 {:.2}  p95 {:.2}",
+                pipeline.at(0.5) / ceiling.at(0.5),
+                pipeline.at(0.95) / ceiling.at(0.95)
+            );
         }
         println!("\ndrained");
         for (round, (ceiling, pipeline)) in self.ceiling_drained.iter().zip(&self.pipeline_drained).enumerate() {
@@ -76,6 +85,9 @@ impl Rounds {
                 100.0 * pipeline / ceiling
             );
         }
-        println!("\nHTTP, order to outcome at {http_rate}/s, open loop\n  {}", http.line());
+        println!(
+            "\nHTTP, order to outcome at {http_rate}/s, open loop\n  {}",
+            http.line()
+        );
     }
 }

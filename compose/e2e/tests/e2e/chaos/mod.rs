@@ -24,16 +24,26 @@ const CLIENTS: usize = 10;
 const SYMBOLS: usize = 2;
 
 fn duration() -> Duration {
-    Duration::from_secs(if std::env::var_os("BROKERX_TEST_LONG").is_some() { 600 } else { 40 })
+    Duration::from_secs(if std::env::var_os("BROKERX_TEST_LONG").is_some() {
+        600
+    } else {
+        40
+    })
 }
 
 fn seed() -> u64 {
-    std::env::var("BROKERX_TEST_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or_else(|| rand::rng().random())
+    std::env::var("BROKERX_TEST_SEED")
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or_else(|| rand::rng().random())
 }
 
 pub async fn nothing_is_lost_or_doubled_while_processes_die(fixture: &Fixture) -> anyhow::Result<()> {
     let seed = seed();
-    println!("chaos: seed {seed}, {:?} (replay its choices with BROKERX_TEST_SEED={seed})", duration());
+    println!(
+        "chaos: seed {seed}, {:?} (replay its choices with BROKERX_TEST_SEED={seed})",
+        duration()
+    );
     let mut symbols = Vec::new();
     for _ in 0..SYMBOLS {
         symbols.push(fixture.instrument().await?);
@@ -49,7 +59,11 @@ pub async fn nothing_is_lost_or_doubled_while_processes_die(fixture: &Fixture) -
         let shares: Vec<(&str, i64)> = symbols.iter().map(|symbol| (symbol.as_str(), 300)).collect();
         let session = fixture.funded_client(Cents(40_000_00), &shares).await?;
         watchers.push(tokio::spawn(Watcher::new(session.clone()).watch(Arc::clone(&stop))));
-        let trader = Trader::new(session, symbols.clone(), Xoshiro256PlusPlus::seed_from_u64(seed + index as u64));
+        let trader = Trader::new(
+            session,
+            symbols.clone(),
+            Xoshiro256PlusPlus::seed_from_u64(seed + index as u64),
+        );
         traders.push(tokio::spawn(trader.trade(Arc::clone(&stop))));
     }
 
@@ -79,8 +93,14 @@ pub async fn nothing_is_lost_or_doubled_while_processes_die(fixture: &Fixture) -
     }
     println!(
         "chaos: {hits} hits, {orders} orders with one outcome each, {} trades, {} events, {pushes} pushes, {} of {} records were duplicates",
-        extent.trades, extent.events, extent.dropped, extent.records + extent.dropped
+        extent.trades,
+        extent.events,
+        extent.dropped,
+        extent.records + extent.dropped
     );
-    ensure!(extent.trades > 50 && orders > 200, "too little happened to prove anything");
+    ensure!(
+        extent.trades > 50 && orders > 200,
+        "too little happened to prove anything"
+    );
     Ok(())
 }

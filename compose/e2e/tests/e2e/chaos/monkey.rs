@@ -5,7 +5,14 @@ use std::time::Duration;
 use brokerx_e2e::fixture::Fixture;
 use rand::{RngExt, rngs::Xoshiro256PlusPlus};
 
-const VICTIMS: [&str; 6] = ["settlement", "settlement-1", "matcher", "matcher-1", "ingress", "notifier"];
+const VICTIMS: [&str; 6] = [
+    "settlement",
+    "settlement-1",
+    "matcher",
+    "matcher-1",
+    "ingress",
+    "notifier",
+];
 
 /// Longer than the workers' session of 2 s: their partitions go to somebody else meanwhile.
 const FREEZE: Duration = Duration::from_millis(3_500);

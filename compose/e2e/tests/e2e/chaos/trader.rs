@@ -31,7 +31,11 @@ pub struct Trader {
 
 impl Trader {
     pub fn new(session: Session, symbols: Vec<String>, random: Xoshiro256PlusPlus) -> Self {
-        Self { session, symbols, random }
+        Self {
+            session,
+            symbols,
+            random,
+        }
     }
 
     /// Trades until told to stop; gives back every order that was acknowledged.
@@ -55,7 +59,11 @@ impl Trader {
                 client_order_id,
                 order_id: id.as_deref().map(str::parse).transpose()?,
             });
-            open.extend(id.filter(|_| ["working", "partially_filled"].iter().any(|status| body["order"]["status"] == *status)));
+            open.extend(id.filter(|_| {
+                ["working", "partially_filled"]
+                    .iter()
+                    .any(|status| body["order"]["status"] == *status)
+            }));
         }
         Ok(known)
     }
@@ -72,13 +80,18 @@ impl Trader {
         let started = Instant::now();
         loop {
             match self.session.place(&order).await {
-                Ok(answer) if [200, 201, 422].contains(&answer.status) && answer.code() != "EXPIRED_REQUEST" => return Ok(answer.body),
+                Ok(answer) if [200, 201, 422].contains(&answer.status) && answer.code() != "EXPIRED_REQUEST" => {
+                    return Ok(answer.body);
+                }
                 Ok(answer) if [202, 429, 503].contains(&answer.status) || answer.code() == "EXPIRED_REQUEST" => {}
                 Ok(answer) => bail!("an order was answered with {}: {}", answer.status, answer.body),
                 // The ingress died, or came back on the way: nobody knows, so the client asks again.
                 Err(_) => {}
             }
-            ensure!(started.elapsed() < PATIENCE, "order {client_order_id} has no outcome after {PATIENCE:?}");
+            ensure!(
+                started.elapsed() < PATIENCE,
+                "order {client_order_id} has no outcome after {PATIENCE:?}"
+            );
             tokio::time::sleep(Duration::from_millis(self.random.random_range(20..200))).await;
         }
     }
@@ -92,7 +105,10 @@ impl Trader {
                 Ok(answer) => bail!("a cancel was answered with {}: {}", answer.status, answer.body),
                 Err(_) => {}
             }
-            ensure!(started.elapsed() < PATIENCE, "the cancel of {order_id} has no outcome after {PATIENCE:?}");
+            ensure!(
+                started.elapsed() < PATIENCE,
+                "the cancel of {order_id} has no outcome after {PATIENCE:?}"
+            );
             tokio::time::sleep(Duration::from_millis(self.random.random_range(20..200))).await;
         }
     }
@@ -102,21 +118,35 @@ impl Trader {
 /// told, and none that was refused acted. Gives back how many orders were acknowledged.
 pub async fn check_outcomes(asked: &[Known], database: &PgPool) -> anyhow::Result<usize> {
     let mut stored: BTreeMap<(i64, String), Vec<(i64, String)>> = BTreeMap::new();
-    for row in sqlx::query("SELECT account_id, client_order_id, order_id, status FROM projection.orders").fetch_all(database).await? {
+    for row in sqlx::query("SELECT account_id, client_order_id, order_id, status FROM projection.orders")
+        .fetch_all(database)
+        .await?
+    {
         let key = (row.try_get("account_id")?, row.try_get("client_order_id")?);
-        stored.entry(key).or_default().push((row.try_get("order_id")?, row.try_get("status")?));
+        stored
+            .entry(key)
+            .or_default()
+            .push((row.try_get("order_id")?, row.try_get("status")?));
     }
     let mut acknowledged = 0;
     for known in asked {
-        let orders = stored.get(&(known.account_id, known.client_order_id.clone())).map_or(&[][..], Vec::as_slice);
+        let orders = stored
+            .get(&(known.account_id, known.client_order_id.clone()))
+            .map_or(&[][..], Vec::as_slice);
         let acted = orders.iter().filter(|(_, status)| status != "REJECTED").count();
         ensure!(acted <= 1, "{known:?} acted {acted} times: {orders:?}");
         if let Some(order_id) = known.order_id {
             acknowledged += 1;
-            ensure!(orders.iter().any(|(id, _)| *id == order_id), "{known:?} was acknowledged and is not there: {orders:?}");
+            ensure!(
+                orders.iter().any(|(id, _)| *id == order_id),
+                "{known:?} was acknowledged and is not there: {orders:?}"
+            );
         }
         for (order_id, status) in orders {
-            ensure!(!["PENDING", "ACCEPTED"].contains(&status.as_str()), "order {order_id} still waits for the book");
+            ensure!(
+                !["PENDING", "ACCEPTED"].contains(&status.as_str()),
+                "order {order_id} still waits for the book"
+            );
         }
     }
     Ok(acknowledged)

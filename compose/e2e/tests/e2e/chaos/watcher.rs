@@ -27,10 +27,17 @@ impl Watcher {
         loop {
             if stop.load(Ordering::Relaxed) {
                 let since = *stopped.get_or_insert_with(Instant::now);
-                if self.last_of_account().await.is_some_and(|last| last == self.last) && since.elapsed() > Duration::from_secs(5) {
+                if self.last_of_account().await.is_some_and(|last| last == self.last)
+                    && since.elapsed() > Duration::from_secs(5)
+                {
                     return Ok(self.last);
                 }
-                ensure!(since.elapsed() < PATIENCE, "the stream of {} ended at {}", self.session.account_id, self.last);
+                ensure!(
+                    since.elapsed() < PATIENCE,
+                    "the stream of {} ended at {}",
+                    self.session.account_id,
+                    self.last
+                );
             }
             // The notifier died, or does not answer: connect again and ask for what was missed.
             let Err(error) = self.follow(&stop).await else { continue };
@@ -42,13 +49,24 @@ impl Watcher {
     }
 
     async fn follow(&mut self, stop: &AtomicBool) -> anyhow::Result<()> {
-        let mut stream = self.session.stream(&["orders", "balances", "deposits"], Some(self.last)).await?;
+        let mut stream = self
+            .session
+            .stream(&["orders", "balances", "deposits"], Some(self.last))
+            .await?;
         loop {
-            let limit = if stop.load(Ordering::Relaxed) { Duration::from_secs(2) } else { Duration::from_secs(10) };
+            let limit = if stop.load(Ordering::Relaxed) {
+                Duration::from_secs(2)
+            } else {
+                Duration::from_secs(10)
+            };
             let event = stream.next_where(limit, |message| message["type"] == "event").await?;
             let seq = event["seq"].as_i64().context("an event without a number")?;
             if seq != self.last + 1 {
-                return Err(Broken(format!("account {}: {seq} follows {}", self.session.account_id, self.last)).into());
+                return Err(Broken(format!(
+                    "account {}: {seq} follows {}",
+                    self.session.account_id, self.last
+                ))
+                .into());
             }
             self.last = seq;
         }
@@ -56,7 +74,12 @@ impl Watcher {
 
     async fn last_of_account(&self) -> Option<i64> {
         let portfolio = self.session.portfolio(None).await.ok()?;
-        portfolio["consistency_token"].as_str()?.rsplit_once(':')?.1.parse().ok()
+        portfolio["consistency_token"]
+            .as_str()?
+            .rsplit_once(':')?
+            .1
+            .parse()
+            .ok()
     }
 }
 
