@@ -113,7 +113,7 @@ impl Fixture {
                 let answer = client.deposit(amount, &key).await?;
                 match (answer.status, answer.code()) {
                     (200 | 201, _) if answer.body["status"] == "settled" => break,
-                    (200 | 201 | 202, _) | (_, "ACCOUNT_NOT_ACTIVE") if started.elapsed() < LIMIT => {
+                    (200..=202, _) | (_, "ACCOUNT_NOT_ACTIVE") if started.elapsed() < LIMIT => {
                         tokio::time::sleep(Duration::from_millis(20)).await;
                     }
                     _ => bail!("a deposit answered {}: {}", answer.status, answer.body),

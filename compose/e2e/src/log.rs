@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use brokerx_schemas::Message;
-use brokerx_topics::codec::Codec;
+use brokerx_topics::codec::{Codec, DecodeError};
 use brokerx_topics::headers;
 use brokerx_topics::machine::Identity;
 use brokerx_topics::service::{PlatformOptions, kafka};
@@ -28,7 +28,8 @@ pub struct LogRecord<M> {
     pub value: M,
 }
 
-/// Every record of a topic up to its present end, partition by partition in order.
+/// Every record of a topic up to its present end, partition by partition in order. What a client
+/// wrote and is no message is left out: it is in the dead letters.
 ///
 /// # Errors
 /// When the broker does not answer in time, or a record cannot be decoded.
@@ -42,16 +43,16 @@ pub async fn read_topic<M: Message + Sync>(
     };
     let mut records = Vec::with_capacity(raw.len());
     for (partition, offset, identity, bytes) in raw {
-        let value = codec
-            .decode_resolving(&bytes)
-            .await
-            .map_err(|error| anyhow::anyhow!("{}-{partition} offset {offset}: {error:?}", M::TOPIC))?;
-        records.push(LogRecord {
-            partition,
-            offset,
-            identity,
-            value,
-        });
+        match codec.decode_resolving(&bytes).await {
+            Ok(value) => records.push(LogRecord {
+                partition,
+                offset,
+                identity,
+                value,
+            }),
+            Err(DecodeError::Malformed(_)) if identity.is_none() => {}
+            Err(error) => bail!("{}-{partition} offset {offset}: {error:?}", M::TOPIC),
+        }
     }
     records.sort_by_key(|record| (record.partition, record.offset));
     Ok(records)

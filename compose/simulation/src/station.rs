@@ -208,12 +208,11 @@ where
     }
 
     fn snapshot(&mut self) {
-        let wait = self.discipline.wait_for_acknowledgement;
+        let hasty = !self.discipline.wait_for_acknowledgement;
         for owner in &self.owners {
-            if owner.driver.fold().machine().is_none()
-                || !(owner.driver.may_snapshot() || !wait)
-                || owner.driver.has_more()
-            {
+            let driver = &owner.driver;
+            let allowed = driver.may_snapshot() || (hasty && !driver.has_more());
+            if !allowed || driver.fold().machine().is_none() {
                 continue;
             }
             let machine = owner.driver.fold().machine().expect("checked above");

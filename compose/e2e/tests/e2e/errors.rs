@@ -25,7 +25,7 @@ pub async fn errors_are_problems_with_codes(fixture: &Fixture) -> anyhow::Result
         (
             api.request(Method::GET, "/api/v1/portfolio", &[], None).await?,
             401,
-            "UNAUTHORIZED",
+            "UNAUTHENTICATED",
         ),
         (
             api.request(

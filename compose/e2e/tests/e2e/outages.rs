@@ -12,7 +12,7 @@ pub async fn trading_goes_on_while_the_database_is_down(fixture: &Fixture) -> an
     let symbol = fixture.instrument().await?;
     let buyer = fixture.funded_client(Cents(5_000_00), &[]).await?;
     let seller = fixture.funded_client(Cents(100_00), &[(symbol.as_str(), 10)]).await?;
-    fixture.system().process("postgres").pause();
+    fixture.system().process("postgres").kill();
     let traded = async {
         seller
             .place(&place_order("a", &symbol, "sell", 5, Some(Cents(100_00)), "GTC"))
@@ -33,7 +33,7 @@ pub async fn trading_goes_on_while_the_database_is_down(fixture: &Fixture) -> an
         anyhow::Ok(())
     };
     let traded = traded.await;
-    fixture.system().process("postgres").resume();
+    fixture.system().restart("postgres")?;
     traded?;
     eventually("the projection catches up", LIMIT, async || {
         let answer = buyer.get("/api/v1/portfolio").await?;

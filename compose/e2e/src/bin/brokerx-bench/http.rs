@@ -31,7 +31,11 @@ pub async fn measure(options: &Options, api: &Api) -> anyhow::Result<Latencies> 
         let client = Arc::clone(&clients[number as usize % clients.len()]);
         let latencies = Arc::clone(&latencies);
         let round = number / options.http_clients;
-        let direction = if (number + round) % 2 == 0 { "buy" } else { "sell" };
+        let direction = if (number + round).is_multiple_of(2) {
+            "buy"
+        } else {
+            "sell"
+        };
         let symbol = format!("BENCH{}", (number / 2) % 16);
         requests.spawn(async move {
             let order = place_order(&format!("h{number}"), &symbol, direction, 1, Some(Cents(10_00)), "GTC");

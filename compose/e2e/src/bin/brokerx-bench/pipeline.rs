@@ -124,7 +124,7 @@ impl Pipeline {
             client_order_id: format!("{:08x}-{number}", self.run),
             symbol: self.symbols[(number / 2) as usize % self.symbols.len()],
             // An account's orders alternate too, so that nobody runs out of money or shares.
-            side: if (number + number / self.accounts.len() as u64) % 2 == 0 {
+            side: if (number + number / self.accounts.len() as u64).is_multiple_of(2) {
                 Side::Buy
             } else {
                 Side::Sell
