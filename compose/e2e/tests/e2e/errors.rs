@@ -83,7 +83,11 @@ pub async fn errors_are_problems_with_codes(fixture: &Fixture) -> anyhow::Result
             Some(&json!({"amount": "5.00", "currency": "USD"})),
         )
         .await?;
-    ensure!(no_key.status == 422, "a deposit without a key: {}", no_key.body);
+    ensure!(
+        no_key.status == 400 && no_key.code() == "IDEMPOTENCY_KEY_MISSING",
+        "{}",
+        no_key.body
+    );
     Ok(())
 }
 

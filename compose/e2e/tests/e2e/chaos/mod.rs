@@ -58,7 +58,9 @@ pub async fn nothing_is_lost_or_doubled_while_processes_die(fixture: &Fixture) -
     for index in 0..CLIENTS {
         let shares: Vec<(&str, i64)> = symbols.iter().map(|symbol| (symbol.as_str(), 300)).collect();
         let session = fixture.funded_client(Cents(40_000_00), &shares).await?;
-        watchers.push(tokio::spawn(Watcher::new(session.clone()).watch(Arc::clone(&stop))));
+        watchers.push(tokio::spawn(
+            Watcher::new(session.clone(), fixture.database.clone()).watch(Arc::clone(&stop)),
+        ));
         let trader = Trader::new(
             session,
             symbols.clone(),

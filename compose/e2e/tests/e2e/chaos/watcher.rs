@@ -6,18 +6,24 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 use brokerx_e2e::client::Session;
+use sqlx::PgPool;
 
 const PATIENCE: Duration = Duration::from_secs(90);
 
 /// Follows one client's stream.
 pub struct Watcher {
     session: Session,
+    database: PgPool,
     last: i64,
 }
 
 impl Watcher {
-    pub fn new(session: Session) -> Self {
-        Self { session, last: 0 }
+    pub fn new(session: Session, database: PgPool) -> Self {
+        Self {
+            session,
+            database,
+            last: 0,
+        }
     }
 
     /// Follows the stream until told to stop and everything has come; fails on a gap or a double.
@@ -72,14 +78,11 @@ impl Watcher {
         }
     }
 
+    /// The number of the account's last event, as the projection has it.
     async fn last_of_account(&self) -> Option<i64> {
-        let portfolio = self.session.portfolio(None).await.ok()?;
-        portfolio["consistency_token"]
-            .as_str()?
-            .rsplit_once(':')?
-            .1
-            .parse()
-            .ok()
+        let query = sqlx::query_scalar("SELECT account_seq FROM projection.accounts WHERE account_id = $1");
+        let account_id: i64 = self.session.account_id.parse().ok()?;
+        query.bind(account_id).fetch_optional(&self.database).await.ok()?
     }
 }
 
