@@ -91,6 +91,8 @@ pub fn environment(layout: &Layout, ports: &Ports, secrets: &Secrets) -> Vec<(St
         ("BROKERX_MAIL_KEY", secrets.mail_key.clone()),
         ("BROKERX_JWT_KEY", secrets.jwt_key.clone()),
         ("BROKERX_PROVIDER_URL", format!("http://{}", loopback(ports.provider))),
+        // With the rest of the data: a provider that outlived the log would know other payments by the same ids.
+        ("BROKERX_PROVIDER_DIR", path(layout.data().join("provider"))),
         ("BROKERX_PUBLIC_URL", public_url(ports)),
         ("BROKERX_INGRESS_URL", public_url(ports)),
         ("BROKERX_FEED_URL", feed_url(ports)),
