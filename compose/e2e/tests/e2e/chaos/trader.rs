@@ -80,10 +80,10 @@ impl Trader {
         let started = Instant::now();
         loop {
             match self.session.place(&order).await {
-                Ok(answer) if [200, 201, 422].contains(&answer.status) && answer.code() != "EXPIRED_REQUEST" => {
+                Ok(answer) if [200, 201, 422].contains(&answer.status) => {
                     return Ok(answer.body);
                 }
-                Ok(answer) if [202, 429, 503].contains(&answer.status) || answer.code() == "EXPIRED_REQUEST" => {}
+                Ok(answer) if [202, 429, 503].contains(&answer.status) => {}
                 Ok(answer) => bail!("an order was answered with {}: {}", answer.status, answer.body),
                 // The ingress died, or came back on the way: nobody knows, so the client asks again.
                 Err(_) => {}
