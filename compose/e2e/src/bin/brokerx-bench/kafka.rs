@@ -20,11 +20,23 @@ pub fn consumer_at_end(platform: &PlatformOptions, topic: &str, partitions: &[i3
     let consumer: BaseConsumer = config.create()?;
     let mut assignment = TopicPartitionList::new();
     for partition in partitions {
-        let (_, end) = consumer.fetch_watermarks(topic, *partition, Duration::from_secs(10))?;
+        let end = end_of(&consumer, topic, *partition)?;
         assignment.add_partition_offset(topic, *partition, Offset::Offset(end))?;
     }
     consumer.assign(&assignment)?;
     Ok(consumer)
+}
+
+/// The end of a partition; one that was just made has no leader for a moment.
+fn end_of(consumer: &BaseConsumer, topic: &str, partition: i32) -> anyhow::Result<i64> {
+    let started = Instant::now();
+    loop {
+        match consumer.fetch_watermarks(topic, partition, Duration::from_secs(10)) {
+            Ok((_, end)) => return Ok(end),
+            Err(error) if started.elapsed() > Duration::from_secs(10) => return Err(error.into()),
+            Err(_) => std::thread::sleep(Duration::from_millis(50)),
+        }
+    }
 }
 
 /// Sends; a full queue is waited for.

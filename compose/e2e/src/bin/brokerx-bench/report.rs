@@ -14,7 +14,7 @@ impl Latencies {
     /// Nothing measured yet.
     pub fn new() -> Self {
         Self {
-            histogram: Histogram::new(3).expect("three digits are allowed"),
+            histogram: Histogram::new_with_max(600_000_000, 3).expect("three digits of up to ten minutes are allowed"),
             failed: 0,
         }
     }
