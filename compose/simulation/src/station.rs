@@ -114,6 +114,12 @@ where
 }
 
 impl<M: Machine> Owner<M> {
+    /// A destination for which something waits to be sent.
+    fn any_waiting(&self, random: &mut Xoshiro256PlusPlus) -> Option<Destination> {
+        let waiting: Vec<_> = self.outbox.iter().filter(|(_, queue)| !queue.is_empty()).collect();
+        (!waiting.is_empty()).then(|| *waiting[random.random_range(0..waiting.len())].0)
+    }
+
     fn append(&mut self, source: &str, destination: Destination, logs: &mut Logs) -> bool {
         let Some(emission) = self.outbox.get_mut(&destination).and_then(VecDeque::pop_front) else {
             return false;
@@ -134,11 +140,6 @@ fn append(source: &str, emission: &Emission, logs: &mut Logs) {
         Some(identity),
         emission.output.message.clone(),
     );
-}
-
-fn pick<T: Clone>(items: impl Iterator<Item = T>, random: &mut Xoshiro256PlusPlus) -> Option<T> {
-    let items: Vec<T> = items.collect();
-    (!items.is_empty()).then(|| items[random.random_range(0..items.len())].clone())
 }
 
 impl<M: Machine> Node for Station<M>
@@ -173,12 +174,7 @@ where
     fn send(&mut self, logs: &mut Logs, random: &mut Xoshiro256PlusPlus) {
         let source = self.source();
         let Some(owner) = self.owner(random) else { return };
-        let waiting = owner
-            .outbox
-            .iter()
-            .filter(|(_, queue)| !queue.is_empty())
-            .map(|(destination, _)| *destination);
-        let Some(destination) = pick(waiting, random) else {
+        let Some(destination) = owner.any_waiting(random) else {
             return;
         };
         for _ in 0..random.random_range(1..=4) {
@@ -236,12 +232,7 @@ where
 
     fn lose(&mut self, random: &mut Xoshiro256PlusPlus) {
         let Some(owner) = self.owner(random) else { return };
-        let waiting = owner
-            .outbox
-            .iter()
-            .filter(|(_, queue)| !queue.is_empty())
-            .map(|(destination, _)| *destination);
-        let Some(destination) = pick(waiting, random) else {
+        let Some(destination) = owner.any_waiting(random) else {
             return;
         };
         if let Some(queue) = owner.outbox.get_mut(&destination) {
@@ -254,12 +245,7 @@ where
     fn duplicate(&mut self, logs: &mut Logs, random: &mut Xoshiro256PlusPlus) {
         let source = self.source();
         let Some(owner) = self.owner(random) else { return };
-        let waiting = owner
-            .outbox
-            .iter()
-            .filter(|(_, queue)| !queue.is_empty())
-            .map(|(destination, _)| *destination);
-        let Some(destination) = pick(waiting, random) else {
+        let Some(destination) = owner.any_waiting(random) else {
             return;
         };
         if let Some(emission) = owner.outbox[&destination].front().cloned() {
