@@ -11,8 +11,6 @@ use crate::problem::Problem;
 /// The status of a refusal for each reason. The code is the reason's own name.
 pub fn status(reason: Reason) -> StatusCode {
     match reason {
-        // The same request may be sent again: nothing came of it.
-        Reason::ExpiredRequest => StatusCode::SERVICE_UNAVAILABLE,
         Reason::TooManyRequests => StatusCode::TOO_MANY_REQUESTS,
         Reason::NotFound => StatusCode::NOT_FOUND,
         Reason::IdempotencyMismatch
@@ -20,7 +18,9 @@ pub fn status(reason: Reason) -> StatusCode {
         | Reason::OrderClosed
         | Reason::ChangePending
         | Reason::AlreadyListed => StatusCode::CONFLICT,
-        Reason::AccountNotActive
+        // Decided for good: the same id or key would bring the same answer.
+        Reason::ExpiredRequest
+        | Reason::AccountNotActive
         | Reason::Frozen
         | Reason::InvalidQuantity
         | Reason::InvalidPrice
@@ -49,7 +49,7 @@ pub fn status(reason: Reason) -> StatusCode {
 
 fn detail(reason: Reason) -> &'static str {
     match reason {
-        Reason::ExpiredRequest => "the request was found after its deadline and did nothing",
+        Reason::ExpiredRequest => "the request was found after its deadline and did nothing; it may be sent anew under another id",
         Reason::IdempotencyMismatch => "the idempotency key was used before with other content",
         Reason::TooManyRequests => "too many idempotency keys are remembered for this account",
         Reason::NotFound => "there is no such order or account",
@@ -93,7 +93,6 @@ pub fn problem(reason: Reason) -> Problem {
     };
     let problem = Problem::new(status(reason), code, detail(reason));
     match reason {
-        Reason::ExpiredRequest => problem.retry_after(Duration::from_secs(1)),
         // Keys are forgotten after hours, not seconds: a try a minute is often enough.
         Reason::TooManyRequests => problem.retry_after(Duration::from_secs(60)),
         _ => problem,
@@ -117,7 +116,7 @@ mod tests {
     #[test]
     fn reasons_map_to_status_and_code() {
         for (reason, status, code, retry) in [
-            (Reason::ExpiredRequest, 503, "EXPIRED_REQUEST", Some(1)),
+            (Reason::ExpiredRequest, 422, "EXPIRED_REQUEST", None),
             (Reason::IdempotencyMismatch, 409, "IDEMPOTENCY_MISMATCH", None),
             (Reason::TooManyRequests, 429, "TOO_MANY_REQUESTS", Some(60)),
             (Reason::NotFound, 404, "NOT_FOUND", None),

@@ -13,8 +13,10 @@ use crate::telemetry::CommandMetrics;
 
 /// Hands each outcome to the request that waits for it.
 ///
-/// Duplicates are left out. Behind a hole an outcome is used all the same: outcomes do not build on
-/// one another, and what the sender repeats later finds nobody waiting.
+/// Whatever its number, an outcome is used: it names its command, nobody waits twice for one, and
+/// outcomes do not build on one another. A reader whose base lies behind a hole would otherwise
+/// take what is sent again for duplicates, and its requests would wait in vain. The numbers are
+/// only counted.
 pub struct ReplySink {
     pending: Arc<Pending>,
     replies_flow: Arc<AtomicBool>,
@@ -46,10 +48,7 @@ impl Sink<Reply> for ReplySink {
 
     fn record(&mut self, record: Record<Reply>) {
         match record.identity.map(|identity| self.sequences.judge(&identity)) {
-            Some(Verdict::Duplicate) => {
-                self.metrics.duplicates.inc();
-                return;
-            }
+            Some(Verdict::Duplicate) => drop(self.metrics.duplicates.inc()),
             Some(Verdict::Hole { .. }) => drop(self.metrics.holes.inc()),
             Some(Verdict::Next) | None => {}
         }

@@ -85,12 +85,6 @@ fn of_reply(reply: &Reply, account_id: AccountId, status: StatusCode) -> Respons
         (order, refusal) => {
             let of_order = reply.order.as_ref().and_then(|order| order.reason).filter(|_| rejected);
             let problem = match (refusal, of_order) {
-                // The request is used up: the same id would bring the same answer.
-                (_, Some(Reason::ExpiredRequest)) => Problem::new(
-                    StatusCode::UNPROCESSABLE_ENTITY,
-                    "EXPIRED_REQUEST",
-                    "the order was found after its deadline and did nothing",
-                ),
                 (Some(refusal), _) => reasons::refused(refusal),
                 (None, Some(reason)) => reasons::problem(reason),
                 (None, None) => Problem::internal("a reply without an order and without a refusal"),
@@ -193,7 +187,7 @@ mod tests {
         );
         assert_eq!(
             answer(None, Some(Reason::ExpiredRequest), false),
-            (503, code("EXPIRED_REQUEST"), false)
+            (422, code("EXPIRED_REQUEST"), false)
         );
         assert_eq!(
             answer(None, Some(Reason::InsufficientFunds), false),

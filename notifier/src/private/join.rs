@@ -7,6 +7,11 @@
 //! most [`WAITING_MAX`] of them. When more come the oldest are forgotten: the pages will bring
 //! them. A resume is the same with another `last`.
 //!
+//! A client may resume after a number that is not known here yet: it was told by another process
+//! that had read further. That number is believed when a page or a live event shows that it exists;
+//! the pages are asked for from just before it until then. One that never shows is made up, and
+//! [`Join::give_up`] goes back to what is known.
+//!
 //! Known limit: when the pages cannot be had, [`Join::give_up`] goes on with the live events; the
 //! first of them is marked as [`Step::rebased`] so that the client can see that something is missing.
 
@@ -33,9 +38,10 @@ pub struct Join<E> {
     last: i64,
     /// Whether the next event must be `last + 1`, or may be any later one.
     anchored: bool,
-    /// The past is being read, at least up to `target`.
+    /// The past is being read, at least up to `known`.
     reading: bool,
-    target: i64,
+    /// The highest number that was seen, or named by somebody who had seen it.
+    known: i64,
     waiting: VecDeque<(i64, E)>,
 }
 
@@ -46,17 +52,17 @@ impl<E> Join<E> {
             last: base.unwrap_or(0),
             anchored: base.is_some(),
             reading: false,
-            target: 0,
+            known: base.unwrap_or(0),
             waiting: VecDeque::new(),
         }
     }
 
-    /// Begins anew after `after`: everything later is passed on, at least up to `target`.
-    pub fn resume(&mut self, after: i64, target: i64) {
+    /// Begins anew after `after`: everything later is passed on, at least up to `known`.
+    pub fn resume(&mut self, after: i64, known: i64) {
         self.last = after;
         self.anchored = true;
         self.reading = true;
-        self.target = self.target.max(target);
+        self.known = self.known.max(known);
         // What waits is still later than what the pages will bring.
     }
 
@@ -67,17 +73,23 @@ impl<E> Join<E> {
 
     /// The highest number that is known to exist.
     pub fn known(&self) -> i64 {
-        self.target.max(self.last)
+        self.known
+    }
+
+    /// Whether the stream begins after a number of which nothing is known.
+    pub fn is_unproven(&self) -> bool {
+        self.last > self.known
     }
 
     /// After which number a page is wanted; none when the present is all that is missing.
     pub fn wants_page_after(&self) -> Option<i64> {
-        self.reading.then_some(self.last)
+        let proof = i64::from(self.is_unproven());
+        self.reading.then_some(self.last - proof)
     }
 
     /// Takes a live event.
     pub fn live(&mut self, seq: i64, event: E, steps: &mut Vec<Step<E>>) {
-        self.target = self.target.max(seq);
+        self.known = self.known.max(seq);
         if seq <= self.last {
             return;
         }
@@ -107,6 +119,7 @@ impl<E> Join<E> {
     ) -> bool {
         let before = self.last;
         for (seq, event) in events {
+            self.known = self.known.max(seq);
             if seq == self.last + 1 {
                 self.pass(seq, event, steps);
             } else if seq > self.last {
@@ -122,15 +135,17 @@ impl<E> Join<E> {
                 break;
             }
         }
-        let is_done = self.waiting.is_empty() && self.last >= self.target && !is_full;
+        let is_done = self.waiting.is_empty() && self.last == self.known && !is_full;
         self.reading &= !is_done;
         self.last > before
     }
 
-    /// The past cannot be read: goes on with the present.
+    /// The past cannot be read, or ended before the number that the client named: goes on with the
+    /// present.
     pub fn give_up(&mut self, steps: &mut Vec<Step<E>>) {
         self.reading = false;
         self.anchored = false;
+        self.last = self.last.min(self.known);
         while let Some((seq, event)) = self.waiting.pop_front() {
             if seq > self.last {
                 self.pass(seq, event, steps);
@@ -142,6 +157,7 @@ impl<E> Join<E> {
         let rebased = !self.anchored;
         self.anchored = true;
         self.last = seq;
+        self.known = self.known.max(seq);
         steps.push(Step { seq, event, rebased });
     }
 }
@@ -265,6 +281,40 @@ mod tests {
                 rebased: true
             }]
         );
+    }
+
+    #[test]
+    fn a_number_that_another_process_told_is_believed_once_it_shows() {
+        let mut trial = Trial::new(Some(5));
+        trial.join.resume(8, 5);
+        assert_eq!((trial.join.wants_page_after(), trial.join.known()), (Some(7), 5));
+        trial.live([6, 7]);
+        assert!(!trial.page([], false));
+        assert_eq!(trial.join.wants_page_after(), Some(7));
+        assert!(!trial.page([8], false));
+        assert_eq!(trial.join.wants_page_after(), None);
+        trial.live([8, 9]);
+        assert_eq!(trial.passed, [9]);
+        // It may show in what happens now, too.
+        trial.join.resume(12, 9);
+        trial.live([10, 11, 12, 13]);
+        trial.page([], false);
+        assert_eq!(trial.passed, [9, 13]);
+        assert_eq!(trial.join.wants_page_after(), None);
+    }
+
+    #[test]
+    fn a_number_that_nobody_knows_is_not_waited_for() {
+        let mut join = Join::new(Some(5));
+        let mut steps = Vec::new();
+        join.resume(1_000, 5);
+        assert!(!join.page([], false, &mut steps));
+        assert!(join.is_unproven());
+        join.live(6, (), &mut steps);
+        join.give_up(&mut steps);
+        assert_eq!((join.last(), steps.len()), (6, 0));
+        join.live(7, (), &mut steps);
+        assert_eq!((steps[0].seq, steps[0].rebased), (7, true));
     }
 
     #[test]

@@ -78,17 +78,17 @@ impl PrivateStream {
         self.join.known()
     }
 
-    /// Pushes everything after `after`, at least up to `target`, then goes on live.
+    /// Pushes everything after `after`, at least up to `known`, then goes on live.
     ///
     /// Clients that resume again and again wait for their pages, so that PostgreSQL need not.
-    pub fn resume(&mut self, after: i64, target: i64, out: &mut Vec<Outgoing>) {
+    pub fn resume(&mut self, after: i64, known: i64, out: &mut Vec<Outgoing>) {
         let pause = self
             .resumed_at
             .map_or(Duration::ZERO, |before| RESUMES_APART.saturating_sub(before.elapsed()));
         self.resumed_at = Some(Instant::now());
         self.metrics.resumes.inc();
         out.push(Answer::Resuming { after }.into());
-        self.join.resume(after, target);
+        self.join.resume(after, known);
         self.previous = after;
         self.resuming = Some(after);
         self.read_on(pause, true);
@@ -157,7 +157,10 @@ impl PrivateStream {
             self.progress_at = Instant::now();
             self.pause.reset();
         }
-        let (history, account_id, after) = (Arc::clone(&self.history), self.account_id, self.join.last());
+        let Some(after) = self.join.wants_page_after() else {
+            return;
+        };
+        let (history, account_id) = (Arc::clone(&self.history), self.account_id);
         self.page = Some(Box::pin(async move {
             tokio::time::sleep(pause).await;
             history.page(account_id, after).await
@@ -179,7 +182,11 @@ impl PrivateStream {
     fn give_up(&mut self, out: &mut Vec<Outgoing>) {
         self.metrics.resumes_unavailable.inc();
         self.resuming = None;
-        let detail = format!("what came after {} cannot be read now; resume later", self.join.last());
+        let after = self.join.last();
+        let detail = match self.join.is_unproven() {
+            true => format!("nothing is known up to {after}; the last number known is {}", self.join.known()),
+            false => format!("what came after {after} cannot be read now; resume later"),
+        };
         out.push(Answer::error(ErrorCode::ResumeUnavailable, detail).into());
         let mut steps = Vec::new();
         self.join.give_up(&mut steps);
@@ -189,11 +196,14 @@ impl PrivateStream {
     /// Pushes what is subscribed to; what happened just now is measured.
     fn push(&mut self, steps: Vec<Step<Arc<Happened>>>, is_live: bool, out: &mut Vec<Outgoing>) {
         for step in steps {
+            if step.rebased {
+                // Also when this event is not subscribed to: the next that is shows the gap.
+                self.previous = step.seq - 1;
+            }
             if !step.event.channels().intersects(self.channels) {
                 continue;
             }
-            let previous = if step.rebased { step.seq - 1 } else { self.previous };
-            self.previous = step.seq;
+            let previous = std::mem::replace(&mut self.previous, step.seq);
             tracing::debug!(
                 account_id = %self.account_id, seq = step.seq,
                 correlation_id = step.event.correlation_id.as_deref(), "an event is pushed"

@@ -2,8 +2,8 @@
 //!
 //! A key that is remembered decides alone: the same content gets the original outcome, also after
 //! the deadline (a repeat does nothing), other content is refused. Only a new key goes on to the
-//! deadline and the other checks. What is remembered is every decision but three, which a client
-//! may simply try again: `EXPIRED_REQUEST`, `IDEMPOTENCY_MISMATCH` and `TOO_MANY_REQUESTS`.
+//! deadline and the other checks. What is remembered is every decision but two, which a client
+//! may simply try again: `IDEMPOTENCY_MISMATCH` and `TOO_MANY_REQUESTS`.
 //!
 //! A key is remembered while its order or command is in flight and `closed_key_seconds` longer. It
 //! is never forgotten early: at the cap (`closed_keys_per_account_max`, `..._per_partition_max`,
@@ -74,7 +74,7 @@ pub(super) struct Admitted<'a> {
     content: u128,
 }
 
-/// The first checks of every command but orders and payments: repeats, deadline, room for its key,
+/// The first checks of every command but orders and payments: repeats, room for its key, deadline,
 /// the freeze. None when the command is answered already.
 pub(super) fn admit<'a>(
     account: &mut Account,
@@ -85,7 +85,6 @@ pub(super) fn admit<'a>(
 ) -> Option<Admitted<'a>> {
     let key = key.map(content_hash);
     let known = key.and_then(|key| account.commands.get(&key));
-    let is_past = desk.context.is_past(meta.deadline_us);
     let admitted = Admitted { meta, key, content };
     let refused = match known {
         Some(remembered) if remembered.content == content => {
@@ -93,16 +92,19 @@ pub(super) fn admit<'a>(
             repeat(account, desk, meta, outcome);
             return None;
         }
-        _ if is_past => Reason::ExpiredRequest,
         Some(_) => Reason::IdempotencyMismatch,
         // The same command id again without a key: the first is in flight and stays the only one.
         None if account.in_flight.contains(&meta.command_id) => Reason::IdempotencyMismatch,
         None if key.is_some() && is_full(account, desk) => Reason::TooManyRequests,
-        None if account.core.frozen.is_some() => {
-            admitted.refuse(account, desk, refusal(Reason::Frozen), None);
+        None => {
+            let decided = match desk.context.is_past(meta.deadline_us) {
+                true => Reason::ExpiredRequest,
+                false if account.core.frozen.is_some() => Reason::Frozen,
+                false => return Some(admitted),
+            };
+            admitted.refuse(account, desk, refusal(decided), None);
             return None;
         }
-        None => return Some(admitted),
     };
     desk.record_refusal(account, Some(meta.command_id), refusal(refused), None);
     let reply = Desk::refused_reply(account, refusal(refused), None);

@@ -1,9 +1,9 @@
 //! A client places an order: repeat, reject, or reserve and forward.
 //!
 //! The key is the client's own id of the order. It is remembered for every order that was judged,
-//! the rejected ones too. It is not remembered when the request was found after its deadline (the
-//! order is recorded as rejected, but it never acted, so a repeat with a later deadline may act),
-//! when there is no room for another key, or when the order cannot be read at all.
+//! the rejected ones too, and those that were found after their deadline, here or by the book: the
+//! same id never has two outcomes. It is not remembered when there is no room for another key, or
+//! when the order cannot be read at all.
 
 use brokerx_schemas::{
     AccountEvent, AccountEventKind, AckMode, BookCommand, CommandMeta, NewOrder, OrderId, OrderStatus, OrderType,
@@ -26,24 +26,22 @@ pub(super) fn place(account: &mut Account, desk: &mut Desk<'_>, command: PlaceOr
     let content = content_of(&command);
     let known = account.order_keys.get(&content_hash(command.client_order_id.as_str()));
     let known = known.and_then(|order_id| account.orders.get(order_id));
-    let is_past = desk.context.is_past(command.meta.deadline_us);
     let refused = match known {
         Some(order) if order.content == content => {
             let order_id = order.id;
             return repeat(account, desk, &command, order_id);
         }
-        Some(_) if is_past => Reason::ExpiredRequest,
         Some(_) => Reason::IdempotencyMismatch,
         None if !is_readable(&command) => Reason::InvalidOrder,
-        None if is_past => {
-            let order = rejected(order_of(desk, &command, content), Reason::ExpiredRequest);
-            return record_expired(account, desk, command.meta, &order);
-        }
         None if account.in_flight.contains(&command.meta.command_id) => Reason::IdempotencyMismatch,
         None if is_full(account, desk) => Reason::TooManyRequests,
         None => {
             let order = order_of(desk, &command, content);
-            return match checks::new_order(account, desk.rules, &order) {
+            let judged = match desk.context.is_past(command.meta.deadline_us) {
+                true => Err(Reason::ExpiredRequest),
+                false => checks::new_order(account, desk.rules, &order),
+            };
+            return match judged {
                 Ok(()) => accept(account, desk, command, order),
                 Err(reason) => reject(account, desk, command.meta, rejected(order, reason)),
             };
@@ -170,21 +168,6 @@ fn reject(account: &mut Account, desk: &mut Desk<'_>, meta: CommandMeta, order: 
     desk.record_order(account, event, order_id, false);
     desk.reply(account, Answer::of(&meta), Desk::order_reply(account, order_id));
     desk.close_if_over(account, order_id);
-}
-
-/// Records an order that was found after its deadline, without remembering it.
-fn record_expired(account: &mut Account, desk: &mut Desk<'_>, meta: CommandMeta, order: &Order) {
-    let view = order.view(account.id);
-    let event = AccountEvent {
-        order: Some(view.clone()),
-        ..event(AccountEventKind::OrderRejected, Some(meta.command_id))
-    };
-    desk.record(account, event);
-    let reply = Reply {
-        order: Some(view),
-        ..Desk::refused_reply(account, refusal(Reason::ExpiredRequest), None)
-    };
-    desk.reply(account, Answer::of(&meta), reply);
 }
 
 /// The same order again: the original decision with the current state, or its outcome once it comes.

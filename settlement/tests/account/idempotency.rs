@@ -58,9 +58,6 @@ fn a_repeat_of_a_decided_order_returns_the_decision_with_the_current_state() {
     assert_eq!(reply.executions.len(), 100);
 
     again.quantity = 11;
-    bench.apply(AccountCommand::PlaceOrder(again.clone()));
-    assert_eq!(bench.refused(), Reason::ExpiredRequest);
-    again.meta = bench.meta();
     bench.apply(AccountCommand::PlaceOrder(again));
     assert_eq!(bench.refused(), Reason::IdempotencyMismatch);
     assert_eq!(bench.event().kind, AccountEventKind::CommandRefused);
@@ -80,15 +77,28 @@ fn a_rejected_order_keeps_its_key() {
 }
 
 #[test]
-fn an_expired_request_never_acted_and_may_act_later() {
+fn an_expired_request_is_decided_for_good() {
     let mut bench = Bench::new();
     bench.fund(10_000_00);
+    let order = bench.working(Side::Buy, 1, 10_00);
     let mut command = bench.limit(Side::Buy, 10, 100_00);
     command.meta.deadline_us = bench.now_ms * 1_000 - 1;
     bench.apply(AccountCommand::PlaceOrder(command.clone()));
     assert_eq!(bench.refused(), Reason::ExpiredRequest);
     command.meta = bench.meta();
-    bench.place(command);
+    bench.apply(AccountCommand::PlaceOrder(command));
+    assert_eq!(bench.refused(), Reason::ExpiredRequest);
+    assert!(bench.reply().replayed);
+    // The same of any command with a key.
+    let mut cancel = bench.cancel(order.order_id);
+    cancel.idempotency_key = Some("late".to_owned());
+    cancel.meta.deadline_us = bench.now_ms * 1_000 - 1;
+    bench.apply(AccountCommand::CancelOrder(cancel.clone()));
+    assert_eq!(bench.refused(), Reason::ExpiredRequest);
+    cancel.meta = bench.meta();
+    bench.apply(AccountCommand::CancelOrder(cancel));
+    assert_eq!(bench.refused(), Reason::ExpiredRequest);
+    assert!(bench.reply().replayed);
 }
 
 #[test]
