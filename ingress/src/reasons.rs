@@ -49,7 +49,9 @@ pub fn status(reason: Reason) -> StatusCode {
 
 fn detail(reason: Reason) -> &'static str {
     match reason {
-        Reason::ExpiredRequest => "the request was found after its deadline and did nothing; it may be sent anew under another id",
+        Reason::ExpiredRequest => {
+            "the request was found after its deadline and did nothing; it may be sent anew under another id"
+        }
         Reason::IdempotencyMismatch => "the idempotency key was used before with other content",
         Reason::TooManyRequests => "too many idempotency keys are remembered for this account",
         Reason::NotFound => "there is no such order or account",

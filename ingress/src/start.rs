@@ -28,6 +28,8 @@ use crate::{database, routes};
 
 /// How long the registry may be away at the start.
 const REGISTRY_LIMIT: Duration = Duration::from_secs(60);
+/// How late a quote or a reference price may be for this.
+const MARKET_GATHER: Duration = Duration::from_millis(20);
 /// How long open requests may take once the process stops: longer than a command's outcome.
 const DRAIN_LIMIT: Duration = Duration::from_secs(5);
 /// How often the gauges are sampled.
@@ -74,25 +76,26 @@ pub async fn run(options: Options, shutdown: Shutdown) -> anyhow::Result<()> {
         command_metrics.clone(),
     );
 
-    let reader = |name: &str, partitions, start| Reader {
+    let reader = |name: &str, partitions, start, gather| Reader {
         platform: options.platform.clone(),
         codec: codec.clone(),
         name: format!("ingress-{name}"),
         partitions,
         start,
+        gather,
         shutdown: shutdown.clone(),
     };
     let reply_sink = ReplySink::new(pending, replies_flow, health.add("replies"), command_metrics);
-    reader("replies", Partitions::One(options.reply_partition), Start::End).spawn::<Reply, _>(reply_sink)?;
+    reader("replies", Partitions::One(options.reply_partition), Start::End, None).spawn::<Reply, _>(reply_sink)?;
     let instruments = InstrumentFeed::new(Arc::clone(&market), health.add("instruments"));
-    reader("instruments", Partitions::All, Start::Beginning).spawn::<InstrumentEvent, _>(instruments)?;
+    reader("instruments", Partitions::All, Start::Beginning, None).spawn::<InstrumentEvent, _>(instruments)?;
     let cycle = Duration::from_secs(options.snapshot_cycle_seconds) + SNAPSHOT_CYCLE_MARGIN;
     let feed = MarketFeed::new(
         Arc::clone(&market),
         health.add("market-data"),
         MarketMetrics::new(&mut metrics),
     );
-    reader("market-data", Partitions::All, Start::Ago(cycle)).spawn::<MarketData, _>(feed)?;
+    reader("market-data", Partitions::All, Start::Ago(cycle), Some(MARKET_GATHER)).spawn::<MarketData, _>(feed)?;
     watch_broker(
         producer.clone(),
         AccountCommand::TOPIC,

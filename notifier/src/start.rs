@@ -25,6 +25,8 @@ use crate::options::Options;
 use crate::private::{AccountFeed, Accounts, History};
 use crate::telemetry::{AckMetrics, FeedMetrics, MailMetrics, ReadMetrics};
 
+/// How late a push may be so that many leave together: far less than a person sees.
+const GATHER: Duration = Duration::from_millis(5);
 /// How long the registry may be away at the start.
 const REGISTRY_LIMIT: Duration = Duration::from_secs(60);
 /// How long PostgreSQL is waited for at the start.
@@ -56,12 +58,13 @@ pub async fn run(options: Options, shutdown: Shutdown) -> anyhow::Result<()> {
     let accounts = Arc::new(Accounts::default());
     let pages_max = options.database_connections_max.saturating_sub(SMALL_QUESTIONS).max(1);
     let history = Arc::new(History::new(database.clone(), pages_max as usize));
-    let reader = |name: &str, start| Reader {
+    let reader = |name: &str, start, gather| Reader {
         platform: options.platform.clone(),
         codec: codec.clone(),
         name: format!("notifier-{name}"),
         partitions: Partitions::All,
         start,
+        gather,
         shutdown: shutdown.clone(),
     };
     let events = AccountFeed::new(
@@ -69,14 +72,14 @@ pub async fn run(options: Options, shutdown: Shutdown) -> anyhow::Result<()> {
         health.add("account-events"),
         read_metrics.clone(),
     );
-    reader("account-events", projected(&history).await).spawn::<AccountEvent, _>(events)?;
+    reader("account-events", projected(&history).await, Some(GATHER)).spawn::<AccountEvent, _>(events)?;
     let instruments = InstrumentFeed::new(Arc::clone(&market), health.add("instruments"));
-    reader("instruments", Start::Beginning).spawn::<InstrumentEvent, _>(instruments)?;
+    reader("instruments", Start::Beginning, None).spawn::<InstrumentEvent, _>(instruments)?;
     let cycle = Duration::from_secs(options.snapshot_cycle_seconds) + SNAPSHOT_CYCLE_MARGIN;
     let books = BookFeed::new(Arc::clone(&market), health.add("market-data"), read_metrics.clone());
-    reader("market-data", Start::Ago(cycle)).spawn::<MarketData, _>(books)?;
+    reader("market-data", Start::Ago(cycle), Some(GATHER)).spawn::<MarketData, _>(books)?;
     let trades = TradeFeed::new(Arc::clone(&market), health.add("trades"), read_metrics);
-    reader("trades", Start::End).spawn::<TradeEvent, _>(trades)?;
+    reader("trades", Start::End, Some(GATHER)).spawn::<TradeEvent, _>(trades)?;
 
     Mailer {
         platform: options.platform.clone(),

@@ -6,11 +6,14 @@ use brokerx_settlement::payments::Payments;
 use brokerx_settlement::projector::Projector;
 use brokerx_settlement::publisher::Publisher;
 use brokerx_topics::codec::Codec;
-use brokerx_topics::runner::{self, RunnerHandle};
+use brokerx_topics::runner::{self, RunnerHandle, RunnerOptions};
 use brokerx_topics::service::{Health, Metrics, Shutdown};
 use tokio::task::JoinHandle;
 
 use super::Options;
+
+/// The public topics are for other teams: no client of ours waits for them.
+const PUBLISHER_GATHER_MS: u64 = 50;
 
 /// A part that can be run by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -69,6 +72,10 @@ impl Parts {
             parts.account = Some(started.context("the account machine cannot be started")?);
         }
         if runs(Part::Publisher) {
+            let runner = &RunnerOptions {
+                gather_ms: runner.gather_ms.max(PUBLISHER_GATHER_MS),
+                ..runner.clone()
+            };
             let started = runner::start::<Publisher>(service, platform, runner, codec.clone(), metrics, health);
             parts.publisher = Some(started.context("the publisher cannot be started")?);
         }

@@ -14,7 +14,7 @@ use brokerx_schemas::Message;
 use brokerx_topics::codec::{Codec, DecodeError};
 use brokerx_topics::headers::{Trace, identity_of, trace_of};
 use brokerx_topics::machine::Identity;
-use brokerx_topics::service::kafka::consumer_config;
+use brokerx_topics::service::kafka::{consumer_config, gathering};
 use brokerx_topics::service::{PlatformOptions, Shutdown, backoff};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -84,6 +84,8 @@ pub struct Reader {
     pub partitions: Partitions,
     /// From where.
     pub start: Start,
+    /// How long the broker gathers records before it answers; at once without.
+    pub gather: Option<Duration>,
     /// When to stop.
     pub shutdown: Shutdown,
 }
@@ -115,7 +117,12 @@ impl Reader {
         runtime: &tokio::runtime::Handle,
         mut succeeded: impl FnMut(),
     ) -> Result<(), KafkaError> {
-        let consumer: BaseConsumer = consumer_config(&self.platform, &self.name)
+        let config = consumer_config(&self.platform, &self.name);
+        let mut config = match self.gather {
+            Some(wait) => gathering(config, wait),
+            None => config,
+        };
+        let consumer: BaseConsumer = config
             // A position that the log no longer has is noticed, not jumped over.
             .set("auto.offset.reset", "error")
             .create()?;

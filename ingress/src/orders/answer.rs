@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use brokerx_schemas::{AccountId, OrderStatus, Reason, Reply};
+use brokerx_schemas::{AccountId, OrderStatus, Reply};
 use serde::Serialize;
 
 use super::OrderBody;

@@ -184,7 +184,10 @@ impl PrivateStream {
         self.resuming = None;
         let after = self.join.last();
         let detail = match self.join.is_unproven() {
-            true => format!("nothing is known up to {after}; the last number known is {}", self.join.known()),
+            true => format!(
+                "nothing is known up to {after}; the last number known is {}",
+                self.join.known()
+            ),
             false => format!("what came after {after} cannot be read now; resume later"),
         };
         out.push(Answer::error(ErrorCode::ResumeUnavailable, detail).into());

@@ -6,8 +6,8 @@
 //! when the order cannot be read at all.
 
 use brokerx_schemas::{
-    AccountEvent, AccountEventKind, AckMode, BookCommand, CommandMeta, NewOrder, OrderId, OrderStatus, OrderType,
-    PlaceOrder, Reason, Reply, SelfTradePrevention, Side, TimeInForce,
+    AccountEventKind, AckMode, BookCommand, CommandMeta, NewOrder, OrderId, OrderStatus, OrderType, PlaceOrder, Reason,
+    Reply, SelfTradePrevention, Side, TimeInForce,
 };
 
 use super::checks;

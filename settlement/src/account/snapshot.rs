@@ -127,7 +127,8 @@ pub(super) fn next_slice(machine: &AccountMachine, cursor: &mut Cursor) -> Resul
             Slice::Entries(list)
         }
     };
-    rmp_serde::to_vec_named(&slice)
+    // Without the names of the fields: there are millions of entries, all alike.
+    rmp_serde::to_vec(&slice)
         .map(Some)
         .map_err(|error| SnapshotError::Encode(error.to_string()))
 }

@@ -48,6 +48,8 @@ use results::ResultWriter;
 
 /// The consumer group.
 const GROUP: &str = "brokerx-payments";
+/// Few events are of payments; a payment takes the provider longer than this.
+const GATHER: Duration = Duration::from_millis(20);
 /// How often finished offsets are committed.
 const COMMIT_INTERVAL: Duration = Duration::from_millis(500);
 /// How long a stop waits for requests that are under way.
@@ -210,7 +212,7 @@ impl Payments {
     /// From joining the group to the first error, or to the stop.
     async fn pass(&self, shutdown: &Shutdown) -> Result<(), PaymentsError> {
         let offsets = SharedOffsets::default();
-        let mut config = service::kafka::consumer_config(&self.platform, GROUP);
+        let mut config = service::kafka::gathering(service::kafka::consumer_config(&self.platform, GROUP), GATHER);
         config.set("client.id", format!("{GROUP}-{}", self.instance));
         let context = GroupContext {
             offsets: offsets.clone(),

@@ -21,6 +21,8 @@ use super::{BatchLimits, ProjectorError};
 
 /// Longest wait for an answer of the broker about topics.
 const METADATA_LIMIT: Duration = Duration::from_secs(10);
+/// A read after a write waits for this at most, and only when it asks for that write.
+const GATHER: Duration = Duration::from_millis(20);
 /// How long one poll may wait; the reader notices a stop after it.
 const POLL_LIMIT: Duration = Duration::from_millis(100);
 
@@ -64,7 +66,7 @@ struct Reader {
 }
 
 fn consumer(platform: &PlatformOptions, metrics: &ProjectorMetrics) -> Result<BaseConsumer<LagContext>, KafkaError> {
-    let mut config = service::kafka::consumer_config(platform, "brokerx-projector");
+    let mut config = service::kafka::gathering(service::kafka::consumer_config(platform, "brokerx-projector"), GATHER);
     config
         // Every position is given; one that the log no longer has is an error, never a jump.
         .set("auto.offset.reset", "error")

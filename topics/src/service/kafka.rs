@@ -1,5 +1,7 @@
 //! Settings of Kafka clients, each with its reason. What librdkafka logs goes through `tracing`.
 
+use std::time::Duration;
+
 use rdkafka::ClientConfig;
 
 use super::PlatformOptions;
@@ -36,8 +38,9 @@ pub fn producer_config(platform: &PlatformOptions) -> ClientConfig {
         .set("acks", "all")
         // For ever: a message that times out leaves a gap that librdkafka does not report.
         .set("message.timeout.ms", "0")
-        // Batches come by themselves under load; at low load a wait is only latency.
-        .set("linger.ms", "0")
+        // A request is most of a record's cost: a moment's wait takes load from everybody, and gives
+        // more than it takes once there are a thousand orders a second.
+        .set("linger.ms", "1")
         .set("queue.buffering.max.messages", "100000")
         .set("queue.buffering.max.kbytes", "65536")
         // The Java client's; librdkafka's own default differs.
@@ -69,5 +72,15 @@ pub fn consumer_config(platform: &PlatformOptions, group: &str) -> ClientConfig 
         .set("queued.max.messages.kbytes", "16384")
         .set("fetch.queue.backoff.ms", "5")
         .set("fetch.message.max.bytes", "1048576");
+    config
+}
+
+/// A consumer off the path of an order: the broker gathers records for so long, or until there are
+/// 64 KiB, before it answers. A request costs the broker and its client about as much as a dozen
+/// records, and at thousands of records a second an answer to each is most of the load.
+pub fn gathering(mut config: ClientConfig, wait: Duration) -> ClientConfig {
+    config
+        .set("fetch.min.bytes", "65536")
+        .set("fetch.wait.max.ms", wait.as_millis().max(1).to_string());
     config
 }

@@ -59,8 +59,9 @@ impl<M: Machine> Partition<M> {
     /// When the machine panicked.
     pub fn snapshot(&mut self, store: &SnapshotStore, bench: &Workbench) -> Result<(), Interruption> {
         let (position, started) = (self.driver.position(), Instant::now());
-        self.saving.schedule.taken(position, started);
-        match guarded(position, || self.snapshot_bytes(bench))? {
+        let encoded = guarded(position, || self.snapshot_bytes(bench))?;
+        self.saving.schedule.taken(position, started, Instant::now());
+        match encoded {
             Ok(Some(bytes)) => {
                 self.metrics.snapshot_size.set(bytes.len() as i64);
                 self.saving.outcome = Some(store.save(self.number, position, bytes));

@@ -7,6 +7,10 @@ const PAUSE_MIN: Duration = Duration::from_secs(5);
 /// The partitions of a thread stand still for their snapshots one at a time, spread over the interval.
 const SPREAD: u32 = 16;
 
+/// A snapshot is due after this many times as long as the last one held the partition up, when that
+/// is later than the interval: a large state is saved less often, not at the price of every order.
+const REST: u32 = 400;
+
 /// The schedule of one partition.
 #[derive(Debug)]
 pub struct SnapshotSchedule {
@@ -44,11 +48,13 @@ impl SnapshotSchedule {
         position > self.position
     }
 
-    /// A snapshot was taken at `position`.
-    pub fn taken(&mut self, position: i64, now: Instant) {
+    /// A snapshot was taken at `position`, for which the partition stood still from `started` until
+    /// `now`.
+    pub fn taken(&mut self, position: i64, started: Instant, now: Instant) {
+        let rest = now.saturating_duration_since(started) * REST;
         self.position = position;
-        self.not_before = now + PAUSE_MIN.min(self.interval);
-        self.due_at = now + self.interval;
+        self.not_before = now + rest.max(PAUSE_MIN.min(self.interval));
+        self.due_at = now + rest.max(self.interval);
     }
 
     /// It could not be taken now: outputs are not acknowledged in time.
@@ -71,12 +77,22 @@ mod tests {
         assert!(schedule.is_due(101, seconds(30)));
         assert!(!schedule.is_due(1_100, seconds(4)), "too soon");
         assert!(schedule.is_due(1_100, seconds(5)));
-        schedule.taken(1_100, seconds(5));
+        schedule.taken(1_100, seconds(5), seconds(5));
         assert!(!schedule.is_behind(1_100));
         assert!(!schedule.is_due(1_101, seconds(64)));
         assert!(schedule.is_due(1_101, seconds(65)));
         schedule.postpone(seconds(65));
         assert!(!schedule.is_due(1_101, seconds(69)));
         assert!(schedule.is_due(1_101, seconds(70)));
+    }
+
+    #[test]
+    fn a_snapshot_that_takes_long_is_taken_less_often() {
+        let start = Instant::now();
+        let mut schedule = SnapshotSchedule::new(Duration::from_secs(60), 1_000, 0, 100, start);
+        let done = start + Duration::from_millis(500);
+        schedule.taken(100, start, done);
+        assert!(!schedule.is_due(1_000_000, done + Duration::from_secs(199)));
+        assert!(schedule.is_due(1_000_000, done + Duration::from_secs(200)));
     }
 }

@@ -13,7 +13,7 @@ use rdkafka::message::Message;
 use rdkafka::producer::BaseProducer;
 
 use crate::kafka;
-use crate::pace::Pace;
+use crate::pace::{Load, Pace};
 use crate::report::Latencies;
 
 const PARTITIONS: i32 = 8;
@@ -57,17 +57,17 @@ impl Ceiling {
 
     /// Latency through the hops at a rate.
     pub async fn latency(&self, rate: u32, seconds: u32) -> anyhow::Result<Latencies> {
-        let (latencies, _) = self.run(rate * seconds, Some(rate)).await?;
+        let (latencies, _) = self.run(Load::Paced { rate, seconds }).await?;
         Ok(latencies)
     }
 
     /// Records a second through the hops, as fast as they go.
     pub async fn drain(&self, records: u32) -> anyhow::Result<f64> {
-        let (_, took) = self.run(records, None).await?;
+        let (_, took) = self.run(Load::Drained(records)).await?;
         Ok(f64::from(records) / took.as_secs_f64())
     }
 
-    async fn run(&self, records: u32, rate: Option<u32>) -> anyhow::Result<(Latencies, Duration)> {
+    async fn run(&self, load: Load) -> anyhow::Result<(Latencies, Duration)> {
         let stop = Arc::new(AtomicBool::new(false));
         let mut hops = Vec::new();
         for pair in self.topics.windows(2) {
@@ -79,19 +79,17 @@ impl Ceiling {
             })));
         }
         let last = self.consumer(&self.topics[HOPS])?;
-        let pace = Pace::new(rate.unwrap_or(1_000_000));
-        let reader = tokio::spawn(kafka::blocking(move || read(&last, records, pace)));
         let producer = kafka::producer(&self.platform)?;
         let (topic, bytes) = (self.topics[0].clone(), self.record_bytes);
-        let paced = rate.is_some();
+        let (pace, records) = load.begin();
+        let reader = tokio::spawn(kafka::blocking(move || read(&last, records, pace)));
         let started = Instant::now();
         kafka::blocking(move || {
             let mut value = vec![0; bytes];
             for number in 0..records {
-                if paced {
-                    kafka::wait_until(pace.due(number), &producer);
-                } else {
-                    producer.poll(Duration::ZERO);
+                match pace {
+                    Some(pace) => kafka::wait_until(pace.due(number), &producer),
+                    None => drop(producer.poll(Duration::ZERO)),
                 }
                 value[..4].copy_from_slice(&number.to_le_bytes());
                 kafka::send(
@@ -135,8 +133,8 @@ fn hop(consumer: &BaseConsumer, producer: &BaseProducer, to: &str, stop: &Atomic
     kafka::drain(producer)
 }
 
-fn read(consumer: &BaseConsumer, records: u32, pace: Pace) -> anyhow::Result<Latencies> {
-    let mut latencies = Latencies::new();
+fn read(consumer: &BaseConsumer, records: u32, pace: Option<Pace>) -> anyhow::Result<Latencies> {
+    let mut latencies = Latencies::from(pace.map_or_else(Instant::now, |pace| pace.measured_from()));
     let mut last = Instant::now();
     let mut seen = 0;
     while seen < records {
@@ -155,7 +153,9 @@ fn read(consumer: &BaseConsumer, records: u32, pace: Pace) -> anyhow::Result<Lat
         else {
             continue;
         };
-        latencies.record(pace.due(u32::from_le_bytes(number)).elapsed());
+        if let Some(pace) = pace {
+            latencies.record(pace.due(u32::from_le_bytes(number)));
+        }
         last = Instant::now();
         seen += 1;
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::ensure;
+use anyhow::{Context, ensure};
 use brokerx_e2e::client::{Api, Cents, Session, place_order, verification_link};
 use reqwest::Method;
 use serde_json::json;
@@ -16,43 +16,60 @@ use crate::report::Latencies;
 const LIMIT: Duration = Duration::from_secs(30);
 const PASSWORD: &str = "Correct-Horse-9";
 
-/// Latencies from the moment at which an order was due to its outcome.
-pub async fn measure(options: &Options, api: &Api) -> anyhow::Result<Latencies> {
-    let mut clients = Vec::new();
-    for number in 0..options.http_clients {
-        clients.push(Arc::new(join(options, api, number).await?));
+/// Clients with money and shares.
+pub struct Clients(Vec<Arc<Session>>);
+
+impl Clients {
+    /// Registers, verifies and logs them in, and gives them what they trade.
+    pub async fn prepare(options: &Options, api: &Api) -> anyhow::Result<Self> {
+        let mut clients = Vec::new();
+        for number in 0..options.http_clients {
+            clients.push(Arc::new(join(options, api, number).await?));
+        }
+        Ok(Self(clients))
     }
-    let latencies = Arc::new(Mutex::new(Latencies::new()));
-    let pace = Pace::new(options.http_rate);
+}
+
+/// Latencies from the moment at which an order was due to its outcome. `round` makes the orders'
+/// ids differ from those of other rounds.
+pub async fn measure(options: &Options, Clients(clients): &Clients, round: u32) -> anyhow::Result<Latencies> {
+    let pace = Pace::new(options.http_rate, options.seconds);
+    let latencies = Arc::new(Mutex::new(Latencies::from(pace.measured_from())));
     let mut requests = tokio::task::JoinSet::new();
-    for number in 0..options.http_rate * options.seconds {
+    for number in 0..pace.count() {
         let due = pace.due(number);
         tokio::time::sleep_until(due.into()).await;
         let client = Arc::clone(&clients[number as usize % clients.len()]);
         let latencies = Arc::clone(&latencies);
-        let round = number / options.http_clients;
-        let direction = if (number + round).is_multiple_of(2) {
+        let turn = number / options.http_clients;
+        let direction = if (number + turn).is_multiple_of(2) {
             "buy"
         } else {
             "sell"
         };
         let symbol = format!("BENCH{}", (number / 2) % 16);
         requests.spawn(async move {
-            let order = place_order(&format!("h{number}"), &symbol, direction, 1, Some(Cents(10_00)), "GTC");
+            let order = place_order(
+                &format!("{round}-{number}"),
+                &symbol,
+                direction,
+                1,
+                Some(Cents(10_00)),
+                "GTC",
+            );
             let answer = client.place(&order).await;
             let mut latencies = latencies.lock().await;
             // Only an order that went in counts; what was refused or late is a failure.
             match answer {
-                Ok(answer) if answer.status == 201 => latencies.record(due.elapsed()),
+                Ok(answer) if answer.status == 201 => latencies.record(due),
                 _ => latencies.failed += 1,
             }
         });
         while requests.try_join_next().is_some() {}
     }
     while requests.join_next().await.is_some() {}
-    let mut measured = Latencies::new();
-    measured.add(&*latencies.lock().await);
-    Ok(measured)
+    let latencies = Arc::into_inner(latencies).context("a request outlived the measurement")?;
+    Ok(latencies.into_inner())
 }
 
 async fn join(options: &Options, api: &Api, number: u32) -> anyhow::Result<Session> {

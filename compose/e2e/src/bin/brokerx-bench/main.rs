@@ -7,6 +7,7 @@
 //!
 //! Latencies are measured from the moment at which a record or request was due, so that a stall
 //! counts for everything that it delays. Load and system share the machine: compare the ratios.
+//! The seconds in which connections are made, and a first round, are thrown away.
 
 mod ceiling;
 mod http;
@@ -17,10 +18,12 @@ mod report;
 
 use std::path::PathBuf;
 
+use brokerx_e2e::audit::wait_until_quiet;
 use brokerx_e2e::client::Api;
 use brokerx_topics::codec::Codec;
 use brokerx_topics::service::PlatformOptions;
 use clap::Parser;
+use sqlx::postgres::PgPoolOptions;
 
 /// What is measured, and where.
 #[derive(Parser)]
@@ -36,6 +39,9 @@ struct Options {
     /// Where mails are written as files.
     #[arg(long, env = "BROKERX_MAIL_DIR", default_value = ".brokerx/mail")]
     mail_dir: PathBuf,
+    /// The database of the projection.
+    #[arg(long, env = "BROKERX_DATABASE_URL", hide_env_values = true)]
+    database_url: String,
     /// The API key of an operator.
     #[arg(long, env = "BROKERX_OPERATOR_KEY")]
     operator_key: String,
@@ -83,24 +89,37 @@ async fn main() -> anyhow::Result<()> {
     let ceiling = ceiling::Ceiling::prepare(&options.platform, record_bytes).await?;
     println!("an order is a record of {record_bytes} bytes");
 
+    let clients = http::Clients::prepare(&options, &api).await?;
+    let database = PgPoolOptions::new().connect(&options.database_url).await?;
+    // Before each measurement the projection has taken in what the one before it left to do.
+    let quiet = || wait_until_quiet(&options.platform, &database);
+
     let mut rounds = report::Rounds::default();
-    for round in 1..=options.rounds {
-        println!("round {round} of {}", options.rounds);
-        rounds
-            .ceiling
-            .push(ceiling.latency(options.rate, options.seconds).await?);
-        rounds
-            .pipeline
-            .push(pipeline.latency(options.rate, options.seconds).await?);
-        rounds
-            .ceiling_drained
-            .push(ceiling.drain(options.drained_records).await?);
-        rounds
-            .pipeline_drained
-            .push(pipeline.drain(options.drained_orders).await?);
+    // Round 0 is thrown away: Kafka's just-in-time compiler has seen the load then.
+    for round in 0..=options.rounds {
+        match round {
+            0 => println!("warming up"),
+            _ => println!("round {round} of {}", options.rounds),
+        }
+        quiet().await?;
+        let of_ceiling = ceiling.latency(options.rate, options.seconds).await?;
+        quiet().await?;
+        let of_pipeline = pipeline.latency(options.rate, options.seconds).await?;
+        quiet().await?;
+        let of_http = http::measure(&options, &clients, round).await?;
+        quiet().await?;
+        let ceiling_drained = ceiling.drain(options.drained_records).await?;
+        quiet().await?;
+        let pipeline_drained = pipeline.drain(options.drained_orders).await?;
+        if round > 0 {
+            rounds.ceiling.push(of_ceiling);
+            rounds.pipeline.push(of_pipeline);
+            rounds.http.push(of_http);
+            rounds.ceiling_drained.push(ceiling_drained);
+            rounds.pipeline_drained.push(pipeline_drained);
+        }
     }
     ceiling.remove().await?;
-    let http = http::measure(&options, &api).await?;
-    rounds.print(options.rate, options.http_rate, &http);
+    rounds.print(options.rate, options.http_rate);
     Ok(())
 }

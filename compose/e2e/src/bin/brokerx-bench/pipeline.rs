@@ -58,8 +58,7 @@ impl Pipeline {
             run,
         };
         let commands = pipeline.opening_commands();
-        let count = commands.iter().filter(|(_, _, id)| id.is_some()).count() as u32;
-        pipeline.send_all(commands, count, None).await?;
+        pipeline.send_all(commands, None).await?;
         Ok(pipeline)
     }
 
@@ -156,14 +155,15 @@ impl Pipeline {
 
     /// Latency from command to reply at a rate.
     pub async fn latency(&mut self, rate: u32, seconds: u32) -> anyhow::Result<Latencies> {
-        let commands = (0..rate * seconds).map(|_| self.order()).collect();
-        Ok(self.send_all(commands, rate * seconds, Some(rate)).await?.0)
+        // The commands are made before the clock starts.
+        let commands = (0..Pace::new(rate, seconds).count()).map(|_| self.order()).collect();
+        Ok(self.send_all(commands, Some((rate, seconds))).await?.0)
     }
 
     /// Orders a second, as fast as they go.
     pub async fn drain(&mut self, orders: u32) -> anyhow::Result<f64> {
         let commands = (0..orders).map(|_| self.order()).collect();
-        let (latencies, took) = self.send_all(commands, orders, None).await?;
+        let (latencies, took) = self.send_all(commands, None).await?;
         ensure!(latencies.failed == 0, "{} orders were refused", latencies.failed);
         Ok(f64::from(orders) / took.as_secs_f64())
     }
@@ -171,17 +171,21 @@ impl Pipeline {
     async fn send_all(
         &self,
         commands: Vec<Command>,
-        replies: u32,
-        rate: Option<u32>,
+        pace: Option<(u32, u32)>,
     ) -> anyhow::Result<(Latencies, Duration)> {
         let consumer = kafka::consumer_at_end(&self.platform, "replies", &[REPLY_PARTITION])?;
         let due = Arc::new(Mutex::new(HashMap::with_capacity(commands.len())));
-        let (codec, pending) = (self.codec.clone(), Arc::clone(&due));
-        let reader = tokio::spawn(kafka::blocking(move || read(&consumer, &codec, replies, &pending)));
         let producer = kafka::producer(&self.platform)?;
+        let replies = commands.iter().filter(|(_, _, id)| id.is_some()).count();
+        let pace = pace.map(|(rate, seconds)| Pace::new(rate, seconds));
+        let latencies = Latencies::from(pace.map_or_else(Instant::now, |pace| pace.measured_from()));
+        let (codec, pending) = (self.codec.clone(), Arc::clone(&due));
+        let reader = tokio::spawn(kafka::blocking(move || {
+            read(&consumer, &codec, replies, latencies, &pending)
+        }));
         let codec = self.codec.clone();
         let started = Instant::now();
-        kafka::blocking(move || write(&producer, &codec, commands, rate, &due)).await?;
+        kafka::blocking(move || write(&producer, &codec, commands, pace, &due)).await?;
         let latencies = reader.await??;
         Ok((latencies, started.elapsed()))
     }
@@ -198,26 +202,20 @@ fn write(
     producer: &BaseProducer,
     codec: &Codec,
     commands: Vec<Command>,
-    rate: Option<u32>,
+    pace: Option<Pace>,
     due: &Due,
 ) -> anyhow::Result<()> {
-    let pace = Pace::new(rate.unwrap_or(1));
     let mut value = Vec::new();
     for (number, (account_id, command, command_id)) in commands.into_iter().enumerate() {
-        let moment = if rate.is_some() {
-            pace.due(number as u32)
-        } else {
-            Instant::now()
-        };
+        let moment = pace.map_or_else(Instant::now, |pace| pace.due(number as u32));
         if let Some(command_id) = command_id {
             due.lock()
                 .expect("the reader does not panic")
                 .insert(command_id, moment);
         }
-        if rate.is_some() {
-            kafka::wait_until(moment, producer);
-        } else {
-            producer.poll(Duration::ZERO);
+        match pace {
+            Some(_) => kafka::wait_until(moment, producer),
+            None => drop(producer.poll(Duration::ZERO)),
         }
         value.clear();
         codec.encode(&command, &mut value)?;
@@ -233,8 +231,13 @@ fn write(
     kafka::drain(producer)
 }
 
-fn read(consumer: &BaseConsumer, codec: &Codec, replies: u32, due: &Due) -> anyhow::Result<Latencies> {
-    let mut latencies = Latencies::new();
+fn read(
+    consumer: &BaseConsumer,
+    codec: &Codec,
+    replies: usize,
+    mut latencies: Latencies,
+    due: &Due,
+) -> anyhow::Result<Latencies> {
     let mut last = Instant::now();
     let mut seen = 0;
     while seen < replies {
@@ -256,7 +259,7 @@ fn read(consumer: &BaseConsumer, codec: &Codec, replies: u32, due: &Due) -> anyh
         if reply.kind == ReplyKind::Refused {
             latencies.failed += 1;
         }
-        latencies.record(moment.elapsed());
+        latencies.record(moment);
         last = Instant::now();
         seen += 1;
     }

@@ -1,35 +1,34 @@
 //! The figures, side by side.
 
+use std::time::Instant;
+
 use hdrhistogram::Histogram;
 
 /// Latencies of one measurement, in microseconds.
 #[derive(Debug)]
 pub struct Latencies {
     histogram: Histogram<u64>,
+    /// What was due earlier does not count.
+    measured_from: Instant,
     /// What failed.
     pub failed: u64,
 }
 
 impl Latencies {
-    /// Nothing measured yet.
-    pub fn new() -> Self {
+    /// Nothing measured yet of what is due from a moment on.
+    pub fn from(measured_from: Instant) -> Self {
         Self {
+            measured_from,
             histogram: Histogram::new_with_max(600_000_000, 3).expect("three digits of up to ten minutes are allowed"),
             failed: 0,
         }
     }
 
-    /// Counts one.
-    pub fn record(&mut self, latency: std::time::Duration) {
-        self.histogram.saturating_record(latency.as_micros() as u64);
-    }
-
-    /// Adds another measurement.
-    pub fn add(&mut self, other: &Self) {
-        self.histogram
-            .add(&other.histogram)
-            .expect("both have the same digits and grow");
-        self.failed += other.failed;
+    /// Counts one that was due at a moment and is done now.
+    pub fn record(&mut self, due: Instant) {
+        if due >= self.measured_from {
+            self.histogram.saturating_record(due.elapsed().as_micros() as u64);
+        }
     }
 
     fn at(&self, quantile: f64) -> f64 {
@@ -57,6 +56,8 @@ pub struct Rounds {
     pub ceiling: Vec<Latencies>,
     /// Latency of orders.
     pub pipeline: Vec<Latencies>,
+    /// Latency of orders over HTTP.
+    pub http: Vec<Latencies>,
     /// Records a second through the three empty hops.
     pub ceiling_drained: Vec<f64>,
     /// Orders a second.
@@ -65,7 +66,7 @@ pub struct Rounds {
 
 impl Rounds {
     /// Prints everything, with the ratios round by round.
-    pub fn print(&self, rate: u32, http_rate: u32, http: &Latencies) {
+    pub fn print(&self, rate: u32, http_rate: u32) {
         println!("\nlatency at {rate}/s");
         for (round, (ceiling, pipeline)) in self.ceiling.iter().zip(&self.pipeline).enumerate() {
             println!("  round {}", round + 1);
@@ -85,9 +86,9 @@ impl Rounds {
                 100.0 * pipeline / ceiling
             );
         }
-        println!(
-            "\nHTTP, order to outcome at {http_rate}/s, open loop\n  {}",
-            http.line()
-        );
+        println!("\nHTTP, order to outcome at {http_rate}/s, open loop");
+        for (round, http) in self.http.iter().enumerate() {
+            println!("  round {}  {}", round + 1, http.line());
+        }
     }
 }
