@@ -14,7 +14,9 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use brokerx_schemas::AccountId;
 use sqlx::PgPool;
 
+use crate::access::{Caller, Scope};
 use crate::problem::Problem;
+use crate::state::App;
 
 const POLL: Duration = Duration::from_millis(10);
 
@@ -29,21 +31,30 @@ fn parse(token: &str, account_id: AccountId) -> Option<i64> {
     (account.parse() == Ok(account_id)).then(|| account_seq.parse().ok())?
 }
 
-/// Waits until the projection includes what the request's token asks for, if it has one.
+/// The caller's account, once the projection includes what the request's token asks for, if it has
+/// one: what every read of an account begins with.
 ///
 /// # Errors
-/// 422 when the token is not one of this account, 503 when the projection takes longer than `limit`.
-pub async fn wait(
-    database: &PgPool,
-    account_id: AccountId,
+/// 403 when the caller may not read or has no account, 422 when the token is not one of this
+/// account, 503 when the projection takes too long.
+pub async fn readable(
+    app: &App,
+    caller: &Caller,
     query: Option<&str>,
     headers: &HeaderMap,
-    limit: Duration,
-) -> Result<(), Problem> {
+) -> Result<AccountId, Problem> {
+    let account_id = caller.account(Scope::Read)?;
     let header = headers.get("consistency-token").and_then(|value| value.to_str().ok());
-    let Some(token) = query.or(header) else { return Ok(()) };
-    let wanted = parse(token, account_id)
-        .ok_or_else(|| Problem::invalid_request("consistency_token is not one of this account"))?;
+    if let Some(token) = query.or(header) {
+        let wanted = parse(token, account_id)
+            .ok_or_else(|| Problem::invalid_request("consistency_token is not one of this account"))?;
+        wait(&app.database, account_id, wanted, app.options.consistency_limit()).await?;
+    }
+    Ok(account_id)
+}
+
+/// Waits until the projection has come to event `wanted` of an account.
+async fn wait(database: &PgPool, account_id: AccountId, wanted: i64, limit: Duration) -> Result<(), Problem> {
     let end = Instant::now() + limit;
     loop {
         let reached: Option<i64> =

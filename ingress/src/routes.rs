@@ -60,6 +60,7 @@ fn routes() -> Routes {
     .get("/api/v1/orders/{id}", orders::by_id)
     .delete("/api/v1/orders/{id}", orders::delete)
     .get("/api/v1/orders/by-client-id/{client_order_id}", orders::by_client_id)
+    .post("/api/v1/orders/cancel-all", orders::cancel_all)
     .post("/api/v1/orders/{id}/cancel", orders::cancel)
     .post("/api/v1/orders/{id}/replace", orders::replace)
     .get("/api/v1/instruments", market::instruments)

@@ -1,7 +1,7 @@
 //! Share transfers, limits and the kill switch of an account.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::Path;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use brokerx_schemas::{
@@ -13,15 +13,12 @@ use serde_json::value::RawValue;
 
 use super::answer;
 use super::audit::Audit;
-use crate::access::Operator;
 use crate::body::{Body, IdempotencyKey};
 use crate::clock::rfc3339;
 use crate::consistency;
 use crate::decimal::{self, Cents};
-use crate::gateway::RequestContext;
 use crate::names;
 use crate::problem::{FieldError, Problem};
-use crate::state::Shared;
 
 fn account_id(text: &str) -> Result<AccountId, Problem> {
     let id = text.parse().ok().filter(|id: &AccountId| id.0 > 0);
@@ -69,9 +66,7 @@ impl Transferred {
 
 /// `POST /admin/v1/accounts/{account_id}/transfers`.
 pub async fn transfer(
-    State(app): State<Shared>,
-    operator: Operator,
-    context: RequestContext,
+    audit: Audit,
     IdempotencyKey(idempotency_key): IdempotencyKey,
     Path(id): Path<String>,
     Body(body): Body<TransferBody>,
@@ -103,7 +98,7 @@ pub async fn transfer(
     }
     let symbol = Symbol::new(&body.symbol)
         .ok()
-        .filter(|symbol| app.market.value_cents(*symbol).is_some());
+        .filter(|symbol| audit.app.market.value_cents(*symbol).is_some());
     if symbol.is_none() {
         errors.push(FieldError::new(
             "symbol",
@@ -118,7 +113,7 @@ pub async fn transfer(
         AccountCommand::TransferShares(TransferShares {
             meta,
             account_id,
-            operator: operator.client_id.clone(),
+            operator: audit.operator.client_id.clone(),
             idempotency_key,
             symbol,
             quantity,
@@ -127,7 +122,11 @@ pub async fn transfer(
         })
     };
     let act = async {
-        let outcome = app.commands.account(account_id, &context.trace, command).await?;
+        let outcome = audit
+            .app
+            .commands
+            .account(account_id, &audit.context.trace, command)
+            .await?;
         answer(outcome, "/admin/v1/reconciliation", |reply: &Reply| {
             let body = Transferred::new(reply.transfer.as_ref()?, reply.account_seq);
             let status = if reply.replayed {
@@ -137,11 +136,6 @@ pub async fn transfer(
             };
             Some((status, Json(body)).into_response())
         })
-    };
-    let audit = Audit {
-        app: &app,
-        operator: &operator,
-        context: &context,
     };
     audit.around("transfer_shares", &id, &body, act).await
 }
@@ -157,9 +151,7 @@ pub struct LimitsBody {
 
 /// `PUT /admin/v1/accounts/{account_id}/limits`.
 pub async fn set_limits(
-    State(app): State<Shared>,
-    operator: Operator,
-    context: RequestContext,
+    audit: Audit,
     IdempotencyKey(idempotency_key): IdempotencyKey,
     Path(id): Path<String>,
     Body(body): Body<LimitsBody>,
@@ -182,13 +174,17 @@ pub async fn set_limits(
         AccountCommand::SetLimits(SetLimits {
             meta,
             account_id,
-            operator: operator.client_id.clone(),
+            operator: audit.operator.client_id.clone(),
             idempotency_key,
             limits,
         })
     };
     let act = async {
-        let outcome = app.commands.account(account_id, &context.trace, command).await?;
+        let outcome = audit
+            .app
+            .commands
+            .account(account_id, &audit.context.trace, command)
+            .await?;
         answer(outcome, "/admin/v1/reconciliation", |_| {
             let done = serde_json::json!({
                 "account_id": account_id.to_string(),
@@ -199,58 +195,21 @@ pub async fn set_limits(
             Some(Json(done).into_response())
         })
     };
-    let audit = Audit {
-        app: &app,
-        operator: &operator,
-        context: &context,
-    };
     audit.around("set_limits", &id, &body, act).await
 }
 
 /// `POST /admin/v1/accounts/{account_id}/kill`: cancels all orders and refuses new ones.
-pub async fn kill(
-    State(app): State<Shared>,
-    operator: Operator,
-    context: RequestContext,
-    key: IdempotencyKey,
-    Path(id): Path<String>,
-) -> Result<Response, Problem> {
-    kill_switch(
-        &Audit {
-            app: &app,
-            operator: &operator,
-            context: &context,
-        },
-        key,
-        &id,
-        true,
-    )
-    .await
+pub async fn kill(audit: Audit, key: IdempotencyKey, Path(id): Path<String>) -> Result<Response, Problem> {
+    kill_switch(&audit, key, &id, true).await
 }
 
 /// `POST /admin/v1/accounts/{account_id}/unkill`: takes new orders again.
-pub async fn unkill(
-    State(app): State<Shared>,
-    operator: Operator,
-    context: RequestContext,
-    key: IdempotencyKey,
-    Path(id): Path<String>,
-) -> Result<Response, Problem> {
-    kill_switch(
-        &Audit {
-            app: &app,
-            operator: &operator,
-            context: &context,
-        },
-        key,
-        &id,
-        false,
-    )
-    .await
+pub async fn unkill(audit: Audit, key: IdempotencyKey, Path(id): Path<String>) -> Result<Response, Problem> {
+    kill_switch(&audit, key, &id, false).await
 }
 
 async fn kill_switch(
-    audit: &Audit<'_>,
+    audit: &Audit,
     IdempotencyKey(idempotency_key): IdempotencyKey,
     id: &str,
     engaged: bool,

@@ -2,23 +2,39 @@
 
 use std::future::Future;
 
+use axum::extract::FromRequestParts;
 use axum::http::StatusCode;
+use axum::http::request::Parts;
 use axum::response::Response;
 use serde::Serialize;
 
-use crate::access::Operator;
+use crate::access::{Operator, Refused};
 use crate::gateway::RequestContext;
 use crate::problem::Problem;
-use crate::state::App;
+use crate::state::Shared;
 
-/// Who asks for it, under which correlation id.
-pub(super) struct Audit<'a> {
-    pub(super) app: &'a App,
-    pub(super) operator: &'a Operator,
-    pub(super) context: &'a RequestContext,
+/// An operator's request: who asks for it, under which correlation id.
+pub struct Audit {
+    pub(super) app: Shared,
+    pub(super) operator: Operator,
+    pub(super) context: RequestContext,
 }
 
-impl Audit<'_> {
+impl FromRequestParts<Shared> for Audit {
+    type Rejection = Refused;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Shared) -> Result<Self, Refused> {
+        let operator = Operator::from_request_parts(parts, app).await?;
+        let Ok(context) = RequestContext::from_request_parts(parts, app).await;
+        Ok(Self {
+            app: Shared::clone(app),
+            operator,
+            context,
+        })
+    }
+}
+
+impl Audit {
     /// Writes the row, does the action, completes the row. Without a database nothing is done.
     pub(super) async fn around(
         &self,

@@ -1,59 +1,28 @@
 //! Suspending and reinstating clients.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::Path;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 use uuid::Uuid;
 
 use super::audit::Audit;
-use crate::access::Operator;
 use crate::clients::{StatusChange, change_status};
-use crate::gateway::RequestContext;
 use crate::problem::Problem;
-use crate::state::Shared;
 
 /// `POST /admin/v1/clients/{client_id}/suspend`: no login, no token, no trading.
-pub async fn suspend(
-    State(app): State<Shared>,
-    operator: Operator,
-    context: RequestContext,
-    Path(id): Path<String>,
-) -> Result<Response, Problem> {
-    change(
-        &Audit {
-            app: &app,
-            operator: &operator,
-            context: &context,
-        },
-        &id,
-        StatusChange::Suspend,
-    )
-    .await
+pub async fn suspend(audit: Audit, Path(id): Path<String>) -> Result<Response, Problem> {
+    change(&audit, &id, StatusChange::Suspend).await
 }
 
 /// `POST /admin/v1/clients/{client_id}/reinstate`.
-pub async fn reinstate(
-    State(app): State<Shared>,
-    operator: Operator,
-    context: RequestContext,
-    Path(id): Path<String>,
-) -> Result<Response, Problem> {
-    change(
-        &Audit {
-            app: &app,
-            operator: &operator,
-            context: &context,
-        },
-        &id,
-        StatusChange::Reinstate,
-    )
-    .await
+pub async fn reinstate(audit: Audit, Path(id): Path<String>) -> Result<Response, Problem> {
+    change(&audit, &id, StatusChange::Reinstate).await
 }
 
 /// Doing it again changes nothing and answers the same.
-async fn change(audit: &Audit<'_>, id: &str, change: StatusChange) -> Result<Response, Problem> {
+async fn change(audit: &Audit, id: &str, change: StatusChange) -> Result<Response, Problem> {
     let client_id = id.parse::<Uuid>().map_err(|_| not_found())?.to_string();
     let suspend = change == StatusChange::Suspend;
     let (action, wanted) = if suspend {

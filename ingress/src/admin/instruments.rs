@@ -1,7 +1,7 @@
 //! Listing, halting, resuming and delisting instruments; opening and closing sessions.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::Path;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use brokerx_schemas::{BookCommand, Config, InstrumentCommand, ListInstrument, Symbol};
@@ -10,13 +10,11 @@ use serde_json::value::RawValue;
 
 use super::answer;
 use super::audit::Audit;
-use crate::access::Operator;
 use crate::body::{Body, IdempotencyKey, OptionalBody};
 use crate::decimal;
-use crate::gateway::RequestContext;
 use crate::market::InstrumentBody;
 use crate::problem::{FieldError, Problem};
-use crate::state::{App, Shared};
+use crate::state::App;
 
 const NAME_LENGTH_MAX: usize = 200;
 const NOTE_LENGTH_MAX: usize = 500;
@@ -100,9 +98,7 @@ impl ListBody {
 
 /// `POST /admin/v1/instruments`.
 pub async fn list(
-    State(app): State<Shared>,
-    operator: Operator,
-    context: RequestContext,
+    audit: Audit,
     IdempotencyKey(idempotency_key): IdempotencyKey,
     Body(body): Body<ListBody>,
 ) -> Result<Response, Problem> {
@@ -110,7 +106,7 @@ pub async fn list(
     let command = |meta| {
         BookCommand::ListInstrument(ListInstrument {
             meta,
-            operator: operator.client_id.clone(),
+            operator: audit.operator.client_id.clone(),
             idempotency_key,
             symbol: listing.symbol,
             name: body.name.clone(),
@@ -120,20 +116,19 @@ pub async fn list(
         })
     };
     let act = async {
-        let outcome = app.commands.book(listing.symbol, &context.trace, command).await?;
+        let outcome = audit
+            .app
+            .commands
+            .book(listing.symbol, &audit.context.trace, command)
+            .await?;
         answer(outcome, "/api/v1/instruments", |reply| {
             let status = if reply.replayed {
                 StatusCode::OK
             } else {
                 StatusCode::CREATED
             };
-            instrument_answer(&app, reply, status)
+            instrument_answer(&audit.app, reply, status)
         })
-    };
-    let audit = Audit {
-        app: &app,
-        operator: &operator,
-        context: &context,
     };
     audit.around("list_instrument", &body.symbol, &body, act).await
 }
@@ -159,14 +154,11 @@ macro_rules! instrument_route {
     ($(#[$doc:meta])* $name:ident, $kind:path) => {
         $(#[$doc])*
         pub async fn $name(
-            State(app): State<Shared>,
-            operator: Operator,
-            context: RequestContext,
+            audit: Audit,
             IdempotencyKey(key): IdempotencyKey,
             Path(symbol): Path<String>,
             OptionalBody(body): OptionalBody<NoteBody>,
         ) -> Result<Response, Problem> {
-            let audit = Audit { app: &app, operator: &operator, context: &context };
             act_on(&audit, stringify!($name), $kind, &symbol, key, &body).await
         }
     };
@@ -186,7 +178,7 @@ instrument_route! {
 }
 
 async fn act_on(
-    audit: &Audit<'_>,
+    audit: &Audit,
     action: &'static str,
     kind: Kind,
     symbol_text: &str,
@@ -204,7 +196,7 @@ async fn act_on(
 
 /// Sends one command on one instrument.
 pub(super) async fn send(
-    audit: &Audit<'_>,
+    audit: &Audit,
     kind: Kind,
     symbol: Symbol,
     idempotency_key: Option<String>,
@@ -222,7 +214,7 @@ pub(super) async fn send(
     };
     let outcome = audit.app.commands.book(symbol, &audit.context.trace, command).await?;
     answer(outcome, "/api/v1/instruments", |reply| {
-        instrument_answer(audit.app, reply, StatusCode::OK)
+        instrument_answer(&audit.app, reply, StatusCode::OK)
     })
 }
 

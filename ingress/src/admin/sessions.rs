@@ -1,7 +1,6 @@
 //! Opening and closing sessions.
 
 use axum::Json;
-use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use brokerx_schemas::{BookCommand, Symbol};
@@ -9,11 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use super::audit::Audit;
 use super::instruments::{Kind, send};
-use crate::access::Operator;
 use crate::body::{IdempotencyKey, OptionalBody};
-use crate::gateway::RequestContext;
 use crate::problem::{FieldError, Problem};
-use crate::state::Shared;
 
 const SYMBOLS_MAX: usize = 100;
 
@@ -26,39 +22,25 @@ pub struct SessionBody {
 
 /// `POST /admin/v1/sessions/open`.
 pub async fn open_sessions(
-    State(app): State<Shared>,
-    operator: Operator,
-    context: RequestContext,
+    audit: Audit,
     IdempotencyKey(key): IdempotencyKey,
     OptionalBody(body): OptionalBody<SessionBody>,
 ) -> Result<Response, Problem> {
-    let audit = Audit {
-        app: &app,
-        operator: &operator,
-        context: &context,
-    };
     sessions(&audit, "open_sessions", BookCommand::OpenSession, key, &body).await
 }
 
 /// `POST /admin/v1/sessions/close`.
 pub async fn close_sessions(
-    State(app): State<Shared>,
-    operator: Operator,
-    context: RequestContext,
+    audit: Audit,
     IdempotencyKey(key): IdempotencyKey,
     OptionalBody(body): OptionalBody<SessionBody>,
 ) -> Result<Response, Problem> {
-    let audit = Audit {
-        app: &app,
-        operator: &operator,
-        context: &context,
-    };
     sessions(&audit, "close_sessions", BookCommand::CloseSession, key, &body).await
 }
 
 /// One command per symbol, one after the other; the answer tells the outcome of each.
 async fn sessions(
-    audit: &Audit<'_>,
+    audit: &Audit,
     action: &'static str,
     kind: Kind,
     idempotency_key: Option<String>,

@@ -50,6 +50,29 @@ pub(super) fn changed(outcome: Outcome, account_id: AccountId, location: &str) -
     }
 }
 
+/// The outcome of a command that is not of one order: what `body` makes of it, the refusal, or 202.
+///
+/// # Errors
+/// The refusal.
+pub(crate) fn done(
+    outcome: Outcome,
+    location: &str,
+    body: impl FnOnce(&Reply) -> Option<Response>,
+) -> Result<Response, Problem> {
+    let reply = match outcome {
+        Outcome::Late => return Ok(late(location)),
+        Outcome::Replied(reply) => reply,
+    };
+    if let Some(refusal) = &reply.refusal {
+        return Err(reasons::refused(refusal));
+    }
+    let mut response = body(&reply).unwrap_or_else(|| Problem::internal("a reply of another kind").into_response());
+    if reply.replayed {
+        response.headers_mut().extend([REPLAYED]);
+    }
+    Ok(response)
+}
+
 /// 202: look there later.
 pub(crate) fn late(location: &str) -> Response {
     let body = serde_json::json!({ "status": "pending", "location": location });
@@ -109,7 +132,8 @@ fn of_reply(reply: &Reply, account_id: AccountId, status: StatusCode) -> Respons
 #[allow(clippy::unwrap_used)]
 mod tests {
     use brokerx_schemas::{
-        CommandId, OrderId, OrderType, OrderView, Refusal, ReplyKind, SelfTradePrevention, Side, Symbol, TimeInForce,
+        CommandId, OrderId, OrderType, OrderView, Reason, Refusal, ReplyKind, SelfTradePrevention, Side, Symbol,
+        TimeInForce,
     };
 
     use super::*;

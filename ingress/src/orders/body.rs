@@ -22,6 +22,8 @@ pub struct OrderBody {
     time_in_force: String,
     post_only: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
+    display_quantity: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     self_trade_prevention: Option<String>,
     status: String,
     version: i32,
@@ -63,6 +65,7 @@ impl OrderBody {
             stop_price: order.stop_price_cents.map(Cents),
             time_in_force: names::symbol(order.time_in_force),
             post_only: order.post_only,
+            display_quantity: order.display_quantity,
             self_trade_prevention: Some(order.self_trade_prevention)
                 .filter(|prevention| *prevention != by_default)
                 .map(names::lower),

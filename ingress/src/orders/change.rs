@@ -1,17 +1,21 @@
-//! `POST /api/v1/orders/{id}/cancel`, `DELETE /api/v1/orders/{id}`, `POST /api/v1/orders/{id}/replace`.
+//! `POST /api/v1/orders/{id}/cancel`, `DELETE /api/v1/orders/{id}`, `POST /api/v1/orders/cancel-all`,
+//! `POST /api/v1/orders/{id}/replace`.
 
+use axum::Json;
 use axum::extract::{Path, State};
-use axum::response::Response;
-use brokerx_schemas::{AccountCommand, CancelOrder, OrderId, ReplaceOrder};
+use axum::response::{IntoResponse, Response};
+use brokerx_schemas::{AccountCommand, CancelAllOrders, CancelOrder, OrderId, ReplaceOrder, Symbol};
 use serde::Deserialize;
+use serde_json::json;
 
 use super::answer;
 use super::place::price_range;
 use super::shape::ReplaceInput;
 use crate::access::{Caller, Scope};
 use crate::body::{Body, IdempotencyKey, OptionalBody};
+use crate::consistency;
 use crate::gateway::RequestContext;
-use crate::problem::Problem;
+use crate::problem::{FieldError, Problem};
 use crate::state::{App, Shared};
 
 /// The body of a cancel; it may be left out.
@@ -65,6 +69,42 @@ async fn send_cancel(
     };
     let outcome = app.commands.account(account_id, &context.trace, command).await?;
     Ok(answer::changed(outcome, account_id, &location(order_id)))
+}
+
+/// The body of a cancel of all orders; it may be left out.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CancelAllBody {
+    symbol: Option<String>,
+}
+
+/// Cancels every open order of the account, or those of one symbol. The answer says that the cancels
+/// are on their way to the books; each order's end comes over the private stream.
+pub async fn cancel_all(
+    State(app): State<Shared>,
+    caller: Caller,
+    context: RequestContext,
+    IdempotencyKey(idempotency_key): IdempotencyKey,
+    OptionalBody(body): OptionalBody<CancelAllBody>,
+) -> Result<Response, Problem> {
+    let account_id = caller.account(Scope::Trade)?;
+    let symbol = body.symbol.as_deref().map(Symbol::new).transpose().map_err(|error| {
+        let fault = FieldError::new("symbol", "INVALID_REQUEST", error.to_string());
+        Problem::fields(vec![fault])
+    })?;
+    let command = |meta| {
+        AccountCommand::CancelAllOrders(CancelAllOrders {
+            meta,
+            account_id,
+            symbol,
+            idempotency_key,
+        })
+    };
+    let outcome = app.commands.account(account_id, &context.trace, command).await?;
+    answer::done(outcome, "/api/v1/orders", |reply| {
+        let token = consistency::token(account_id, reply.account_seq?);
+        Some(Json(json!({ "status": "cancelling", "consistency_token": token })).into_response())
+    })
 }
 
 /// The body of a replace.

@@ -5,10 +5,11 @@ mod body;
 mod change;
 mod place;
 mod read;
+mod repeat;
 mod shape;
 
-pub(crate) use answer::{REPLAYED, late};
+pub(crate) use answer::{REPLAYED, done, late};
 pub use body::{ExecutionBody, OrderBody};
-pub use change::{cancel, delete, replace};
+pub use change::{cancel, cancel_all, delete, replace};
 pub use place::place;
 pub use read::{by_client_id, by_id, list};

@@ -5,8 +5,8 @@ use axum::response::Response;
 use brokerx_schemas::{AccountCommand, AckMode, OrderType, PlaceOrder};
 use serde::Deserialize;
 
-use super::answer;
 use super::shape::{OrderInput, OrderShape, PriceRange};
+use super::{answer, repeat};
 use crate::access::{Caller, Scope};
 use crate::body::{Body, Query};
 use crate::gateway::RequestContext;
@@ -47,11 +47,18 @@ pub async fn place(
     Body(body): Body<PlaceBody>,
 ) -> Result<Response, Problem> {
     let account_id = caller.account(Scope::Trade)?;
-    let shape = body
+    let range = price_range(&app);
+    let checked = body
         .order
-        .check(price_range(&app), |symbol| app.market.terms(symbol).is_some())
-        .map_err(Problem::fields)?;
-    let collar_price_cents = collar(&app, &shape)?;
+        .check(range, |symbol| app.market.terms(symbol).is_some())
+        .map_err(Problem::fields)
+        .and_then(|shape| Ok((collar(&app, &shape)?, shape)));
+    let (collar_price_cents, shape) = match (checked, body.order.check(range, |_| true)) {
+        (Ok(checked), _) => checked,
+        // Only the market stands in the way: a repeat does not need it.
+        (Err(problem), Ok(shape)) => return repeat::answer(&app, account_id, &shape).await.ok_or(problem),
+        (Err(problem), Err(_)) => return Err(problem),
+    };
     let location = format!("/api/v1/orders/by-client-id/{}", path_segment(&shape.client_order_id));
     let command = |meta| {
         AccountCommand::PlaceOrder(PlaceOrder {
@@ -67,7 +74,7 @@ pub async fn place(
             collar_price_cents,
             time_in_force: shape.time_in_force,
             post_only: shape.post_only,
-            display_quantity: None,
+            display_quantity: shape.display_quantity,
             self_trade_prevention: shape.self_trade_prevention,
             ack_mode: match query.ack {
                 Ack::Worked => AckMode::Worked,

@@ -11,7 +11,7 @@ use sqlx::{FromRow, PgPool};
 
 use super::OrderBody;
 use super::change::order_id;
-use crate::access::{Caller, Scope};
+use crate::access::Caller;
 use crate::body::{Query, is_client_key};
 use crate::consistency;
 use crate::names;
@@ -133,17 +133,8 @@ pub async fn list(
     headers: HeaderMap,
     Query(query): Query<PageQuery>,
 ) -> Result<Json<Page<OrderBody>>, Problem> {
-    let account_id = caller.account(Scope::Read)?;
     let before = query.before()?;
-    let limit = app.options.consistency_limit();
-    consistency::wait(
-        &app.database,
-        account_id,
-        query.consistency_token.as_deref(),
-        &headers,
-        limit,
-    )
-    .await?;
+    let account_id = consistency::readable(&app, &caller, query.consistency_token.as_deref(), &headers).await?;
     let rows: Vec<OrderRow> = sqlx::query_as(
         "SELECT * FROM projection.orders WHERE account_id = $1 AND order_id < $2 ORDER BY order_id DESC LIMIT $3",
     )
@@ -180,17 +171,8 @@ pub async fn by_id(
     Path(id): Path<String>,
     Query(query): Query<OneQuery>,
 ) -> Result<Json<OneOrder>, Problem> {
-    let account_id = caller.account(Scope::Read)?;
     let order_id = order_id(&id)?;
-    let limit = app.options.consistency_limit();
-    consistency::wait(
-        &app.database,
-        account_id,
-        query.consistency_token.as_deref(),
-        &headers,
-        limit,
-    )
-    .await?;
+    let account_id = consistency::readable(&app, &caller, query.consistency_token.as_deref(), &headers).await?;
     let row: Option<OrderRow> =
         sqlx::query_as("SELECT * FROM projection.orders WHERE account_id = $1 AND order_id = $2")
             .bind(account_id.0)
@@ -208,27 +190,40 @@ pub async fn by_client_id(
     Path(client_order_id): Path<String>,
     Query(query): Query<OneQuery>,
 ) -> Result<Json<OneOrder>, Problem> {
-    let account_id = caller.account(Scope::Read)?;
     if !is_client_key(&client_order_id) {
         return Err(not_found());
     }
-    let limit = app.options.consistency_limit();
-    consistency::wait(
-        &app.database,
-        account_id,
-        query.consistency_token.as_deref(),
-        &headers,
-        limit,
-    )
-    .await?;
-    let row: Option<OrderRow> = sqlx::query_as(
+    let account_id = consistency::readable(&app, &caller, query.consistency_token.as_deref(), &headers).await?;
+    let row = newest_row(&app.database, account_id, &client_order_id).await?;
+    one(&app.database, account_id, row).await
+}
+
+async fn newest_row(
+    database: &PgPool,
+    account_id: AccountId,
+    client_order_id: &str,
+) -> Result<Option<OrderRow>, Problem> {
+    let row = sqlx::query_as(
         "SELECT * FROM projection.orders WHERE account_id = $1 AND client_order_id = $2 ORDER BY order_id DESC LIMIT 1",
     )
     .bind(account_id.0)
-    .bind(&client_order_id)
-    .fetch_optional(&app.database)
+    .bind(client_order_id)
+    .fetch_optional(database)
     .await?;
-    one(&app.database, account_id, row).await
+    Ok(row)
+}
+
+/// The newest order with a client's own id, with its first executions.
+pub(super) async fn newest(
+    database: &PgPool,
+    account_id: AccountId,
+    client_order_id: &str,
+) -> Result<Option<(OrderView, Vec<Execution>)>, Problem> {
+    let Some(row) = newest_row(database, account_id, client_order_id).await? else {
+        return Ok(None);
+    };
+    let executions = executions(database, &[row.order_id]).await?.remove(&row.order_id);
+    Ok(Some((row.view(account_id)?, executions.unwrap_or_default())))
 }
 
 async fn one(database: &PgPool, account_id: AccountId, row: Option<OrderRow>) -> Result<Json<OneOrder>, Problem> {

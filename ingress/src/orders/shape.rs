@@ -22,6 +22,7 @@ pub(super) struct OrderInput {
     stop_price: Option<Box<RawValue>>,
     time_in_force: Option<String>,
     post_only: Option<bool>,
+    display_quantity: Option<Box<RawValue>>,
     client_order_id: Option<String>,
     self_trade_prevention: Option<String>,
 }
@@ -37,6 +38,7 @@ pub(super) struct OrderShape {
     pub(super) stop_price_cents: Option<i64>,
     pub(super) time_in_force: TimeInForce,
     pub(super) post_only: bool,
+    pub(super) display_quantity: Option<i64>,
     pub(super) client_order_id: String,
     pub(super) self_trade_prevention: SelfTradePrevention,
 }
@@ -52,7 +54,7 @@ impl OrderInput {
     /// Checks every field; the faults come in the order of precedence: form, then
     /// `INVALID_QUANTITY`, `INVALID_PRICE`, `UNKNOWN_SYMBOL`.
     pub(super) fn check(
-        self,
+        &self,
         range: PriceRange,
         is_listed: impl Fn(Symbol) -> bool,
     ) -> Result<OrderShape, Vec<FieldError>> {
@@ -79,14 +81,25 @@ impl OrderInput {
                 &mut errors,
             ),
         };
-        let client_order_id = self.client_order_id.filter(|id| is_client_key(id));
+        let client_order_id = self.client_order_id.clone().filter(|id| is_client_key(id));
         if client_order_id.is_none() {
             errors.push(invalid(
                 "order.client_order_id",
                 "is 1 to 64 printable ASCII characters",
             ));
         }
-        let quantity = quantity(self.quantity.as_deref(), &mut errors);
+        let quantity = quantity(self.quantity.as_deref(), "order.quantity", &mut errors);
+        let display_quantity = self.display_quantity.as_deref().and_then(|json| {
+            let shown = self::quantity(Some(json), "order.display_quantity", &mut errors);
+            if shown > quantity && quantity.is_some() {
+                errors.push(FieldError::new(
+                    "order.display_quantity",
+                    "INVALID_QUANTITY",
+                    "is more than the quantity",
+                ));
+            }
+            shown
+        });
         let wants = |wanted: &[OrderType]| order_type.map(|order_type| wanted.contains(&order_type));
         let price_cents = price(
             self.price.as_deref(),
@@ -104,7 +117,8 @@ impl OrderInput {
         );
         let symbol = self
             .symbol
-            .and_then(|symbol| Symbol::new(&symbol).ok())
+            .as_deref()
+            .and_then(|symbol| Symbol::new(symbol).ok())
             .filter(|symbol| is_listed(*symbol));
         if symbol.is_none() {
             errors.push(FieldError::new(
@@ -139,6 +153,7 @@ impl OrderInput {
                 stop_price_cents,
                 time_in_force,
                 post_only: self.post_only.unwrap_or(false),
+                display_quantity,
                 client_order_id,
                 self_trade_prevention,
             }),
@@ -183,7 +198,7 @@ impl ReplaceInput {
         let given_quantity = self
             .quantity
             .as_deref()
-            .and_then(|json| quantity(Some(json), &mut errors));
+            .and_then(|json| quantity(Some(json), "order.quantity", &mut errors));
         let price_cents = self
             .price
             .as_deref()
@@ -227,13 +242,13 @@ fn time_in_force(name: Option<&str>, errors: &mut Vec<FieldError>) -> Option<Tim
     value
 }
 
-fn quantity(json: Option<&RawValue>, errors: &mut Vec<FieldError>) -> Option<i64> {
+fn quantity(json: Option<&RawValue>, field: &'static str, errors: &mut Vec<FieldError>) -> Option<i64> {
     let value = json
         .and_then(|json| decimal::parse(json, 0).ok())
         .filter(|quantity| *quantity > 0);
     if value.is_none() {
         errors.push(FieldError::new(
-            "order.quantity",
+            field,
             "INVALID_QUANTITY",
             "is a whole number of shares, more than 0",
         ));

@@ -57,6 +57,7 @@ fn good_orders_pass() {
         json!({"price": "1.00"}),
         json!({"price": "10000.00"}),
         json!({"self_trade_prevention": "cancel_both"}),
+        json!({"display_quantity": 3}),
     ] {
         assert!(check(&changed(changes.clone())).is_ok(), "{changes}");
     }
@@ -105,6 +106,14 @@ fn each_fault_has_its_code() {
         (
             json!({"order_type": "stop", "price": null}),
             "order.stop_price INVALID_PRICE",
+        ),
+        (
+            json!({"display_quantity": 0}),
+            "order.display_quantity INVALID_QUANTITY",
+        ),
+        (
+            json!({"display_quantity": 11}),
+            "order.display_quantity INVALID_QUANTITY",
         ),
         (json!({"symbol": "NOPE"}), "order.symbol UNKNOWN_SYMBOL"),
         (json!({"symbol": "aapl"}), "order.symbol UNKNOWN_SYMBOL"),

@@ -4,9 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use brokerx_schemas::{
-    AccountCommand, AccountId, PaymentDirection, PaymentId, PaymentStatus, PaymentView, Reply, RequestPayment,
-};
+use brokerx_schemas::{AccountCommand, PaymentDirection, PaymentId, PaymentStatus, PaymentView, Reply, RequestPayment};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use sqlx::FromRow;
@@ -161,14 +159,7 @@ pub async fn deposits(
     headers: HeaderMap,
     Query(query): Query<PageQuery>,
 ) -> Result<Json<Page<PaymentBody>>, Problem> {
-    list(
-        &app,
-        caller.account(Scope::Read)?,
-        &headers,
-        &query,
-        PaymentDirection::Deposit,
-    )
-    .await
+    list(&app, &caller, &headers, &query, PaymentDirection::Deposit).await
 }
 
 /// `GET /api/v1/withdrawals`.
@@ -178,33 +169,18 @@ pub async fn withdrawals(
     headers: HeaderMap,
     Query(query): Query<PageQuery>,
 ) -> Result<Json<Page<PaymentBody>>, Problem> {
-    list(
-        &app,
-        caller.account(Scope::Read)?,
-        &headers,
-        &query,
-        PaymentDirection::Withdrawal,
-    )
-    .await
+    list(&app, &caller, &headers, &query, PaymentDirection::Withdrawal).await
 }
 
 async fn list(
     app: &App,
-    account_id: AccountId,
+    caller: &Caller,
     headers: &HeaderMap,
     query: &PageQuery,
     direction: PaymentDirection,
 ) -> Result<Json<Page<PaymentBody>>, Problem> {
     let before = query.before()?;
-    let limit = app.options.consistency_limit();
-    consistency::wait(
-        &app.database,
-        account_id,
-        query.consistency_token.as_deref(),
-        headers,
-        limit,
-    )
-    .await?;
+    let account_id = consistency::readable(app, caller, query.consistency_token.as_deref(), headers).await?;
     let rows: Vec<PaymentRow> = sqlx::query_as(
         "SELECT payment_id, amount_cents, currency, status, reason, created_us, updated_us FROM projection.payments
          WHERE account_id = $1 AND direction = $2 AND payment_id < $3 ORDER BY payment_id DESC LIMIT $4",

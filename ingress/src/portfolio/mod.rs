@@ -9,7 +9,7 @@ use brokerx_schemas::{CashView, PositionView, Symbol};
 use serde::{Deserialize, Serialize};
 use sqlx::FromRow;
 
-use crate::access::{Caller, Scope};
+use crate::access::Caller;
 use crate::body::Query;
 use crate::consistency;
 use crate::decimal::Cents;
@@ -62,16 +62,7 @@ pub async fn portfolio(
     headers: HeaderMap,
     Query(query): Query<PortfolioQuery>,
 ) -> Result<Json<Portfolio>, Problem> {
-    let account_id = caller.account(Scope::Read)?;
-    let limit = app.options.consistency_limit();
-    consistency::wait(
-        &app.database,
-        account_id,
-        query.consistency_token.as_deref(),
-        &headers,
-        limit,
-    )
-    .await?;
+    let account_id = consistency::readable(&app, &caller, query.consistency_token.as_deref(), &headers).await?;
     let rows: Vec<Row> = sqlx::query_as(
         "SELECT a.account_seq, a.balance_cents, a.reserved_cents AS account_reserved_cents,
                 p.symbol, p.quantity, p.reserved_quantity, p.cost_cents
