@@ -300,9 +300,9 @@ fn a_long_sweep_takes_several_steps() {
     order.time_in_force = TimeInForce::Ioc;
     let emissions = desk.feed(BookCommand::NewOrder(order));
     let outcome = outcome(&emissions);
-    assert_eq!(outcome.trades.len() as i64, makers);
+    assert_eq!(outcome.trades().len() as i64, makers);
     assert_eq!(
-        outcome.done,
+        outcome.done(),
         Some((BookStatus::Cancelled, Some(Reason::NoLiquidity), 3))
     );
     let sequences: Vec<_> = market_data(&emissions)
@@ -325,7 +325,7 @@ fn a_long_delisting_takes_several_steps() {
     }
     let emissions = desk.feed(BookCommand::DelistInstrument(instrument_command()));
     let ids: Vec<_> = outcome(&emissions)
-        .ended
+        .ended()
         .iter()
         .map(|(order_id, ..)| *order_id)
         .collect();
@@ -432,7 +432,7 @@ fn a_large_book_survives_its_snapshot() {
     desk.restore();
     let book = desk.matcher().book(symbol()).unwrap();
     assert_eq!(book.order_count(), before);
-    book.check_all().unwrap();
+    desk.matcher().check_book(symbol()).unwrap();
     let mut twin = Desk {
         fold: desk.fold,
         ..Desk::empty()
@@ -440,7 +440,7 @@ fn a_large_book_survives_its_snapshot() {
     let restored = outcome(&twin.feed(BookCommand::NewOrder(sweep)));
     assert!(
         restored
-            .trades
+            .trades()
             .is_sorted_by_key(|trade| std::cmp::Reverse(trade.price_cents))
     );
 }

@@ -1,156 +1,74 @@
 //! Seeded random commands through the machine and through the naive book: equal command by command,
-//! also across snapshots.
+//! also across snapshots. A stream that fails is cut down to the commands that matter and printed as a
+//! script for `brokerx match`.
 #![allow(
     clippy::unwrap_used,
     clippy::inconsistent_digit_grouping,
     reason = "a test; cents stand behind dollars"
 )]
 
+#[path = "../common/mod.rs"]
 mod common;
+mod market;
+mod script;
+mod shrink;
+mod twins;
 
-use brokerx_matcher::naive::{NaiveBook, Outcome};
+use brokerx_matcher::naive::Said;
 use brokerx_schemas::*;
 use brokerx_topics::machine::Emission;
 use common::*;
+use market::Market;
+use twins::Twins;
 
-const SEEDS: u64 = 40;
+/// More than a million commands in each run of the tests.
+const SEEDS: u64 = 128;
 const COMMANDS_PER_SEED: usize = 8_000;
-
-/// How a seed's market behaves.
-struct Skew {
-    /// Limits lie this many ticks around the reference.
-    spread_ticks: i64,
-    /// Few accounts trade with themselves often.
-    accounts: i64,
-    quantity_max: i64,
-    aggressive_percent: u64,
-    cancel_percent: u64,
-}
-
-struct Market {
-    random: Random,
-    skew: Skew,
-    orders: Vec<(i64, i64)>,
-    last_order_id: i64,
-}
-
-impl Market {
-    fn new(seed: u64) -> Self {
-        let mut random = Random::new(seed);
-        let skew = Skew {
-            spread_ticks: random.pick(&[3, 10, 60, 500]),
-            accounts: random.pick(&[2, 4, 30]),
-            quantity_max: random.pick(&[1, 20, 1_000]),
-            aggressive_percent: random.pick(&[5, 20, 50]),
-            cancel_percent: random.pick(&[10, 35, 60]),
-        };
-        Self {
-            random,
-            skew,
-            orders: Vec::new(),
-            last_order_id: 0,
-        }
-    }
-
-    fn price(&mut self, book: &NaiveBook, tick_cents: i64) -> i64 {
-        let spread = self.skew.spread_ticks;
-        let ticks = book.reference_cents() / tick_cents + self.random.between(-spread, spread);
-        let off_tick = if self.random.chance(1) { 1 } else { 0 };
-        ticks * tick_cents + off_tick
-    }
-
-    fn known_order(&mut self) -> (OrderId, AccountId) {
-        if self.orders.is_empty() || self.random.chance(2) {
-            return (OrderId(i64::MAX), AccountId(1));
-        }
-        // Mostly recent ones: older ones have often ended.
-        let count = self.orders.len() as i64;
-        let back = self.random.between(0, (count - 1).min(60));
-        let (order_id, account_id) = self.orders[(count - 1 - back) as usize];
-        let other = i64::from(self.random.chance(1));
-        (OrderId(order_id), AccountId(account_id + other))
-    }
-
-    fn new_order(&mut self, symbol: Symbol, book: &NaiveBook, tick_cents: i64) -> NewOrder {
-        self.last_order_id += 1;
-        let account_id = self.random.between(1, self.skew.accounts);
-        let side = self.random.pick(&[Side::Buy, Side::Sell]);
-        let quantity_min = if self.random.chance(1) { 0 } else { 1 };
-        let quantity = self.random.between(quantity_min, self.skew.quantity_max);
-        let price_cents = self.price(book, tick_cents);
-        let mut order = limit(self.last_order_id, account_id, side, price_cents, quantity);
-        order.symbol = symbol;
-        order.time_in_force = self.random.pick(&[TimeInForce::Gtc, TimeInForce::Day]);
-        order.post_only = self.random.chance(10);
-        order.self_trade_prevention = self.random.pick(&[
-            SelfTradePrevention::CancelIncoming,
-            SelfTradePrevention::CancelResting,
-            SelfTradePrevention::CancelBoth,
-        ]);
-        if self.random.chance(self.skew.aggressive_percent) {
-            order.time_in_force = self
-                .random
-                .pick(&[TimeInForce::Ioc, TimeInForce::Fok, TimeInForce::Gtc]);
-            order.quantity = self.random.between(1, self.skew.quantity_max * 8);
-            if self.random.chance(50) {
-                order.order_type = OrderType::Market;
-                order.price_cents = None;
-                let collar = self.price(book, tick_cents);
-                order.collar_price_cents = self.random.chance(80).then_some(collar.max(1));
-            }
-        }
-        if self.random.chance(1) {
-            order.order_type = self.random.pick(&[OrderType::Stop, OrderType::StopLimit]);
-        }
-        self.orders.push((self.last_order_id, account_id));
-        order
-    }
-
-    fn replace(&mut self, symbol: Symbol, book: &NaiveBook, tick_cents: i64) -> ReplaceBookOrder {
-        let (order_id, account_id) = self.known_order();
-        let resting = [Side::Buy, Side::Sell]
-            .into_iter()
-            .flat_map(|side| book.orders(side))
-            .find(|order| order.order_id == order_id.0);
-        let kept = resting
-            .filter(|_| self.random.chance(60))
-            .map(|order| order.price_cents);
-        let price_cents = kept.unwrap_or_else(|| self.price(book, tick_cents));
-        ReplaceBookOrder {
-            command_id: CommandId([2; 16]),
-            order_id,
-            account_id,
-            symbol,
-            price_cents: Some(price_cents),
-            quantity: self.random.between(0, self.skew.quantity_max + 2),
-            time_in_force: self
-                .random
-                .pick(&[TimeInForce::Gtc, TimeInForce::Gtc, TimeInForce::Day, TimeInForce::Ioc]),
-            deadline_us: NEVER_US,
-        }
-    }
-}
-
-/// The machine's answer to a command on one symbol; ends are told by id where the oracle does so.
-fn observed(emissions: &[Emission], by_id: bool) -> Outcome {
-    let mut outcome = outcome(emissions);
-    if by_id {
-        outcome.ended.sort_unstable();
-        outcome.changes.sort_by_key(|level| (level.side, level.price_cents));
-    }
-    outcome
-}
 
 #[test]
 fn equals_the_naive_book() {
+    let mut seen = Seen::default();
     for seed in 0..SEEDS {
-        run(seed);
+        run(seed, &mut seen);
+    }
+    // A stream in which nothing happens would be equal too.
+    let Seen {
+        trades,
+        ends,
+        triggers,
+        auction_trades,
+    } = seen;
+    assert!(trades > 400_000 && ends > 10_000, "{seen:?}");
+    assert!(triggers > 10_000 && auction_trades > 1_000, "{seen:?}");
+}
+
+/// What happened in all streams together.
+#[derive(Clone, Copy, Debug, Default)]
+struct Seen {
+    trades: usize,
+    ends: usize,
+    triggers: usize,
+    auction_trades: usize,
+}
+
+impl Seen {
+    fn count(&mut self, command: &BookCommand, emissions: &[Emission]) {
+        let said = outcome(emissions).said;
+        let count = |is: fn(&Said) -> bool| said.iter().filter(|said| is(said)).count();
+        let trades = count(|said| matches!(said, Said::Trade(_)));
+        self.trades += trades;
+        self.ends += count(|said| matches!(said, Said::Ended(..)));
+        self.triggers += count(|said| matches!(said, Said::Triggered(..)));
+        if matches!(command, BookCommand::ResumeInstrument(_) | BookCommand::OpenSession(_)) {
+            self.auction_trades += trades;
+        }
     }
 }
 
-fn run(seed: u64) {
+/// Two symbols in one machine, each with its own naive book.
+fn run(seed: u64, seen: &mut Seen) {
     let mut market = Market::new(seed);
-    let mut desk = Desk::new();
+    let config = market.config();
     let second = ListInstrument {
         symbol: Symbol::new("BRK.B").unwrap(),
         tick_size_cents: 5,
@@ -158,94 +76,40 @@ fn run(seed: u64) {
         band_bps: 333,
         ..listing()
     };
-    desk.feed(BookCommand::ListInstrument(second.clone()));
-    let listings = [listing(), second];
-    let mut books = listings
-        .clone()
-        .map(|listing| NaiveBook::new(Config::default(), &listing));
-    let mut sequences = [0_i64; 2];
+    let mut twins = Twins::new(&config, vec![listing(), second]);
+    let mut commands = [Vec::new(), Vec::new()];
     for step in 0..COMMANDS_PER_SEED {
         let which = market.random.between(0, 1) as usize;
-        let (symbol, tick_cents) = (listings[which].symbol, listings[which].tick_size_cents);
-        let book = &mut books[which];
-        let session = InstrumentCommand {
-            symbol,
-            ..instrument_command()
-        };
-        let mut by_id = false;
-        let (command, expected) = match market.random.between(0, 999) {
-            0 => {
-                book.set_halted(true);
-                (BookCommand::HaltInstrument(session), Outcome::default())
-            }
-            1..=9 => {
-                book.set_halted(false);
-                (BookCommand::ResumeInstrument(session), Outcome::default())
-            }
-            10 => {
-                by_id = true;
-                (BookCommand::CloseSession(session), book.close())
-            }
-            11..=20 => {
-                book.open();
-                (BookCommand::OpenSession(session), Outcome::default())
-            }
-            roll if roll < 20 + 5 * market.skew.cancel_percent as i64 => {
-                let (order_id, account_id) = market.known_order();
-                let cancel = CancelBookOrder {
-                    command_id: CommandId([3; 16]),
-                    order_id,
-                    account_id,
-                    symbol,
-                    deadline_us: NEVER_US,
-                };
-                (BookCommand::CancelBookOrder(cancel), book.cancel(&cancel))
-            }
-            roll if roll < 20 + 9 * market.skew.cancel_percent as i64 => {
-                let replace = market.replace(symbol, book, tick_cents);
-                (BookCommand::ReplaceBookOrder(replace), book.replace(&replace))
-            }
-            _ => {
-                let order = market.new_order(symbol, book, tick_cents);
-                (BookCommand::NewOrder(order), book.place(&order))
-            }
-        };
-        let said = format!("seed {seed} step {step}: {command:?}");
-        let emissions = desk.feed(command);
-        assert_eq!(observed(&emissions, by_id), expected, "{said}");
-        for emission in &emissions {
-            let sequence = match &emission.output.message {
-                AnyMessage::MarketData(MarketData::BookUpdate(update)) => update.sequence,
-                AnyMessage::MarketData(MarketData::InstrumentStatusChange(change)) => change.sequence,
-                _ => continue,
+        let command = market.command(&twins.listings[which].clone(), &twins.books[which]);
+        commands[which].push(command.clone());
+        let fed = twins.feed(which, &command);
+        if let Ok(emissions) = &fed {
+            seen.count(&command, emissions);
+        }
+        if let Err(what) = fed {
+            let listing = twins.listings[which].clone();
+            let fails = |commands: &[BookCommand]| {
+                let mut twins = Twins::new(&config, vec![listing.clone()]);
+                commands.iter().any(|command| twins.feed(0, command).is_err())
             };
-            assert_eq!(sequence, sequences[which] + 1, "{said}");
-            sequences[which] = sequence;
+            let short = match fails(&commands[which]) {
+                true => shrink::shrink(&commands[which], fails),
+                false => Vec::new(),
+            };
+            panic!(
+                "seed {seed} step {step}: {command:?}: {what}\n{}",
+                script::of(&config, &listing, &short)
+            );
         }
         if market.random.chance(1) && market.random.chance(30) {
-            desk.restore();
+            twins.desk.restore();
         }
         if step % 200 == 0 {
-            desk.tick();
-            desk.matcher().book(symbol).unwrap().check_all().unwrap();
+            twins.desk.tick();
+            twins.check_whole();
         }
     }
-    for (book, listing) in books.iter().zip(&listings) {
-        for side in [Side::Buy, Side::Sell] {
-            let machine = desk.matcher().book(listing.symbol).unwrap();
-            for order in book.orders(side) {
-                let resting = machine.order(order.order_id).unwrap();
-                assert_eq!(resting.leaves, order.leaves, "seed {seed}");
-                assert_eq!(
-                    resting.price * listing.tick_size_cents,
-                    order.price_cents,
-                    "seed {seed}"
-                );
-            }
-        }
-        let count = book.orders(Side::Buy).len() + book.orders(Side::Sell).len();
-        assert_eq!(desk.matcher().book(listing.symbol).unwrap().order_count(), count);
-    }
+    twins.check_whole();
 }
 
 /// The same input twice gives the same records and the same hash.
@@ -253,17 +117,59 @@ fn run(seed: u64) {
 fn is_deterministic() {
     let run = || {
         let mut market = Market::new(99);
-        let mut desk = Desk::new();
-        let book = NaiveBook::new(Config::default(), &listing());
+        let mut twins = Twins::new(&market.config(), vec![listing()]);
         let mut all = Vec::new();
         for step in 0..5_000 {
-            let order = market.new_order(symbol(), &book, 1);
-            all.extend(desk.feed(BookCommand::NewOrder(order)));
+            let command = market.command(&listing(), &twins.books[0]);
+            all.extend(twins.feed(0, &command).unwrap());
             if step % 50 == 0 {
-                all.extend(desk.tick());
+                all.extend(twins.desk.tick());
             }
         }
-        (all, desk.fold.state_hash())
+        (all, twins.desk.fold.state_hash())
     };
     assert_eq!(run(), run());
+}
+
+/// A failure is cut down to what causes it: here, that two orders of one account are in the book.
+#[test]
+fn a_failing_stream_shrinks_to_a_script() {
+    let mut market = Market::new(7);
+    let mut twins = Twins::new(&market.config(), vec![listing()]);
+    let mut commands = Vec::new();
+    for _ in 0..500 {
+        let command = market.command(&listing(), &twins.books[0]);
+        twins.feed(0, &command).unwrap();
+        commands.push(command);
+    }
+    let config = market.config();
+    let fails = |commands: &[BookCommand]| {
+        let mut twins = Twins::new(&config, vec![listing()]);
+        commands
+            .iter()
+            .for_each(|command| drop(twins.feed(0, command).unwrap()));
+        let book = &twins.books[0];
+        let accounts = |side| {
+            book.orders(side)
+                .iter()
+                .map(|order| order.account_id)
+                .collect::<Vec<_>>()
+        };
+        accounts(Side::Buy)
+            .iter()
+            .any(|account| accounts(Side::Sell).contains(account))
+    };
+    assert!(fails(&commands));
+    let short = shrink::shrink(&commands, fails);
+    assert_eq!(short.len(), 2, "{short:?}");
+    let script = script::of(&config, &listing(), &short);
+    let lines: Vec<&str> = script.lines().collect();
+    assert_eq!(lines.len(), 3, "{script}");
+    assert!(
+        lines[0].starts_with("# brokerx match --band 500 --reference 10000"),
+        "{script}"
+    );
+    for line in &lines[1..] {
+        brokerx_matcher::cli::Line::parse(line.as_bytes()).unwrap();
+    }
 }
