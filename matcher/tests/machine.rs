@@ -395,6 +395,103 @@ fn a_broken_book_is_frozen_and_the_others_go_on() {
     assert_eq!(ended.count(), 2, "delisting releases what rested in it");
 }
 
+/// A sweep that breaks its book has triggered a stop, which cannot enter any more.
+#[test]
+fn a_stop_that_was_triggered_by_a_book_that_broke_ends() {
+    let mut desk = Desk::new();
+    desk.feed(BookCommand::NewOrder(limit(1, 1, Side::Sell, 101_00, 5)));
+    desk.feed(BookCommand::NewOrder(NewOrder {
+        order_type: OrderType::Stop,
+        price_cents: None,
+        stop_price_cents: Some(101_00),
+        ..limit(2, 2, Side::Buy, 0, 7)
+    }));
+    let mut machine = rebuilt(&desk.fold);
+    machine.corrupt(symbol(), BookSide::Sell);
+    let mut outputs = Outputs::default();
+    let context = Context {
+        partition: 0,
+        offset: 9,
+        appended_ms: NOW_MS,
+        now_ms: NOW_MS,
+    };
+    let order = BookCommand::NewOrder(limit(3, 3, Side::Buy, 101_00, 1));
+    assert_eq!(machine.apply(&context, order, &mut outputs), Step::Done);
+    let ended = outputs.drain().find_map(|output| match output.message {
+        AnyMessage::AccountCommand(AccountCommand::OrderEnded(ended)) => Some(ended),
+        _ => None,
+    });
+    let ended = ended.unwrap();
+    assert_eq!(
+        (ended.order_id, ended.cause, ended.leaves_quantity),
+        (OrderId(2), Reason::Frozen, 7)
+    );
+}
+
+/// A cascade of more stops than a step takes goes on at the same offset.
+#[test]
+fn a_long_cascade_takes_several_steps() {
+    let mut desk = Desk::new();
+    let stops = 1_000;
+    for stop in 0..stops {
+        desk.feed(BookCommand::NewOrder(NewOrder {
+            order_type: OrderType::Stop,
+            price_cents: None,
+            stop_price_cents: Some(100_00 + stop % 400),
+            ..limit(10_000 + stop, 2, Side::Buy, 0, 1)
+        }));
+        desk.feed(BookCommand::NewOrder(limit(
+            stop + 1,
+            1,
+            Side::Sell,
+            100_00 + stop % 400,
+            1,
+        )));
+    }
+    desk.feed(BookCommand::NewOrder(limit(50_000, 1, Side::Sell, 104_00, 1)));
+    let first = BookCommand::NewOrder(limit(60_000, 3, Side::Buy, 100_00, 1));
+    let record = Record {
+        offset: desk.fold.position(),
+        appended_ms: desk.now_ms,
+        identity: None,
+        digest: 1,
+        input: Content::Decoded(first),
+    };
+    let mut emissions = Vec::new();
+    desk.fold.apply(record, &mut emissions).unwrap();
+    let mut steps = 1;
+    while !desk.fold.is_between_records() {
+        let before = emissions.len();
+        desk.fold.resume(&mut emissions);
+        assert!(emissions.len() - before < 1_500);
+        steps += 1;
+    }
+    assert!(steps > 5, "{steps} steps");
+    let trades = outcome(&emissions).trades();
+    assert_eq!(trades.len(), 1 + stops as usize);
+    assert_eq!(desk.matcher().book(symbol()).unwrap().stop_count(), 0);
+}
+
+#[test]
+fn stops_and_icebergs_survive_a_snapshot() {
+    let mut desk = Desk::new();
+    for order in 0..3_000 {
+        desk.feed(BookCommand::NewOrder(NewOrder {
+            order_type: OrderType::StopLimit,
+            stop_price_cents: Some(100_00 + order % 300),
+            ..limit(order, 2, Side::Buy, 100_00, 1 + order % 7)
+        }));
+        desk.feed(BookCommand::NewOrder(NewOrder {
+            display_quantity: Some(2),
+            ..limit(100_000 + order, 1, Side::Sell, 101_00 + order % 200, 9)
+        }));
+    }
+    desk.restore();
+    let book = desk.matcher().book(symbol()).unwrap();
+    assert_eq!((book.stop_count(), book.order_count()), (3_000, 3_000));
+    desk.matcher().check_book(symbol()).unwrap();
+}
+
 fn rebuilt(fold: &Fold<Matcher>) -> Matcher {
     let mut machine = Matcher::new(&fold.snapshot_state().setup);
     let mut cursor = Default::default();

@@ -173,7 +173,7 @@ impl Book {
         let change = i64::from(visible) - i64::from(order.visible);
         self.ladder_mut(order.side)
             .add(order.level, change, -i64::from(visible), 0);
-        self.to_the_end(slot);
+        self.move_to_end(slot);
     }
 
     /// Cancels a resting order that would trade with its own account.

@@ -261,7 +261,7 @@ impl Book {
     }
 
     /// Moves an order to the end of its queue.
-    fn to_the_end(&mut self, slot: u32) {
+    fn move_to_end(&mut self, slot: u32) {
         let order = *self.orders.get(slot);
         if order.next == orders::NONE {
             return;

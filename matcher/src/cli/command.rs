@@ -62,14 +62,16 @@ pub enum Stay {
 
 /// What gives way to prevent a self-trade.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
 pub enum SelfTrade {
     /// The incoming order.
-    CancelIncoming,
+    #[serde(rename = "cancel_incoming")]
+    Incoming,
     /// The resting order.
-    CancelResting,
+    #[serde(rename = "cancel_resting")]
+    Resting,
     /// Both.
-    CancelBoth,
+    #[serde(rename = "cancel_both")]
+    Both,
 }
 
 /// A line of input. Prices are whole ticks, quantities whole shares.

@@ -183,9 +183,9 @@ impl Desk {
             post_only: line.post_only.unwrap_or(false),
             display_quantity: line.display_quantity,
             self_trade_prevention: match line.self_trade {
-                None | Some(SelfTrade::CancelIncoming) => SelfTradePrevention::CancelIncoming,
-                Some(SelfTrade::CancelResting) => SelfTradePrevention::CancelResting,
-                Some(SelfTrade::CancelBoth) => SelfTradePrevention::CancelBoth,
+                None | Some(SelfTrade::Incoming) => SelfTradePrevention::CancelIncoming,
+                Some(SelfTrade::Resting) => SelfTradePrevention::CancelResting,
+                Some(SelfTrade::Both) => SelfTradePrevention::CancelBoth,
             },
             deadline_us: i64::MAX,
         }

@@ -6,6 +6,8 @@
 use brokerx_schemas::{Config, Session};
 
 const DAY_SECONDS: i64 = 86_400;
+/// Days that are made up for after an outage.
+const DAYS_MAX: i32 = 10_000;
 
 /// The sessions of a configuration.
 #[derive(Clone, Copy)]
@@ -44,11 +46,22 @@ impl<'a> Calendar<'a> {
         closed.checked_sub(1).map(|last| self.sessions[last].day)
     }
 
-    /// The first day after `day` that has ended by a second.
+    /// The day before the first that could end after a second: what a log begins with.
+    pub fn day_before(self, second: i64) -> i32 {
+        let yesterday = day_of(second).saturating_sub(1);
+        let first = self
+            .sessions
+            .first()
+            .map_or(yesterday, |session| session.day.saturating_sub(1));
+        self.last_ended(second).unwrap_or(yesterday.min(first))
+    }
+
+    /// The first day after `day` that has ended by a second. Without a calendar no day is told of that
+    /// ended more than 27 years ago.
     pub fn next_ended(self, day: i32, second: i64) -> Option<i32> {
         let last = self.last_ended(second).filter(|last| *last > day)?;
         if self.sessions.is_empty() {
-            return day.checked_add(1);
+            return Some(day.saturating_add(1).max(last.saturating_sub(DAYS_MAX)));
         }
         let next = self.sessions.partition_point(|session| session.day <= day);
         let next = self.sessions.get(next).map_or(last, |session| session.day);

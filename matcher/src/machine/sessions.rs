@@ -38,7 +38,7 @@ impl Matcher {
         let is_open = calendar.is_open(second);
         let Some(day) = self.day_closed else {
             // The first tick of the log.
-            self.day_closed = Some(calendar.last_ended(second).unwrap_or(i32::MIN));
+            self.day_closed = Some(calendar.day_before(second));
             match (self.calendar_open, is_open) {
                 (true, false) => self.push_pass(Pass::Close),
                 (false, true) => self.push_pass(Pass::Open),
