@@ -113,7 +113,9 @@ impl Line {
     /// # Errors
     /// What is wrong with it.
     pub fn parse(bytes: &[u8]) -> Result<Self, String> {
-        let line: Self = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
+        let line: Self = serde_json::from_slice(bytes)
+            // Every line is line 1 of its own.
+            .map_err(|error| error.to_string().replace(" at line 1 column ", " at column "))?;
         let is_on_order = matches!(line.op, Op::New | Op::Replace | Op::Cancel);
         let is_new = line.op == Op::New;
         let missing = [
