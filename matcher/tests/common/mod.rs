@@ -8,7 +8,7 @@
 )]
 
 use brokerx_matcher::machine::Matcher;
-use brokerx_matcher::naive::{NaiveTrade, Said};
+use brokerx_matcher::naive::{NaiveBook, NaiveTrade, Said};
 use brokerx_schemas::*;
 use brokerx_topics::machine::{Applied, Content, Emission, Fold, Machine, Record};
 
@@ -273,6 +273,24 @@ fn naive_trade(trade: &Trade, maker: &Fill, taker: &Fill) -> NaiveTrade {
         quantity: trade.quantity,
         maker_leaves: maker.leaves_quantity,
         taker_leaves: taker.leaves_quantity,
+    }
+}
+
+/// What the naive book makes of a command on an order or on its instrument.
+pub fn naively(book: &mut NaiveBook, command: &BookCommand) -> Vec<Said> {
+    match command {
+        BookCommand::NewOrder(order) => book.place(order),
+        BookCommand::ReplaceBookOrder(replace) => book.replace(replace),
+        BookCommand::CancelBookOrder(cancel) => book.cancel(cancel),
+        BookCommand::HaltInstrument(_) => {
+            book.halt();
+            Vec::new()
+        }
+        BookCommand::ResumeInstrument(_) => book.resume(),
+        BookCommand::OpenSession(_) => book.open(),
+        BookCommand::CloseSession(_) => book.close(),
+        BookCommand::DelistInstrument(_) => book.delist(),
+        other => panic!("the naive book does not know {other:?}"),
     }
 }
 

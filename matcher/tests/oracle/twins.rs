@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use brokerx_matcher::naive::{NaiveBook, Said};
+use brokerx_matcher::naive::NaiveBook;
 use brokerx_schemas::*;
 use brokerx_topics::machine::Emission;
 
-use crate::common::{Desk, outcome};
+use crate::common::{Desk, naively, outcome};
 
 /// The book as a reader of `market-data` builds it: (side, price) to (shares, orders).
 type Seen = BTreeMap<(Side, i64), (i64, i32)>;
@@ -41,7 +41,7 @@ impl Twins {
     pub fn feed(&mut self, which: usize, command: &BookCommand) -> Result<Vec<Emission>, String> {
         let emissions = self.desk.feed(command.clone());
         let observed = outcome(&emissions);
-        let expected = expect(&mut self.books[which], command);
+        let expected = naively(&mut self.books[which], command);
         if observed.said != expected {
             return Err(format!("\n  machine: {:?}\n  naive:   {expected:?}", observed.said));
         }
@@ -95,22 +95,5 @@ impl Twins {
             let stops = stops.iter().map(|stop| (stop.order_id, stop.quantity));
             assert!(stops.eq(book.stops().iter().map(|stop| (stop.order_id, stop.quantity))));
         }
-    }
-}
-
-/// What the naive book makes of a command.
-fn expect(book: &mut NaiveBook, command: &BookCommand) -> Vec<Said> {
-    match command {
-        BookCommand::NewOrder(order) => book.place(order),
-        BookCommand::ReplaceBookOrder(replace) => book.replace(replace),
-        BookCommand::CancelBookOrder(cancel) => book.cancel(cancel),
-        BookCommand::HaltInstrument(_) => {
-            book.halt();
-            Vec::new()
-        }
-        BookCommand::ResumeInstrument(_) => book.resume(),
-        BookCommand::OpenSession(_) => book.open(),
-        BookCommand::CloseSession(_) => book.close(),
-        other => panic!("not on an order: {other:?}"),
     }
 }
