@@ -278,7 +278,7 @@ impl Matcher {
         outputs: &mut Outputs,
     ) {
         let listing = &mut self.listings[listing];
-        listing.sequence += 1;
+        listing.next_sequence();
         listing.instrument.status = listing.standing.status();
         listing.instrument.version += 1;
         listing.instrument.updated_us = context.now_us();

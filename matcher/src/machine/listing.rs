@@ -43,8 +43,9 @@ pub(super) struct Listing {
     pub instrument: Instrument,
     pub standing: Standing,
     pub last_price_cents: Option<i64>,
-    /// The last sequence number published on `market-data`.
-    pub sequence: i64,
+    /// The last sequence number published on `market-data`; only [`Listing::next_sequence`] and a
+    /// snapshot change it.
+    sequence: i64,
     pub book: Book,
     /// What is not over yet.
     pub candles: Candles,
@@ -81,6 +82,22 @@ impl Listing {
             accounted: 0,
             instrument,
         }
+    }
+
+    /// The last sequence number published on `market-data`.
+    pub fn sequence(&self) -> i64 {
+        self.sequence
+    }
+
+    /// Counts one more record with a sequence number: there is no other way to get one, so they are
+    /// dense.
+    pub fn next_sequence(&mut self) {
+        self.sequence += 1;
+    }
+
+    /// Takes over the number of a snapshot.
+    pub fn restore_sequence(&mut self, sequence: i64) {
+        self.sequence = sequence;
     }
 
     /// What bands and collars are measured from; 0 when there is no reference, which only a machine for

@@ -98,7 +98,7 @@ impl Matcher {
                             counter: self.trades,
                         },
                         symbol: listing.instrument.symbol,
-                        sequence: listing.sequence + 1,
+                        sequence: listing.sequence() + 1,
                         price_cents,
                         quantity,
                         maker,
@@ -126,7 +126,7 @@ impl Matcher {
             listing.last_price_cents = last_price_cents;
         }
         if !self.effects.touched().is_empty() {
-            listing.sequence += 1;
+            listing.next_sequence();
             publisher.book_update(listing, self.effects.touched(), last_price_cents);
         }
         self.reschedule_candles(index, deadline);
@@ -175,6 +175,9 @@ impl Matcher {
             _ => false,
         };
         let diagnosis: Vec<_> = self.recent.iter().filter(about).cloned().collect();
+        for command in &diagnosis {
+            tracing::error!(%symbol, ?command, "a command before the freeze");
+        }
         self.diagnoses.insert(symbol, diagnosis);
         self.listings[listing].standing.frozen = true;
         self.listings[listing].uncrossing = false;

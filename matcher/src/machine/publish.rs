@@ -194,7 +194,7 @@ impl<'a> Publisher<'a> {
         });
         let update = BookUpdate {
             symbol: listing.instrument.symbol,
-            sequence: listing.sequence,
+            sequence: listing.sequence(),
             changes: changes.collect(),
             last_price_cents,
             occurred_us: self.now_us,
@@ -206,7 +206,7 @@ impl<'a> Publisher<'a> {
     pub fn status_change(&mut self, listing: &Listing, note: Option<String>) {
         let change = InstrumentStatusChange {
             symbol: listing.instrument.symbol,
-            sequence: listing.sequence,
+            sequence: listing.sequence(),
             status: listing.instrument.status,
             note,
             occurred_us: self.now_us,
@@ -228,7 +228,7 @@ impl<'a> Publisher<'a> {
         };
         let snapshot = BookSnapshot {
             symbol: listing.instrument.symbol,
-            sequence: listing.sequence,
+            sequence: listing.sequence(),
             bids: side(Side::Buy),
             asks: side(Side::Sell),
             complete: [Side::Buy, Side::Sell]

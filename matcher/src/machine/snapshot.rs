@@ -170,7 +170,7 @@ impl Matcher {
                         instrument: listing.instrument.clone(),
                         standing: listing.standing,
                         last_price_cents: listing.last_price_cents,
-                        sequence: listing.sequence,
+                        sequence: listing.sequence(),
                         candles: listing.candles.clone(),
                         priority_last: listing.book.priority_last(),
                         order_count: listing.book.order_count(),
@@ -253,7 +253,7 @@ impl Matcher {
                 let mut listing = Listing::new(instrument);
                 listing.standing = standing;
                 listing.last_price_cents = last_price_cents;
-                listing.sequence = sequence;
+                listing.restore_sequence(sequence);
                 listing.candles = candles;
                 let listing = self.add_listing(listing);
                 self.reschedule_candles(listing, None);

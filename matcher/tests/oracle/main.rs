@@ -106,7 +106,7 @@ fn run(seed: u64, seen: &mut Seen) {
             twins.desk.restore();
         }
         if step % 200 == 0 {
-            twins.desk.tick();
+            twins.tick();
             twins.check_whole();
         }
     }

@@ -73,6 +73,27 @@ impl Twins {
         Ok(emissions)
     }
 
+    /// A tick. The books that it shows are those that the increments have made so far, so a reader may
+    /// begin with them.
+    pub fn tick(&mut self) {
+        let emissions = self.desk.tick();
+        for emission in &emissions {
+            let AnyMessage::MarketData(MarketData::BookSnapshot(snapshot)) = &emission.output.message else {
+                continue;
+            };
+            let is_of = |listing: &ListInstrument| listing.symbol == snapshot.symbol;
+            let which = self.listings.iter().position(is_of).unwrap();
+            let bids = snapshot.bids.iter().rev().map(|level| (Side::Buy, level));
+            let asks = snapshot.asks.iter().map(|level| (Side::Sell, level));
+            let levels = bids.chain(asks);
+            let levels = levels.map(|(side, level)| ((side, level.price_cents), (level.quantity, level.order_count)));
+            assert!(levels.eq(self.seen[which].iter().map(|(place, level)| (*place, *level))));
+            assert_eq!(snapshot.sequence, self.sequences[which]);
+            assert_eq!(snapshot.reference_price_cents, self.books[which].reference_cents());
+            assert!(snapshot.complete);
+        }
+    }
+
     /// Compares the books order by order.
     pub fn check_whole(&self) {
         for (book, listing) in self.books.iter().zip(&self.listings) {

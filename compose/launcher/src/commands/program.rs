@@ -54,6 +54,7 @@ pub fn run(layout: &Layout, binary: &str, arguments: &Arguments, needs: Needs) -
     let mut command = Command::new(program);
     command.args(&arguments.rest).current_dir(layout.root());
     match state {
+        _ if needs == Needs::Nothing => {}
         Some(state) => {
             let secrets = Secrets::load_or_create(layout)?;
             let environment = services::environment(layout, &state.ports, &secrets);
@@ -62,7 +63,7 @@ pub fn run(layout: &Layout, binary: &str, arguments: &Arguments, needs: Needs) -
             }
             command.envs(environment);
         }
-        None if wants_help || needs == Needs::Nothing => {}
+        None if wants_help => {}
         None => return Err(Failure::NotRunning),
     }
     let error = command.exec();
