@@ -236,7 +236,7 @@ pub struct Fill {
     pub symbol: Symbol,
     /// The order's side.
     pub side: Side,
-    /// Price per share: the resting order's.
+    /// Price per share: the resting order's, or the auction's.
     pub price_cents: i64,
     /// Shares.
     pub quantity: i64,
@@ -289,7 +289,8 @@ pub struct OrderEnded {
     pub order_id: OrderId,
     /// The instrument.
     pub symbol: Symbol,
-    /// Expiry, delisting, self-trade of a resting order, freeze, a stop's end after its trigger.
+    /// Expiry, delisting, self-trade of a resting order, freeze, the end of a stop after its trigger or
+    /// of a market order after its auction.
     pub cause: Reason,
     /// Shares left unfilled.
     pub leaves_quantity: i64,

@@ -87,6 +87,27 @@ pub struct Config {
     pub snapshot_levels_max: i32,
     /// Every symbol appears in a snapshot within this time.
     pub snapshot_cycle_seconds: i32,
+    /// Whether orders are collected for the opening auction while a session is closed, or refused.
+    #[serde(default)]
+    pub collect_while_closed: bool,
+    /// Whether orders are collected for the reopening auction while an instrument is halted, or refused.
+    #[serde(default)]
+    pub collect_while_halted: bool,
+    /// The sessions of the calendar, in order and disjoint; empty when the market is always open.
+    /// After the last one it stays closed.
+    #[serde(default)]
+    pub sessions: Vec<Session>,
+}
+
+/// One session of the calendar, resolved to UTC when the configuration was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Session {
+    /// The trading day, in days since the epoch; rises from session to session.
+    pub day: i32,
+    /// When it opens, in seconds since the epoch.
+    pub opens_second: i64,
+    /// When it closes, in seconds since the epoch; later than it opens.
+    pub closes_second: i64,
 }
 
 #[allow(clippy::inconsistent_digit_grouping, reason = "amounts are grouped as dollars_cents")]
@@ -112,6 +133,9 @@ impl Default for Config {
             band_bps: 500,
             snapshot_levels_max: 1_000,
             snapshot_cycle_seconds: 10,
+            collect_while_closed: false,
+            collect_while_halted: false,
+            sessions: Vec::new(),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{AccountId, InstrumentStatus, OrderId, Side, Symbol, TradeId, kinds};
+use crate::{AccountId, CandleInterval, InstrumentStatus, OrderId, Side, Symbol, TradeId, kinds};
 
 /// A trade, seen from both sides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -11,13 +11,13 @@ pub struct Trade {
     pub trade_id: TradeId,
     /// The instrument.
     pub symbol: Symbol,
-    /// Price per share: the resting order's.
+    /// Price per share: the resting order's, or the auction's.
     pub price_cents: i64,
     /// Shares.
     pub quantity: i64,
     /// The side of the order that arrived.
     pub taker_side: Side,
-    /// The order that arrived.
+    /// The order that arrived; in an auction the one that was queued later.
     pub taker_order_id: OrderId,
     /// Its owner.
     pub taker_account_id: AccountId,
@@ -127,6 +127,41 @@ pub struct Heartbeat {
     pub instruments: i32,
 }
 
+/// What traded within one interval of machine time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Candle {
+    /// The length.
+    pub interval: CandleInterval,
+    /// Where it begins: a multiple of the interval, microseconds since the epoch.
+    pub start_us: i64,
+    /// Price of the first trade.
+    pub open_cents: i64,
+    /// Highest price.
+    pub high_cents: i64,
+    /// Lowest price.
+    pub low_cents: i64,
+    /// Price of the last trade.
+    pub close_cents: i64,
+    /// Shares traded.
+    pub volume: i64,
+    /// Trades.
+    pub trade_count: i64,
+    /// Whether its time is over; otherwise it is still growing and comes again.
+    pub closed: bool,
+}
+
+/// Candles of one symbol: those that are over, and the longer ones as they stand, once for each
+/// second in which it traded. Of several records about one candle the last one counts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CandleUpdate {
+    /// The instrument.
+    pub symbol: Symbol,
+    /// The candles, the shortest first; of one interval the earlier first.
+    pub candles: Vec<Candle>,
+    /// The matcher's machine time.
+    pub occurred_us: i64,
+}
+
 kinds! {
     /// A record of `market-data`.
     MarketData, MarketDataKind {
@@ -138,6 +173,8 @@ kinds! {
         book_snapshot: BookSnapshot(BookSnapshot),
         /// A sign of life.
         heartbeat: Heartbeat(Heartbeat),
+        /// Candles closed or grew.
+        candle_update: CandleUpdate(CandleUpdate),
     }
 }
 

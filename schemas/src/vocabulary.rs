@@ -138,6 +138,34 @@ vocabulary! {
     }
 }
 vocabulary! {
+    /// The time that a candle covers.
+    CandleInterval {
+        /// One second.
+        Second,
+        /// One minute.
+        Minute,
+        /// Five minutes.
+        FiveMinutes,
+        /// One hour.
+        Hour,
+        /// One day, from 00:00 UTC.
+        Day,
+    }
+}
+impl CandleInterval {
+    /// Its length in seconds; 0 for an interval that this build does not know.
+    pub fn seconds(self) -> i64 {
+        match self {
+            Self::Second => 1,
+            Self::Minute => 60,
+            Self::FiveMinutes => 300,
+            Self::Hour => 3_600,
+            Self::Day => 86_400,
+            Self::Unknown => 0,
+        }
+    }
+}
+vocabulary! {
     /// The direction of a share transfer between the account and another custodian.
     TransferDirection {
         /// Shares arrive in the account.

@@ -118,6 +118,7 @@ fn schemas_and_rust_enums_know_the_same_symbols() {
         AuthEventKind,
         BookCommandKind,
         BookStatus,
+        CandleInterval,
         DeadLetterKind,
         DepositEventKind,
         InstrumentEventKind,

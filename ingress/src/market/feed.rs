@@ -83,8 +83,8 @@ impl MarketFeed {
             MarketData::InstrumentStatusChange(change) => {
                 state.books.entry(change.symbol).or_default().status_change(&change)
             }
-            // A kind of a newer matcher: nothing that is kept here.
-            MarketData::Unknown => return,
+            // Candles, or a kind of a newer matcher: nothing that is kept here.
+            MarketData::CandleUpdate(_) | MarketData::Unknown => return,
         };
         if applied == Applied::Gap && self.complete {
             self.metrics.gaps.inc();

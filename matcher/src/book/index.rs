@@ -74,8 +74,19 @@ impl OrderIndex {
         self.entries[at] = entry;
     }
 
+    /// Makes room for this many ids.
+    pub fn reserve(&mut self, count: usize) {
+        let capacity = (count + count / 2).next_power_of_two();
+        if capacity > self.entries.len() {
+            self.resize(capacity.max(CAPACITY_MIN));
+        }
+    }
+
     fn grow(&mut self) {
-        let capacity = (self.entries.len() * 2).max(CAPACITY_MIN);
+        self.resize((self.entries.len() * 2).max(CAPACITY_MIN));
+    }
+
+    fn resize(&mut self, capacity: usize) {
         let entries = std::mem::replace(&mut self.entries, vec![0; capacity]);
         for entry in entries.into_iter().filter(|entry| *entry != 0) {
             self.place(entry);

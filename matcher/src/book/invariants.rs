@@ -38,6 +38,8 @@ pub enum Broken {
         /// Shares of its levels.
         levels: i64,
     },
+    /// The stops are not found both ways, or one is held that a trade has reached.
+    Stops,
 }
 
 impl fmt::Display for Broken {
@@ -49,8 +51,21 @@ impl fmt::Display for Broken {
             Self::Side { side, orders, levels } => {
                 write!(formatter, "{side:?} orders hold {orders} shares, levels {levels}")
             }
+            Self::Stops => write!(formatter, "stops are torn, or one that was reached is held"),
         }
     }
+}
+
+/// Whether a book trades.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trading {
+    /// It trades; orders may not cross.
+    Yes {
+        /// The price of the last trade, if there was one.
+        last: Option<Ticks>,
+    },
+    /// It is halted, closed or about to be uncrossed.
+    No,
 }
 
 /// How many orders of a touched level are walked: its head, in a queue that is longer.
@@ -59,11 +74,14 @@ const WALK_MAX: u32 = 8;
 impl Book {
     /// Checks the book around the levels that a command touched. The cost depends on those alone:
     /// queues up to 8 orders are added up, longer ones are covered by the totals of their side.
+    /// `trading` is the last trade price of a book that trades: it must not be crossed, and no stop
+    /// may be held that the price has reached. A book that collects may be crossed.
     ///
     /// # Errors
     /// When the book contradicts itself.
-    pub fn check(&self, touched: &[(Side, Ticks)]) -> Result<(), Broken> {
-        self.check_top()?;
+    pub fn check(&self, touched: &[(Side, Ticks)], trading: Trading) -> Result<(), Broken> {
+        self.check_top(trading)?;
+        self.check_stops(trading)?;
         self.check_totals()?;
         for (side, price) in touched {
             if let Some(level) = self.ladder(*side).find(*price) {
@@ -77,8 +95,9 @@ impl Book {
     ///
     /// # Errors
     /// When the book contradicts itself.
-    pub fn check_all(&self) -> Result<(), Broken> {
-        self.check_top()?;
+    pub fn check_all(&self, trading: Trading) -> Result<(), Broken> {
+        self.check_top(trading)?;
+        self.check_stops(trading)?;
         self.check_totals()?;
         for side in [Side::Buy, Side::Sell] {
             for level in self.ladder(side).iter() {
@@ -92,7 +111,21 @@ impl Book {
         Ok(())
     }
 
-    fn check_top(&self) -> Result<(), Broken> {
+    fn check_stops(&self, trading: Trading) -> Result<(), Broken> {
+        let reached = match trading {
+            Trading::Yes { last: Some(price) } => self.stops.reached(price).is_some(),
+            _ => false,
+        };
+        if reached || !self.stops.agrees() {
+            return Err(Broken::Stops);
+        }
+        Ok(())
+    }
+
+    fn check_top(&self, trading: Trading) -> Result<(), Broken> {
+        if trading == Trading::No {
+            return Ok(());
+        }
         match (self.bids.best_price(), self.asks.best_price()) {
             (Some(bid), Some(ask)) if bid >= ask => Err(Broken::Crossed { bid, ask }),
             _ => Ok(()),
@@ -123,11 +156,11 @@ impl Book {
     fn check_level(&self, side: Side, index: u32, walk_max: u32) -> Result<(), Broken> {
         let level = self.ladder(side).level(index);
         let price = level.price;
-        if level.count == 0 || level.quantity <= 0 {
+        if level.count == 0 || level.visible <= 0 || level.hidden < 0 {
             return Err(Broken::EmptyLevel { side, price });
         }
         let (mut slot, mut previous, mut priority) = (level.head, NONE, 0);
-        let (mut count, mut quantity) = (0, 0);
+        let (mut count, mut visible, mut hidden) = (0, 0, 0);
         while slot != NONE && count < walk_max {
             let order = self.orders.get(slot);
             let fits = order.level == index
@@ -135,22 +168,26 @@ impl Book {
                 && order.price == price
                 && order.previous == previous
                 && order.priority > priority
-                && order.leaves > 0
-                && order.leaves <= order.quantity;
+                && order.visible > 0
+                && order.visible <= order.leaves
+                && order.leaves <= order.quantity
+                && (order.display == 0 && order.visible == order.leaves
+                    || order.display > 0 && order.visible <= order.display);
             if !fits {
                 return Err(Broken::Level { side, price });
             }
             count += 1;
-            quantity += order.leaves;
+            visible += i64::from(order.visible);
+            hidden += i64::from(order.hidden());
             priority = order.priority;
             previous = slot;
             slot = order.next;
         }
         let whole = slot == NONE;
         let adds_up = if whole {
-            count == level.count && quantity == level.quantity && level.tail == previous
+            count == level.count && visible == level.visible && hidden == level.hidden && level.tail == previous
         } else {
-            count < level.count && quantity < level.quantity
+            count < level.count && visible < level.visible && hidden <= level.hidden
         };
         if adds_up {
             Ok(())
@@ -163,7 +200,7 @@ impl Book {
     #[doc(hidden)]
     pub fn corrupt(&mut self, side: Side) {
         if let Some(best) = self.ladder(side).best() {
-            self.ladder_mut(side).level_mut(best).quantity += 1;
+            self.ladder_mut(side).level_mut(best).visible += 1;
         }
     }
 }

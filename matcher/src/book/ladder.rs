@@ -7,13 +7,22 @@ use super::{Side, Ticks};
 #[derive(Clone, Debug)]
 pub(super) struct Level {
     pub price: Ticks,
-    /// Shares left of all its orders.
-    pub quantity: i64,
+    /// Shares that its orders show.
+    pub visible: i64,
+    /// Shares that its icebergs hide.
+    pub hidden: i64,
     /// First and last order of the queue. In a free level `head` chains the free levels.
     pub head: u32,
     pub tail: u32,
     /// Orders.
     pub count: u32,
+}
+
+impl Level {
+    /// All shares of all its orders.
+    pub fn total(&self) -> i64 {
+        self.visible + self.hidden
+    }
 }
 
 /// Where a level stands: `rank` grows towards the better price.
@@ -88,6 +97,12 @@ impl Ladder {
         self.rungs.iter().rev().map(|rung| self.level(rung.level))
     }
 
+    /// Levels that are at least as high as `price` on the side of the bids, lowest first.
+    pub fn ascending_from(&self, price: Ticks) -> impl Iterator<Item = &Level> {
+        let (Ok(start) | Err(start)) = self.position(self.rank(price));
+        self.rungs[start..].iter().map(|rung| self.level(rung.level))
+    }
+
     /// Where a rank is, or where it would be. Gallops from the best end, where most things happen.
     fn position(&self, rank: i64) -> Result<usize, usize> {
         let length = self.rungs.len();
@@ -120,7 +135,8 @@ impl Ladder {
     fn open(&mut self, price: Ticks) -> u32 {
         let level = Level {
             price,
-            quantity: 0,
+            visible: 0,
+            hidden: 0,
             head: NONE,
             tail: NONE,
             count: 0,
@@ -138,11 +154,12 @@ impl Ladder {
     }
 
     /// Adds shares and orders to a level, or takes them away; a level without orders is closed.
-    pub fn add(&mut self, level: u32, quantity: i64, orders: i32) {
-        self.quantity_total += quantity;
+    pub fn add(&mut self, level: u32, visible: i64, hidden: i64, orders: i32) {
+        self.quantity_total += visible + hidden;
         self.order_count += i64::from(orders);
         let entry = &mut self.levels[level as usize];
-        entry.quantity += quantity;
+        entry.visible += visible;
+        entry.hidden += hidden;
         entry.count = entry.count.saturating_add_signed(orders);
         if entry.count == 0 {
             let price = entry.price;

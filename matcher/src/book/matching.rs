@@ -3,7 +3,7 @@
 use brokerx_schemas::{BookStatus, Reason};
 
 use super::orders::{NONE, Order};
-use super::{Answer, Book, Effects, Event, Incoming, Progress, SelfTradePrevention, TimeInForce};
+use super::{Answer, Book, Effects, Event, Incoming, Party, Progress, SelfTradePrevention, TimeInForce, shares};
 
 /// What an order could take at once, as far as it needs.
 struct Reach {
@@ -17,8 +17,8 @@ impl Book {
     /// fill-or-kill, then, for an order that rests already, that it would have to give way to an
     /// own order.
     pub(super) fn refusal(&self, incoming: &Incoming) -> Option<Reason> {
-        if incoming.post_only && self.crosses(incoming) {
-            return Some(Reason::PostOnlyWouldCross);
+        if let Some(reason) = self.post_only_refusal(incoming) {
+            return Some(reason);
         }
         if incoming.time_in_force == TimeInForce::Fok
             && (self.depth(incoming) < incoming.leaves || self.reach(incoming).available < incoming.leaves)
@@ -31,42 +31,55 @@ impl Book {
         None
     }
 
+    pub(super) fn post_only_refusal(&self, incoming: &Incoming) -> Option<Reason> {
+        (incoming.post_only && self.crosses(incoming)).then_some(Reason::PostOnlyWouldCross)
+    }
+
     fn crosses(&self, incoming: &Incoming) -> bool {
         self.ladder(incoming.side.opposite())
             .best_price()
             .is_some_and(|price| incoming.side.reaches(incoming.limit, price))
     }
 
-    /// All shares within the order's limit, own orders included: cheaper than to walk the orders.
+    /// All shares within the order's limit, own and hidden ones included: cheaper than to walk the
+    /// orders.
     fn depth(&self, incoming: &Incoming) -> i64 {
         self.ladder(incoming.side.opposite())
             .iter()
             .take_while(|level| incoming.side.reaches(incoming.limit, level.price))
-            .map(|level| level.quantity)
+            .map(|level| level.total())
             .sum()
     }
 
-    /// Counts what the order could take, in the order in which it would, until it has enough.
+    /// Counts what the order could take, in the order in which it would, until it has enough. What an
+    /// iceberg hides comes behind the whole queue of its level, so an own order there comes first.
     fn reach(&self, incoming: &Incoming) -> Reach {
         let mut reach = Reach {
             available: 0,
             gives_way: false,
         };
+        let own_gives_way = incoming.self_trade_prevention == SelfTradePrevention::CancelResting;
         let levels = self.ladder(incoming.side.opposite()).iter();
         for level in levels.take_while(|level| incoming.side.reaches(incoming.limit, level.price)) {
             let mut slot = level.head;
+            let mut hidden = 0;
             while slot != NONE {
                 let order = self.orders.get(slot);
                 if order.account_id != incoming.account_id {
-                    reach.available += order.leaves;
+                    reach.available += i64::from(order.visible);
+                    hidden += i64::from(order.hidden());
                     if reach.available >= incoming.leaves {
                         return reach;
                     }
-                } else if incoming.self_trade_prevention != SelfTradePrevention::CancelResting {
+                } else if !own_gives_way {
                     reach.gives_way = true;
                     return reach;
                 }
                 slot = order.next;
+            }
+            reach.available += hidden;
+            if reach.available >= incoming.leaves {
+                return reach;
             }
         }
         reach
@@ -110,57 +123,96 @@ impl Book {
     }
 
     fn trade(&mut self, slot: u32, incoming: &mut Incoming, effects: &mut Effects) {
-        let maker = *self.orders.get(slot);
-        let quantity = maker.leaves.min(incoming.leaves);
-        let maker_leaves = maker.leaves - quantity;
+        let maker = self.orders.get(slot);
+        let quantity = i64::from(maker.visible).min(incoming.leaves);
         incoming.leaves -= quantity;
         effects.events.push(Event::Trade {
-            maker_order_id: maker.order_id,
-            maker_account_id: maker.account_id,
             price: maker.price,
             quantity,
-            maker_leaves,
-            taker_leaves: incoming.leaves,
+            maker: Party {
+                order_id: maker.order_id,
+                account_id: maker.account_id,
+                leaves: i64::from(maker.leaves) - quantity,
+            },
+            taker: Party {
+                order_id: incoming.order_id,
+                account_id: incoming.account_id,
+                leaves: incoming.leaves,
+            },
+            taker_side: incoming.side,
         });
-        if maker_leaves == 0 {
-            self.take_out(slot, effects);
-        } else {
-            self.orders
-                .set_terms(slot, maker.quantity, maker_leaves, maker.time_in_force);
-            self.ladder_mut(maker.side).add(maker.level, -quantity, 0);
-            effects.touch(maker.side, maker.price);
-        }
+        self.execute(slot, shares(quantity), effects);
     }
 
-    fn give_way(&mut self, slot: u32, effects: &mut Effects) {
+    /// Takes shares that have traded from the visible ones of a resting order. An iceberg whose
+    /// visible shares are used up shows new ones at the end of the queue.
+    pub(super) fn execute(&mut self, slot: u32, quantity: u32, effects: &mut Effects) {
+        let order = *self.orders.get(slot);
+        if quantity == order.leaves {
+            self.take_out(slot, effects);
+            return;
+        }
+        effects.touch(order.side, order.price);
+        let leaves = order.leaves - quantity;
+        if quantity < order.visible {
+            self.orders.edit(slot, |order| {
+                order.leaves = leaves;
+                order.visible -= quantity;
+            });
+            self.ladder_mut(order.side).add(order.level, -i64::from(quantity), 0, 0);
+            return;
+        }
+        let visible = Order::shown_of(leaves, order.display);
+        self.priority_last += 1;
+        let priority = self.priority_last;
+        self.orders.edit(slot, |order| {
+            order.leaves = leaves;
+            order.visible = visible;
+            order.priority = priority;
+        });
+        let change = i64::from(visible) - i64::from(order.visible);
+        self.ladder_mut(order.side)
+            .add(order.level, change, -i64::from(visible), 0);
+        self.move_to_end(slot);
+    }
+
+    /// Cancels a resting order that would trade with its own account.
+    pub(super) fn give_way(&mut self, slot: u32, effects: &mut Effects) {
         let order = self.take_out(slot, effects);
         effects.events.push(Event::SelfTradePrevented {
             order_id: order.order_id,
             account_id: order.account_id,
-            leaves: order.leaves,
+            leaves: i64::from(order.leaves),
         });
     }
 
     /// Rests or ends what is left.
     fn finish(&mut self, incoming: Incoming, effects: &mut Effects) -> Answer {
-        let leaves = incoming.leaves;
-        if leaves == 0 {
+        if incoming.leaves == 0 {
             return Answer {
                 status: BookStatus::Filled,
                 reason: None,
-                leaves,
+                leaves: 0,
             };
         }
         if !incoming.time_in_force.rests() {
-            return Answer::cancelled(Reason::NoLiquidity, leaves);
+            return Answer::cancelled(Reason::NoLiquidity, incoming.leaves);
         }
+        self.rest(incoming, effects)
+    }
+
+    /// Queues what is left of an order.
+    pub(super) fn rest(&mut self, incoming: Incoming, effects: &mut Effects) -> Answer {
         self.priority_last += 1;
+        let (leaves, display) = (shares(incoming.leaves), shares(incoming.display));
         self.append(Order {
             order_id: incoming.order_id,
             account_id: incoming.account_id,
             price: incoming.limit,
-            quantity: incoming.quantity,
+            quantity: shares(incoming.quantity),
             leaves,
+            visible: Order::shown_of(leaves, display),
+            display,
             priority: self.priority_last,
             previous: NONE,
             next: NONE,
@@ -178,7 +230,7 @@ impl Book {
                 BookStatus::Working
             },
             reason: None,
-            leaves,
+            leaves: incoming.leaves,
         }
     }
 }

@@ -10,17 +10,23 @@ pub(super) const NONE: u32 = u32::MAX;
 /// The order id of a free slot.
 const VACANT: i64 = -1;
 
-/// A resting order: one cache line.
+/// A resting order: one cache line. Shares are at most [`QUANTITY_MAX`](super::QUANTITY_MAX), which
+/// 32 bits hold.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Order {
     pub order_id: i64,
     pub account_id: i64,
     pub price: Ticks,
-    /// Total shares, what traded included.
-    pub quantity: i64,
-    pub leaves: i64,
     /// Place in time: lower is earlier.
     pub priority: u64,
+    /// Total shares, what traded included.
+    pub quantity: u32,
+    /// Shares left, hidden ones included.
+    pub leaves: u32,
+    /// Shares left that the level shows, and that trade before the order goes to the end of the queue.
+    pub visible: u32,
+    /// Shares that an iceberg shows at a time; 0 shows all.
+    pub display: u32,
     /// Neighbours in the queue of the level. In a free slot `next` chains the free slots.
     pub previous: u32,
     pub next: u32,
@@ -34,15 +40,26 @@ pub(super) struct Order {
 const _: () = assert!(size_of::<Order>() == 64, "an order fits one cache line");
 
 impl Order {
+    /// Shares left that nobody sees.
+    pub fn hidden(&self) -> u32 {
+        self.leaves - self.visible
+    }
+
+    /// What an order with this much left shows after it has come to the end of a queue.
+    pub fn shown_of(leaves: u32, display: u32) -> u32 {
+        if display == 0 { leaves } else { leaves.min(display) }
+    }
+
     /// A hash over what the order is, not over where it is stored.
     fn content_hash(&self) -> u64 {
+        let pair = |high: u32, low: u32| u64::from(high) << 32 | u64::from(low);
         let words = [
             self.order_id as u64,
             self.account_id as u64,
             self.price as u64,
-            self.quantity as u64,
-            self.leaves as u64,
             self.priority,
+            pair(self.quantity, self.leaves),
+            pair(self.visible, self.display),
             u64::from(self.side as u8)
                 | u64::from(self.time_in_force as u8) << 8
                 | u64::from(self.post_only) << 16
@@ -63,6 +80,8 @@ pub(super) struct Orders {
     first_free: u32,
     index: OrderIndex,
     count: usize,
+    /// Orders that rest only until the next auction.
+    immediate_count: usize,
     /// Shares left, bids and asks. Kept from the orders alone, to be held against the levels.
     leaves_total: [i64; 2],
     hash: u64,
@@ -75,6 +94,7 @@ impl Default for Orders {
             first_free: NONE,
             index: OrderIndex::default(),
             count: 0,
+            immediate_count: 0,
             leaves_total: [0; 2],
             hash: 0,
         }
@@ -84,6 +104,11 @@ impl Default for Orders {
 impl Orders {
     pub fn count(&self) -> usize {
         self.count
+    }
+
+    /// Orders that rest only until the next auction.
+    pub fn immediate_count(&self) -> usize {
+        self.immediate_count
     }
 
     pub fn leaves_total(&self, side: Side) -> i64 {
@@ -118,7 +143,8 @@ impl Orders {
         };
         self.index.insert(order.order_id, slot);
         self.count += 1;
-        self.leaves_total[order.side as usize] += order.leaves;
+        self.immediate_count += usize::from(!order.time_in_force.rests());
+        self.leaves_total[order.side as usize] += i64::from(order.leaves);
         self.hash = self.hash.wrapping_add(order.content_hash());
         slot
     }
@@ -132,20 +158,22 @@ impl Orders {
         self.first_free = slot;
         self.index.remove(order.order_id, slot);
         self.count -= 1;
-        self.leaves_total[order.side as usize] -= order.leaves;
+        self.immediate_count -= usize::from(!order.time_in_force.rests());
+        self.leaves_total[order.side as usize] -= i64::from(order.leaves);
         self.hash = self.hash.wrapping_sub(order.content_hash());
         order
     }
 
-    /// Changes the terms of an order that keeps its place.
-    pub fn set_terms(&mut self, slot: u32, quantity: i64, leaves: i64, time_in_force: TimeInForce) {
+    /// Changes the shares, the place or the terms of an order, not its price.
+    pub fn edit(&mut self, slot: u32, change: impl FnOnce(&mut Order)) {
         let order = &mut self.slots[slot as usize];
+        let before = (order.leaves, order.time_in_force);
         self.hash = self.hash.wrapping_sub(order.content_hash());
-        self.leaves_total[order.side as usize] += leaves - order.leaves;
-        order.quantity = quantity;
-        order.leaves = leaves;
-        order.time_in_force = time_in_force;
+        change(order);
         self.hash = self.hash.wrapping_add(order.content_hash());
+        self.leaves_total[order.side as usize] += i64::from(order.leaves) - i64::from(before.0);
+        self.immediate_count += usize::from(!order.time_in_force.rests());
+        self.immediate_count -= usize::from(!before.1.rests());
     }
 
     pub fn set_next(&mut self, slot: u32, next: u32) {
@@ -161,5 +189,11 @@ impl Orders {
         (slot..)
             .zip(self.slots.iter().skip(slot as usize))
             .filter(|(_, order)| order.order_id != VACANT)
+    }
+
+    /// Makes room for this many orders.
+    pub fn reserve(&mut self, orders: usize) {
+        self.slots.reserve(orders.saturating_sub(self.slots.len()));
+        self.index.reserve(orders);
     }
 }

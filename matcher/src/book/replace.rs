@@ -2,36 +2,44 @@
 
 use brokerx_schemas::{BookStatus, Reason};
 
-use super::{Answer, Book, Effects, Incoming, Progress, Replacement};
+use super::orders::Order;
+use super::{Answer, Book, Effects, Incoming, Progress, Replacement, shares};
 
 impl Book {
     /// Gives a resting order new terms. A price unchanged and a quantity not larger keep its place in
     /// the queue; anything else sends it to the end, and when it crosses there it trades at once as
-    /// the taker. A new total that is traded already ends it.
+    /// the taker. A new total that is traded already ends it. Of an iceberg the hidden shares shrink
+    /// first.
     ///
     /// It is refused, and stays as it was, its place included, when a post-only order would trade, or
     /// when it would have to give way to an own order. With `CancelResting` the own order gives way.
-    pub fn replace(&mut self, terms: &Replacement, effects: &mut Effects, events_max: usize) -> Progress {
+    ///
+    /// While the book `collects` nothing trades: it rests on its new terms.
+    pub fn replace(
+        &mut self,
+        terms: &Replacement,
+        collects: bool,
+        effects: &mut Effects,
+        events_max: usize,
+    ) -> Progress {
         let slot = match self.find_of(terms.order_id, terms.account_id) {
             Ok(slot) => slot,
             Err(reason) => return Progress::Done(Answer::rejected(reason, 0)),
         };
         let old = *self.orders.get(slot);
-        let leaves = terms.quantity - (old.quantity - old.leaves);
-        if leaves <= 0 {
+        let quantity = shares(terms.quantity);
+        let filled = old.quantity - old.leaves;
+        if quantity <= filled {
             self.take_out(slot, effects);
-            return Progress::Done(Answer::cancelled(Reason::CancelledByClient, old.leaves));
+            return Progress::Done(Answer::cancelled(Reason::CancelledByClient, i64::from(old.leaves)));
         }
-        if terms.price == old.price && terms.quantity <= old.quantity {
-            if leaves != old.leaves {
-                effects.touch(old.side, old.price);
-                self.ladder_mut(old.side).add(old.level, leaves - old.leaves, 0);
-            }
-            self.orders.set_terms(slot, terms.quantity, leaves, terms.time_in_force);
+        let leaves = quantity - filled;
+        if terms.price == old.price && quantity <= old.quantity {
+            self.shrink(slot, &old, leaves, terms, effects);
             return Progress::Done(Answer {
                 status: BookStatus::Replaced,
                 reason: None,
-                leaves,
+                leaves: i64::from(leaves),
             });
         }
         let incoming = Incoming {
@@ -40,16 +48,45 @@ impl Book {
             side: old.side,
             limit: terms.price,
             quantity: terms.quantity,
-            leaves,
+            leaves: i64::from(leaves),
             time_in_force: terms.time_in_force,
             post_only: old.post_only,
+            display: i64::from(old.display),
             self_trade_prevention: old.self_trade_prevention,
             replaces: true,
         };
+        if collects {
+            if let Some(reason) = self.post_only_refusal(&incoming) {
+                return Progress::Done(Answer::rejected(reason, i64::from(old.leaves)));
+            }
+            self.take_out(slot, effects);
+            return Progress::Done(self.rest(incoming, effects));
+        }
         if let Some(reason) = self.refusal(&incoming) {
-            return Progress::Done(Answer::rejected(reason, old.leaves));
+            return Progress::Done(Answer::rejected(reason, i64::from(old.leaves)));
         }
         self.take_out(slot, effects);
         self.sweep(incoming, effects, events_max)
+    }
+
+    /// Not more shares, at the same place.
+    fn shrink(&mut self, slot: u32, old: &Order, leaves: u32, terms: &Replacement, effects: &mut Effects) {
+        let visible = old.visible.min(leaves);
+        let hidden = leaves - visible;
+        if leaves != old.leaves {
+            let visible_change = i64::from(visible) - i64::from(old.visible);
+            let hidden_change = i64::from(hidden) - i64::from(old.hidden());
+            if visible_change != 0 {
+                effects.touch(old.side, old.price);
+            }
+            self.ladder_mut(old.side)
+                .add(old.level, visible_change, hidden_change, 0);
+        }
+        self.orders.edit(slot, |order| {
+            order.quantity = shares(terms.quantity);
+            order.leaves = leaves;
+            order.visible = visible;
+            order.time_in_force = terms.time_in_force;
+        });
     }
 }

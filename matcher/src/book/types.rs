@@ -85,6 +85,8 @@ pub struct Incoming {
     pub time_in_force: TimeInForce,
     /// Refuse rather than take liquidity.
     pub post_only: bool,
+    /// Shares that an iceberg shows at a time once it rests; 0 shows all.
+    pub display: i64,
     /// What gives way to prevent a self-trade.
     pub self_trade_prevention: SelfTradePrevention,
     /// Whether it was in the book before, with other terms.
@@ -103,6 +105,7 @@ impl Incoming {
             leaves: quantity,
             time_in_force: TimeInForce::Gtc,
             post_only: false,
+            display: 0,
             self_trade_prevention: SelfTradePrevention::CancelIncoming,
             replaces: false,
         }
@@ -122,6 +125,32 @@ pub struct Replacement {
     pub quantity: i64,
     /// How long it stays from here on; one that [rests](TimeInForce::rests).
     pub time_in_force: TimeInForce,
+}
+
+/// A stop or stop-limit that waits for its trigger.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stop {
+    /// The order; not negative, and not in the book.
+    pub order_id: i64,
+    /// The owner.
+    pub account_id: i64,
+    /// The side.
+    pub side: Side,
+    /// A buy is triggered by a trade at this price or above, a sell at it or below.
+    pub stop: Ticks,
+    /// The limit of a stop-limit; none for a stop.
+    pub limit: Option<Ticks>,
+    /// The worst price that was reserved for a stop, in cents; none for a stop-limit.
+    pub collar_cents: Option<i64>,
+    /// Shares: 1 to [`QUANTITY_MAX`](super::QUANTITY_MAX).
+    pub quantity: i64,
+    /// Place in time within the book, shared with the resting orders: lower is earlier. The book
+    /// gives it.
+    pub placed: u64,
+    /// How long it stays; IOC and FOK count from the trigger on.
+    pub time_in_force: TimeInForce,
+    /// What gives way to prevent a self-trade, once it is triggered.
+    pub self_trade_prevention: SelfTradePrevention,
 }
 
 /// The answer to one command.
@@ -164,27 +193,36 @@ pub enum Progress {
     More(Incoming),
 }
 
-/// What happened to a resting order.
+/// One side of a trade.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Party {
+    /// The order.
+    pub order_id: i64,
+    /// Its owner.
+    pub account_id: i64,
+    /// Shares of the order that are left.
+    pub leaves: i64,
+}
+
+/// What happened to an order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event {
-    /// It traded with the incoming order, at its own price.
+    /// Two orders traded.
     Trade {
-        /// The resting order.
-        maker_order_id: i64,
-        /// Its owner.
-        maker_account_id: i64,
-        /// The resting order's price.
+        /// The price: the resting order's, or the auction's.
         price: Ticks,
         /// Shares.
         quantity: i64,
-        /// Shares of the resting order that are left.
-        maker_leaves: i64,
-        /// Shares of the incoming order that are left.
-        taker_leaves: i64,
+        /// The order that was there first.
+        maker: Party,
+        /// The order that arrived; in an auction the one that was queued later.
+        taker: Party,
+        /// The side of the taker.
+        taker_side: Side,
     },
-    /// It gave way so that its owner does not trade with itself.
+    /// A resting order gave way so that its owner does not trade with itself.
     SelfTradePrevented {
-        /// The resting order.
+        /// The order.
         order_id: i64,
         /// Its owner.
         account_id: i64,
@@ -196,7 +234,7 @@ pub enum Event {
 /// Collects what one step changed; reused, so that it allocates only while it grows.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Effects {
-    /// What happened to resting orders, in order.
+    /// What happened to orders, in order.
     pub events: Vec<Event>,
     touched: Vec<(Side, Ticks)>,
 }
@@ -233,7 +271,7 @@ impl Effects {
 pub struct LevelView {
     /// The price.
     pub price: Ticks,
-    /// Shares.
+    /// Shares that are shown.
     pub quantity: i64,
     /// Orders.
     pub order_count: u32,
@@ -243,7 +281,7 @@ impl LevelView {
     pub(super) fn of(level: &Level) -> Self {
         Self {
             price: level.price,
-            quantity: level.quantity,
+            quantity: level.visible,
             order_count: level.count,
         }
     }

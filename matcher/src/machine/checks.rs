@@ -4,8 +4,11 @@ use brokerx_schemas::{Config, NewOrder, OrderType, Reason, ReplaceBookOrder};
 
 use super::Matcher;
 use super::listing::Listing;
-use crate::book::{Incoming, QUANTITY_MAX, SelfTradePrevention, Side, Ticks, TimeInForce};
+use super::orders::has_limit;
+use crate::book::{Incoming, QUANTITY_MAX, SelfTradePrevention, Side, Stop, Ticks, TimeInForce};
 
+/// No configuration allows a price beyond this: differences and sums of prices stay within 64 bits.
+pub(super) const PRICE_CENTS_LIMIT: i64 = i64::MAX / 4;
 /// Basis points of the whole.
 const WHOLE_BPS: i128 = 10_000;
 
@@ -24,89 +27,215 @@ impl Matcher {
     }
 
     /// Turns a new order into what the book takes.
-    pub(super) fn admit(&self, order: &NewOrder) -> Result<(usize, Incoming), Reason> {
+    pub(super) fn admit(&self, order: &NewOrder) -> Result<(usize, Admitted), Reason> {
         let index = self.live(order.symbol)?;
         let listing = &self.listings[index];
         if !(1..=QUANTITY_MAX).contains(&order.quantity) {
             return Err(Reason::InvalidQuantity);
         }
         let side = side_of(order.side).ok_or(Reason::InvalidOrder)?;
-        let limit = match order.order_type {
-            OrderType::Limit => limit_ticks(&self.config, listing, order.price_cents)?,
-            OrderType::Market if order.price_cents.is_some() => return Err(Reason::InvalidOrder),
-            OrderType::Market => collar_ticks(listing, side, order.collar_price_cents)?,
-            OrderType::Stop | OrderType::StopLimit | OrderType::Unknown => return Err(Reason::InvalidOrder),
-        };
-        let mut time_in_force = time_in_force_of(order.time_in_force).ok_or(Reason::InvalidOrder)?;
-        if order.order_type == OrderType::Market && time_in_force.rests() {
-            time_in_force = TimeInForce::Ioc;
+        if order.order_type == OrderType::Unknown || order.price_cents.is_some() != has_limit(order.order_type) {
+            return Err(match order.order_type {
+                OrderType::Limit | OrderType::StopLimit => Reason::InvalidPrice,
+                _ => Reason::InvalidOrder,
+            });
         }
+        let limit = match has_limit(order.order_type) {
+            true => Some(limit_ticks(&self.config, listing, order.price_cents)?),
+            false => None,
+        };
+        let is_stop = matches!(order.order_type, OrderType::Stop | OrderType::StopLimit);
+        let stop = match is_stop {
+            true => Some(limit_ticks(&self.config, listing, order.stop_price_cents)?),
+            false => None,
+        };
+        let collar_cents = order.collar_price_cents.filter(|_| limit.is_none());
+        if collar_cents.is_some_and(|collar| collar <= 0) {
+            return Err(Reason::InvalidPrice);
+        }
+        let time_in_force = time_in_force_of(order.time_in_force).ok_or(Reason::InvalidOrder)?;
         let self_trade_prevention = prevention_of(order.self_trade_prevention).ok_or(Reason::InvalidOrder)?;
-        let is_known = listing.book.order(order.order_id.0).is_some();
+        // Post-only and an iceberg's display mean something to a limit order that rests.
+        let may_rest = order.order_type == OrderType::Limit && time_in_force.rests();
+        let display = order.display_quantity;
         if order.order_id.0 < 0
-            || is_known
-            || order.stop_price_cents.is_some()
-            || order.display_quantity.is_some()
-            || (order.post_only && !time_in_force.rests())
+            || listing.book.knows(order.order_id.0)
+            || order.stop_price_cents.is_some() != is_stop
+            || (order.post_only && !may_rest)
+            || display.is_some_and(|display| !may_rest || !(1..=order.quantity).contains(&display))
         {
             return Err(Reason::InvalidOrder);
         }
-        trades_now(listing)?;
-        if order.order_type == OrderType::Limit {
-            within_band(listing, limit)?;
+        let phase = self.phase(listing)?;
+        if let Some(stop) = stop {
+            let stop = Stop {
+                order_id: order.order_id.0,
+                account_id: order.account_id.0,
+                side,
+                stop,
+                limit,
+                collar_cents,
+                quantity: order.quantity,
+                placed: 0,
+                time_in_force,
+                self_trade_prevention,
+            };
+            return Ok((index, Admitted::IsHeld(stop)));
         }
         let incoming = Incoming {
             order_id: order.order_id.0,
             account_id: order.account_id.0,
             side,
-            limit,
+            limit: match limit {
+                Some(limit) => limit,
+                None => collar_ticks(listing, side, collar_cents)?,
+            },
             quantity: order.quantity,
             leaves: order.quantity,
-            time_in_force,
+            time_in_force: match time_in_force {
+                TimeInForce::Day | TimeInForce::Gtc if limit.is_none() => TimeInForce::Ioc,
+                time_in_force => time_in_force,
+            },
             post_only: order.post_only,
+            display: display.unwrap_or(0),
             self_trade_prevention,
             replaces: false,
         };
-        Ok((index, incoming))
+        if phase == Phase::Collects {
+            // What must trade at once cannot wait for the auction; a market order can.
+            let waits = match limit {
+                Some(_) => time_in_force.rests(),
+                None => time_in_force != TimeInForce::Fok,
+            };
+            if !waits {
+                return Err(stopped_by(listing));
+            }
+        }
+        if limit.is_some() {
+            within_band(listing, incoming.limit)?;
+        }
+        Ok((
+            index,
+            match phase {
+                Phase::Trades => Admitted::Enters(incoming),
+                Phase::Collects => Admitted::IsCollected(incoming),
+            },
+        ))
     }
 
-    /// The checks on new terms of an order that rests at `old_price`.
-    pub(super) fn admit_terms(
-        &self,
-        listing: &Listing,
-        terms: &ReplaceBookOrder,
-        old_price: Ticks,
-    ) -> Result<(Ticks, TimeInForce), Reason> {
-        if !(1..=QUANTITY_MAX).contains(&terms.quantity) {
+    /// The checks on new terms of an order in the book.
+    pub(super) fn admit_terms(&self, replace: &ReplaceBookOrder) -> Result<(usize, Terms), Reason> {
+        let index = self.live(replace.symbol)?;
+        let listing = &self.listings[index];
+        let resting = listing.book.order(replace.order_id.0);
+        let stop = listing.book.stop(replace.order_id.0);
+        let owner = resting
+            .map(|order| order.account_id)
+            .or(stop.map(|stop| stop.account_id));
+        match owner {
+            None => return Err(Reason::OrderClosed),
+            Some(owner) if owner != replace.account_id.0 => return Err(Reason::NotFound),
+            Some(_) => {}
+        }
+        if !(1..=QUANTITY_MAX).contains(&replace.quantity) {
             return Err(Reason::InvalidQuantity);
         }
-        let price = limit_ticks(&self.config, listing, terms.price_cents)?;
-        let time_in_force = time_in_force_of(terms.time_in_force)
-            .filter(|time_in_force| time_in_force.rests())
-            .ok_or(Reason::InvalidOrder)?;
-        trades_now(listing)?;
-        // A price that stays may have been left behind by the market.
-        if price != old_price {
-            within_band(listing, price)?;
+        // An order without a limit keeps none.
+        let is_immediate = resting.is_some_and(|order| !order.time_in_force.rests());
+        let has_limit = !is_immediate && stop.is_none_or(|stop| stop.limit.is_some());
+        let limit = match (has_limit, replace.price_cents) {
+            (true, price_cents) => Some(limit_ticks(&self.config, listing, price_cents)?),
+            (false, None) => None,
+            (false, Some(_)) => return Err(Reason::InvalidOrder),
+        };
+        let time_in_force = time_in_force_of(replace.time_in_force).ok_or(Reason::InvalidOrder)?;
+        let collects = |matcher: &Self| matcher.phase(listing).map(|phase| phase == Phase::Collects);
+        match (resting, limit) {
+            (Some(order), Some(price)) if time_in_force.rests() => {
+                let collects = collects(self)?;
+                // A price that stays may have been left behind by the market.
+                if price != order.price {
+                    within_band(listing, price)?;
+                }
+                let terms = Terms::Resting {
+                    price,
+                    time_in_force,
+                    collects,
+                };
+                Ok((index, terms))
+            }
+            // An immediate order waits for the auction as it is.
+            (Some(_), _) => Err(Reason::InvalidOrder),
+            (None, limit) => {
+                collects(self)?;
+                Ok((index, Terms::Stop { limit, time_in_force }))
+            }
         }
-        Ok((price, time_in_force))
+    }
+
+    /// What becomes of an order that arrives now.
+    fn phase(&self, listing: &Listing) -> Result<Phase, Reason> {
+        let standing = listing.standing;
+        if standing.session_closed && !self.config.collect_while_closed {
+            Err(Reason::MarketClosed)
+        } else if standing.halted && !self.config.collect_while_halted {
+            Err(Reason::Halted)
+        } else if standing.trades() {
+            Ok(Phase::Trades)
+        } else {
+            Ok(Phase::Collects)
+        }
     }
 }
 
-fn trades_now(listing: &Listing) -> Result<(), Reason> {
+/// What a book does with an order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// It trades.
+    Trades,
+    /// It rests until the auction.
+    Collects,
+}
+
+/// A new order that has passed the checks.
+pub(super) enum Admitted {
+    /// It trades and rests.
+    Enters(Incoming),
+    /// It rests until the auction.
+    IsCollected(Incoming),
+    /// It waits for its trigger.
+    IsHeld(Stop),
+}
+
+/// New terms that have passed the checks.
+pub(super) enum Terms {
+    /// Of an order in the book.
+    Resting {
+        price: Ticks,
+        time_in_force: TimeInForce,
+        collects: bool,
+    },
+    /// Of a stop.
+    Stop {
+        limit: Option<Ticks>,
+        time_in_force: TimeInForce,
+    },
+}
+
+/// Why nothing trades: the session comes before the halt.
+fn stopped_by(listing: &Listing) -> Reason {
     if listing.standing.session_closed {
-        Err(Reason::MarketClosed)
-    } else if listing.standing.halted {
-        Err(Reason::Halted)
+        Reason::MarketClosed
     } else {
-        Ok(())
+        Reason::Halted
     }
 }
 
 fn limit_ticks(config: &Config, listing: &Listing, price_cents: Option<i64>) -> Result<Ticks, Reason> {
     let price_cents = price_cents.ok_or(Reason::InvalidPrice)?;
     let tick_cents = listing.instrument.tick_size_cents;
-    let in_range = (config.price_cents_min..=config.price_cents_max).contains(&price_cents) && price_cents > 0;
+    let in_range = (config.price_cents_min..=config.price_cents_max).contains(&price_cents)
+        && (1..=PRICE_CENTS_LIMIT).contains(&price_cents);
     if in_range && price_cents % tick_cents == 0 {
         Ok(price_cents / tick_cents)
     } else {
@@ -114,40 +243,43 @@ fn limit_ticks(config: &Config, listing: &Listing, price_cents: Option<i64>) -> 
     }
 }
 
-/// A limit may be up to the band away from the reference, exactly.
-fn within_band(listing: &Listing, limit: Ticks) -> Result<(), Reason> {
+/// A limit may be up to the band away from the reference, exactly. Without a band, or as long as
+/// there is no reference, it may be anything.
+pub(super) fn within_band(listing: &Listing, limit: Ticks) -> Result<(), Reason> {
     let reference = i128::from(listing.reference_cents());
+    let band_bps = i128::from(listing.instrument.band_bps);
     let distance = (i128::from(listing.cents(limit)) - reference).abs();
-    if distance * WHOLE_BPS > i128::from(listing.instrument.band_bps) * reference {
+    if reference != 0 && band_bps != 0 && distance * WHOLE_BPS > band_bps * reference {
         Err(Reason::PriceBand)
     } else {
         Ok(())
     }
 }
 
-/// The worst price of a market order: the tighter of its own collar and the instrument's band, both
-/// rounded inwards to the tick.
-fn collar_ticks(listing: &Listing, side: Side, own_cents: Option<i64>) -> Result<Ticks, Reason> {
-    if own_cents.is_some_and(|own| own <= 0) {
-        return Err(Reason::InvalidPrice);
-    }
+/// The worst price of an order without a limit: the tighter of its own collar and the instrument's
+/// band, both rounded inwards to the tick.
+pub(super) fn collar_ticks(listing: &Listing, side: Side, own_cents: Option<i64>) -> Result<Ticks, Reason> {
     let reference = i128::from(listing.reference_cents());
     let band_bps = i128::from(listing.instrument.band_bps);
     let tick_cents = i128::from(listing.instrument.tick_size_cents);
+    let highest = PRICE_CENTS_LIMIT / listing.instrument.tick_size_cents;
     let own_ticks = own_cents.map(|own| match side {
         Side::Buy => own.div_euclid(listing.instrument.tick_size_cents),
         Side::Sell => -(-own).div_euclid(listing.instrument.tick_size_cents),
     });
     let band_ticks = match side {
-        Side::Buy => (reference * (WHOLE_BPS + band_bps)).div_euclid(WHOLE_BPS * tick_cents),
-        Side::Sell => -(-reference * (WHOLE_BPS - band_bps)).div_euclid(WHOLE_BPS * tick_cents),
+        _ if reference == 0 || band_bps == 0 => None,
+        Side::Buy => Some((reference * (WHOLE_BPS + band_bps)).div_euclid(WHOLE_BPS * tick_cents)),
+        Side::Sell => Some(-(-reference * (WHOLE_BPS - band_bps)).div_euclid(WHOLE_BPS * tick_cents)),
     };
-    // A reference times less than three is far from the limits of 64 bits: prices are cents of shares.
-    let band_ticks = Ticks::try_from(band_ticks).map_err(|_| Reason::InvalidPrice)?;
-    Ok(match (side, own_ticks) {
-        (_, None) => band_ticks,
-        (Side::Buy, Some(own)) => own.min(band_ticks),
-        (Side::Sell, Some(own)) => own.max(band_ticks),
+    let band_ticks = match band_ticks {
+        Some(ticks) => Some(Ticks::try_from(ticks).map_err(|_| Reason::InvalidPrice)?),
+        None => None,
+    };
+    let both = [own_ticks, band_ticks].into_iter().flatten();
+    Ok(match side {
+        Side::Buy => both.min().unwrap_or(highest).min(highest),
+        Side::Sell => both.max().unwrap_or(1).clamp(1, highest),
     })
 }
 

@@ -3,13 +3,13 @@
 use brokerx_schemas::{
     CommandMeta, Instrument, InstrumentCommand, ListInstrument, Reason, Refusal, Reply, ReplyKind, Symbol,
 };
-use brokerx_topics::machine::{Context, Outputs, Step};
+use brokerx_topics::machine::{Context, Outputs};
 
+use super::Matcher;
+use super::checks::PRICE_CENTS_LIMIT;
 use super::idempotency::{Decided, Seen, content_hash};
-use super::listing::Listing;
+use super::listing::{Listing, Standing};
 use super::publish::Publisher;
-use super::{Matcher, Pending};
-use crate::book::TimeInForce;
 
 /// The longest name of an instrument, in bytes.
 const NAME_LENGTH_MAX: usize = 200;
@@ -19,11 +19,11 @@ const NAME_LENGTH_MAX: usize = 200;
 pub(super) enum Action {
     /// Stops trading; resting orders stay.
     Halt,
-    /// Lifts a halt.
+    /// Lifts a halt; what was collected trades in an auction.
     Resume,
     /// Ends every order and refuses the symbol for good.
     Delist,
-    /// Opens the session.
+    /// Opens the session; what was collected trades in an auction.
     Open,
     /// Closes the session; DAY orders expire.
     Close,
@@ -58,7 +58,7 @@ struct Carried {
 }
 
 impl Matcher {
-    pub(super) fn list(&mut self, context: &Context, command: ListInstrument, outputs: &mut Outputs) -> Step {
+    pub(super) fn list(&mut self, context: &Context, command: ListInstrument, outputs: &mut Outputs) {
         let numbers = [
             command.tick_size_cents,
             command.reference_price_cents,
@@ -73,7 +73,7 @@ impl Matcher {
         };
         self.decide(context, &request, outputs, |matcher, outputs| {
             matcher.list_now(context, &command, outputs)
-        })
+        });
     }
 
     pub(super) fn operate(
@@ -82,7 +82,7 @@ impl Matcher {
         action: Action,
         command: InstrumentCommand,
         outputs: &mut Outputs,
-    ) -> Step {
+    ) {
         let request = Request {
             content: content_hash(action.name(), command.symbol, &[], command.note.as_deref()),
             meta: command.meta,
@@ -90,28 +90,20 @@ impl Matcher {
             key: command.idempotency_key,
             symbol: command.symbol,
         };
-        let step = self.decide(context, &request, outputs, |matcher, outputs| {
+        self.decide(context, &request, outputs, |matcher, outputs| {
             matcher.operate_now(context, action, command.symbol, command.note, outputs)
         });
-        // The orders that the action ends come behind its reply.
-        match self.pending.take() {
-            Some(Pending::Ends {
-                listing,
-                order_ids,
-                cause,
-            }) => self.end_orders(context, listing, order_ids, cause, outputs),
-            _ => step,
-        }
     }
 
-    /// Deadline, idempotency, the deed, the reply.
+    /// Deadline, idempotency, the deed, the reply. The work that the deed leads to comes behind the
+    /// reply.
     fn decide(
         &mut self,
         context: &Context,
         request: &Request,
         outputs: &mut Outputs,
         carry_out: impl FnOnce(&mut Self, &mut Outputs) -> Result<Carried, Reason>,
-    ) -> Step {
+    ) {
         if context.is_past(request.meta.deadline_us) {
             return self.answer(context, request, Some(Reason::ExpiredRequest), false, outputs);
         }
@@ -155,7 +147,7 @@ impl Matcher {
         refusal: Option<Reason>,
         replayed: bool,
         outputs: &mut Outputs,
-    ) -> Step {
+    ) {
         let kind = match refusal {
             Some(_) => ReplyKind::Refused,
             None => ReplyKind::Instrument,
@@ -173,7 +165,6 @@ impl Matcher {
             ..Reply::new(request.meta.command_id, kind)
         };
         Publisher::new(&self.routes, context, outputs).reply(&request.meta, reply);
-        Step::Done
     }
 
     fn list_now(
@@ -182,7 +173,7 @@ impl Matcher {
         command: &ListInstrument,
         outputs: &mut Outputs,
     ) -> Result<Carried, Reason> {
-        // 0 means that the instrument does not say.
+        // 0 means that the instrument does not say; if the configuration says 0 too, there is no band.
         let band_bps = match command.band_bps {
             0 => self.config.band_bps,
             band_bps => band_bps,
@@ -203,15 +194,19 @@ impl Matcher {
         if command.tick_size_cents < 1
             || command.reference_price_cents < 1
             || !prices.contains(&command.reference_price_cents)
+            || command.reference_price_cents > PRICE_CENTS_LIMIT
             || command.reference_price_cents % command.tick_size_cents != 0
         {
             return Err(Reason::InvalidPrice);
         }
-        if !(1..=10_000).contains(&band_bps) || !(1..=NAME_LENGTH_MAX).contains(&command.name.len()) {
+        if !(0..=10_000).contains(&band_bps) || !(1..=NAME_LENGTH_MAX).contains(&command.name.len()) {
             return Err(Reason::InvalidOrder);
         }
-        let standing = super::listing::Standing::default();
-        let listing = self.add_listing(Listing::new(Instrument {
+        let standing = Standing {
+            session_closed: !self.calendar_open,
+            ..Standing::default()
+        };
+        let mut listing = Listing::new(Instrument {
             symbol: command.symbol,
             name: command.name.clone(),
             tick_size_cents: command.tick_size_cents,
@@ -221,7 +216,9 @@ impl Matcher {
             version: 1,
             listed_us: context.now_us(),
             updated_us: context.now_us(),
-        }));
+        });
+        listing.standing = standing;
+        let listing = self.add_listing(listing);
         let mut publisher = Publisher::new(&self.routes, context, outputs);
         publisher.instrument(&self.listings[listing]);
         // The reference price is known at once, not with the next turn of the cycle.
@@ -257,23 +254,14 @@ impl Matcher {
         }
         self.listings[listing].standing = after;
         self.publish_standing(context, listing, note, outputs);
-        let book = &self.listings[listing].book;
-        let ends = match action {
-            Action::Delist => Some((book.order_ids(|_| true), Reason::Delisted)),
-            Action::Close => Some((
-                book.order_ids(|order| order.time_in_force == TimeInForce::Day),
-                Reason::SessionEnded,
-            )),
-            _ => None,
-        };
-        if let Some((mut order_ids, cause)) = ends.filter(|(order_ids, _)| !order_ids.is_empty()) {
-            // First come, first ended: the list is worked off from its end.
-            order_ids.reverse();
-            self.pending = Some(Pending::Ends {
-                listing,
-                order_ids,
-                cause,
-            });
+        match action {
+            Action::Delist => {
+                let order_ids = self.listings[listing].book.order_ids(|_| true);
+                self.push_ends(listing, order_ids, Reason::Delisted);
+            }
+            Action::Close => self.end_session(listing),
+            Action::Resume | Action::Open if !before.trades() && after.trades() => self.reopen(listing),
+            Action::Halt | Action::Resume | Action::Open => {}
         }
         Ok(Carried {
             listing,
@@ -290,7 +278,7 @@ impl Matcher {
         outputs: &mut Outputs,
     ) {
         let listing = &mut self.listings[listing];
-        listing.sequence += 1;
+        listing.next_sequence();
         listing.instrument.status = listing.standing.status();
         listing.instrument.version += 1;
         listing.instrument.updated_us = context.now_us();

@@ -6,32 +6,47 @@
 //! behind the fills that it caused.
 //!
 //! What one step changes in a book is one `BookUpdate`. A command that causes more than
-//! [`EVENTS_MAX`] fills or ends takes several steps at the same offset, and one update each.
+//! [`EVENTS_MAX`] fills or ends takes several steps at the same offset, and one update each; so do the
+//! stops that it triggers, which enter one after the other once it is done.
+//!
+//! While a book is halted or closed, the configuration says whether orders are refused or collected.
+//! A collected book may be crossed; when trading resumes an auction uncrosses it. A market order
+//! waits for the auction at its collar and ends with it; IOC and FOK orders cannot wait and are
+//! refused. A cancel always works.
 //!
 //! A book that breaks an invariant is frozen: what it did is published as it stands in the book, later
 //! commands on that symbol are refused, an operator can only delist it, and the commands before it
 //! are kept for diagnosis. The other symbols go on.
 
+mod calendar;
+mod candles;
 mod checks;
 mod idempotency;
 mod instruments;
 mod listing;
 mod orders;
+mod outcome;
 mod publish;
+mod sessions;
 mod snapshot;
+mod stops;
+mod uncross;
+mod work;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 
-use brokerx_schemas::{AccountId, BookCommand, CommandId, Config, Instrument, OrderId, Reason, Symbol};
+use brokerx_schemas::{AccountId, BookCommand, CommandId, Config, Instrument, OrderId, Symbol};
 use brokerx_topics::machine::{Context, Machine, Outputs, Setup, SnapshotError, Step};
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::book::{Effects, Incoming, Side};
+use crate::book::{Effects, Side};
 use idempotency::Keys;
 use instruments::Action;
 use listing::Listing;
 use publish::{Publisher, Routes};
 pub use snapshot::Cursor;
+use stops::Triggered;
+use work::Work;
 
 /// Fills and ends of one step; each is up to three records.
 pub const EVENTS_MAX: usize = 256;
@@ -55,11 +70,20 @@ pub struct Matcher {
     /// Where the snapshot cycle goes on, and the second in which it last moved.
     snapshot_next: usize,
     last_tick_second: i64,
+    /// What the calendar said last.
+    calendar_open: bool,
+    /// The last day that was told to the accounts, in days since the epoch; none before the first tick.
+    day_closed: Option<i32>,
+    /// When candles of a listing are next over: machine time in ms, and the listing.
+    candles_due: BTreeSet<(i64, usize)>,
     keys: Keys,
     /// Sum over the listings, kept up to date.
     listings_hash: u64,
-    /// What is left of a record that answered `More`.
-    pending: Option<Pending>,
+    /// What is left to do of a record; empty between records. The last is done first.
+    work: Vec<Work>,
+    /// Stops that trades have reached, until their command is done; then those that wait to enter.
+    reached: Vec<Triggered>,
+    triggered: VecDeque<Triggered>,
     /// Orders of a snapshot whose book is not complete yet.
     restoring: snapshot::Restoring,
     /// Scratch space.
@@ -78,25 +102,32 @@ struct Asked {
     symbol: Symbol,
 }
 
-#[derive(Debug)]
-enum Pending {
-    /// An incoming order has more to trade.
-    Sweep {
-        listing: usize,
-        asked: Asked,
-        incoming: Incoming,
-    },
-    /// Orders are ended by the rules, the last of the list first.
-    Ends {
-        listing: usize,
-        order_ids: Vec<i64>,
-        cause: Reason,
-    },
-    /// Books are still due in this tick's part of the snapshot cycle.
-    Snapshots { due: usize },
-}
-
 impl Matcher {
+    /// A machine with one instrument listed, for trials without a log. Here the instrument may have a
+    /// reference price of 0: it has none before its first trade.
+    pub fn for_trials(setup: &Setup, instrument: Instrument) -> Self {
+        let mut matcher = Self::new(setup);
+        matcher.add_listing(Listing::new(instrument));
+        matcher
+    }
+
+    /// What bands and collars of a symbol are measured from, in cents: the last trade, or the listed
+    /// reference before the first.
+    pub fn reference_cents(&self, symbol: Symbol) -> Option<i64> {
+        self.listing(symbol).map(Listing::reference_cents)
+    }
+
+    /// Checks a whole book: for tests and diagnosis.
+    ///
+    /// # Errors
+    /// When it contradicts itself.
+    pub fn check_book(&self, symbol: Symbol) -> Result<(), crate::book::Broken> {
+        match self.listing(symbol) {
+            Some(listing) => listing.book.check_all(listing.trading()),
+            None => Ok(()),
+        }
+    }
+
     /// An instrument as it stands.
     pub fn instrument(&self, symbol: Symbol) -> Option<&Instrument> {
         self.listing(symbol).map(|listing| &listing.instrument)
@@ -146,15 +177,14 @@ impl Matcher {
         self.recent.push_back(command.clone());
     }
 
-    /// Writes the books that are due, and answers `More` when a step is full.
-    fn write_snapshots(&mut self, context: &Context, mut due: usize, outputs: &mut Outputs) -> Step {
+    /// Writes the next books that are due.
+    fn write_snapshots(&mut self, context: &Context, mut due: usize, outputs: &mut Outputs) {
         let levels_max = usize::try_from(self.config.snapshot_levels_max).unwrap_or(0);
         let mut publisher = Publisher::new(&self.routes, context, outputs);
         let (mut books, mut levels) = (0, 0);
         while due > 0 {
             if books == SNAPSHOT_BOOKS_MAX || levels >= SNAPSHOT_LEVELS_MAX {
-                self.pending = Some(Pending::Snapshots { due });
-                return Step::More;
+                return self.work.push(Work::Snapshots { due });
             }
             let listing = &self.listings[self.snapshot_next];
             self.snapshot_next = (self.snapshot_next + 1) % self.listings.len();
@@ -165,7 +195,6 @@ impl Matcher {
             levels += publisher.book_snapshot(listing, levels_max);
             books += 1;
         }
-        Step::Done
     }
 }
 
@@ -185,9 +214,14 @@ impl Machine for Matcher {
             trades: 0,
             snapshot_next: 0,
             last_tick_second: 0,
+            calendar_open: true,
+            day_closed: None,
+            candles_due: BTreeSet::new(),
             keys: Keys::default(),
             listings_hash: 0,
-            pending: None,
+            work: Vec::new(),
+            reached: Vec::new(),
+            triggered: VecDeque::new(),
             restoring: snapshot::Restoring::default(),
             effects: Effects::default(),
             recent: VecDeque::with_capacity(RECENT_MAX),
@@ -217,10 +251,9 @@ impl Machine for Matcher {
             BookCommand::OpenSession(command) => self.operate(context, Action::Open, command, outputs),
             BookCommand::CloseSession(command) => self.operate(context, Action::Close, command, outputs),
             // The fold keeps these to itself.
-            BookCommand::Genesis(_) | BookCommand::Config(_) | BookCommand::Tick(_) | BookCommand::Unknown => {
-                Step::Done
-            }
+            BookCommand::Genesis(_) | BookCommand::Config(_) | BookCommand::Tick(_) | BookCommand::Unknown => {}
         }
+        self.work(context, outputs)
     }
 
     fn tick(&mut self, context: &Context, second: i64, outputs: &mut Outputs) -> Step {
@@ -232,35 +265,28 @@ impl Machine for Matcher {
         Publisher::new(&self.routes, context, outputs).heartbeat(second, self.listings.len());
         // A tick that comes late writes the part of the seconds that it skipped.
         let cycle = i64::from(self.config.snapshot_cycle_seconds.max(1));
-        let elapsed = (second - self.last_tick_second).clamp(1, cycle) as usize;
+        let elapsed = second.saturating_sub(self.last_tick_second).clamp(1, cycle) as usize;
         self.last_tick_second = second;
         let count = self.listings.len();
-        let due = (count * elapsed).div_ceil(cycle as usize).min(count);
-        self.write_snapshots(context, due, outputs)
+        let due = count.saturating_mul(elapsed).div_ceil(cycle as usize).min(count);
+        // The last to be pushed is the first to be done.
+        self.work.push(Work::Snapshots { due });
+        self.follow_calendar(context);
+        self.work.push(Work::Candles);
+        self.work(context, outputs)
     }
 
     fn resume(&mut self, context: &Context, outputs: &mut Outputs) -> Step {
-        match self.pending.take() {
-            Some(Pending::Sweep {
-                listing,
-                asked,
-                incoming,
-            }) => self.proceed(context, listing, asked, incoming, outputs),
-            Some(Pending::Ends {
-                listing,
-                order_ids,
-                cause,
-            }) => self.end_orders(context, listing, order_ids, cause, outputs),
-            Some(Pending::Snapshots { due }) => self.write_snapshots(context, due, outputs),
-            None => Step::Done,
-        }
+        self.work(context, outputs)
     }
 
     fn state_hash(&self) -> u64 {
-        let mut bytes = [0; 24];
+        let mut bytes = [0; 33];
         bytes[..8].copy_from_slice(&self.trades.to_le_bytes());
         bytes[8..16].copy_from_slice(&(self.snapshot_next as u64).to_le_bytes());
-        bytes[16..].copy_from_slice(&self.last_tick_second.to_le_bytes());
+        bytes[16..24].copy_from_slice(&self.last_tick_second.to_le_bytes());
+        bytes[24..32].copy_from_slice(&self.day_closed.map_or(i64::MIN, i64::from).to_le_bytes());
+        bytes[32] = u8::from(self.calendar_open);
         self.listings_hash
             .wrapping_add(self.keys.hash())
             .wrapping_add(xxh3_64(&bytes))

@@ -1,16 +1,16 @@
 //! The records that the matcher writes, and where they go.
 
 use brokerx_schemas::{
-    AccountCommand, AccountId, BookSnapshot, BookUpdate, CommandDone, CommandMeta, Fill, Heartbeat, InstrumentEvent,
-    InstrumentStatusChange, Level, LevelChange, Liquidity, MarketData, OrderEnded, OrderId, PackedId, Reason, Reply,
-    Symbol, Trade, TradeEvent, TradeId,
+    AccountCommand, AccountId, BookSnapshot, BookUpdate, Candle, CandleUpdate, CommandDone, CommandMeta, DayClosed,
+    Fill, Heartbeat, InstrumentEvent, InstrumentStatusChange, Level, LevelChange, Liquidity, MarketData, OrderEnded,
+    OrderId, OrderTriggered, PackedId, Reason, Reply, Symbol, Trade, TradeEvent, TradeId,
 };
 use brokerx_topics::machine::{Context, Outputs, Setup};
 use brokerx_topics::partition::{account_key, partition_of, symbol_key};
 
 use super::Asked;
 use super::listing::Listing;
-use crate::book::{Answer, LevelView, Side, Ticks};
+use crate::book::{Answer, LevelView, Party, Side, Ticks};
 
 /// Where the machine stands, and how many partitions the topics have that it writes to.
 #[derive(Clone, Debug)]
@@ -39,17 +39,15 @@ impl Routes {
 }
 
 /// One trade, as the book made it.
-pub(super) struct TradeTerms<'a> {
+pub(super) struct TradeTerms {
     pub trade_id: PackedId,
+    pub symbol: Symbol,
     pub sequence: i64,
     pub price_cents: i64,
     pub quantity: i64,
-    pub taker: &'a Asked,
+    pub maker: Party,
+    pub taker: Party,
     pub taker_side: Side,
-    pub taker_leaves: i64,
-    pub maker_order_id: i64,
-    pub maker_account_id: i64,
-    pub maker_leaves: i64,
 }
 
 /// Writes the records of one step.
@@ -81,27 +79,27 @@ impl<'a> Publisher<'a> {
     }
 
     /// The trade, and a fill for each side: the resting order's first.
-    pub fn trade(&mut self, terms: &TradeTerms<'_>) {
+    pub fn trade(&mut self, terms: &TradeTerms) {
         let trade_id = TradeId(terms.trade_id.pack());
-        let symbol = terms.taker.symbol;
+        let symbol = terms.symbol;
         let maker_fill = Fill {
-            account_id: AccountId(terms.maker_account_id),
-            order_id: OrderId(terms.maker_order_id),
+            account_id: AccountId(terms.maker.account_id),
+            order_id: OrderId(terms.maker.order_id),
             trade_id,
             symbol,
             side: side_of(terms.taker_side.opposite()),
             price_cents: terms.price_cents,
             quantity: terms.quantity,
             liquidity: Liquidity::Maker,
-            leaves_quantity: terms.maker_leaves,
+            leaves_quantity: terms.maker.leaves,
             executed_us: self.now_us,
         };
         let taker_fill = Fill {
-            account_id: terms.taker.account_id,
-            order_id: terms.taker.order_id,
+            account_id: AccountId(terms.taker.account_id),
+            order_id: OrderId(terms.taker.order_id),
             side: side_of(terms.taker_side),
             liquidity: Liquidity::Taker,
-            leaves_quantity: terms.taker_leaves,
+            leaves_quantity: terms.taker.leaves,
             ..maker_fill
         };
         let trade = Trade {
@@ -148,6 +146,41 @@ impl<'a> Publisher<'a> {
         self.send_to_account(ended.account_id, AccountCommand::OrderEnded(ended));
     }
 
+    /// A stop is on its way into the book.
+    pub fn order_triggered(&mut self, asked: &Asked, last_price_cents: i64) {
+        let triggered = OrderTriggered {
+            account_id: asked.account_id,
+            order_id: asked.order_id,
+            symbol: asked.symbol,
+            last_price_cents,
+        };
+        self.send_to_account(asked.account_id, AccountCommand::OrderTriggered(triggered));
+    }
+
+    /// The end of a day, to every account partition.
+    pub fn day_closed(&mut self, day: i32) {
+        let closed = DayClosed {
+            day,
+            book_partition: self.routes.partition,
+        };
+        for partition in 0..self.routes.account_commands {
+            let key = self.routes.partition.to_string().into_bytes();
+            self.outputs.send(partition, key, AccountCommand::DayClosed(closed));
+        }
+    }
+
+    /// Candles of one symbol, if there are any.
+    pub fn candles(&mut self, symbol: Symbol, candles: Vec<Candle>) {
+        if !candles.is_empty() {
+            let update = CandleUpdate {
+                symbol,
+                candles,
+                occurred_us: self.now_us,
+            };
+            self.send_to_market_data(symbol, MarketData::CandleUpdate(update));
+        }
+    }
+
     /// What a step changed; the listing's sequence counts it already.
     pub fn book_update(&mut self, listing: &Listing, touched: &[(Side, Ticks)], last_price_cents: Option<i64>) {
         let changes = touched.iter().map(|(side, price)| {
@@ -161,7 +194,7 @@ impl<'a> Publisher<'a> {
         });
         let update = BookUpdate {
             symbol: listing.instrument.symbol,
-            sequence: listing.sequence,
+            sequence: listing.sequence(),
             changes: changes.collect(),
             last_price_cents,
             occurred_us: self.now_us,
@@ -173,7 +206,7 @@ impl<'a> Publisher<'a> {
     pub fn status_change(&mut self, listing: &Listing, note: Option<String>) {
         let change = InstrumentStatusChange {
             symbol: listing.instrument.symbol,
-            sequence: listing.sequence,
+            sequence: listing.sequence(),
             status: listing.instrument.status,
             note,
             occurred_us: self.now_us,
@@ -195,7 +228,7 @@ impl<'a> Publisher<'a> {
         };
         let snapshot = BookSnapshot {
             symbol: listing.instrument.symbol,
-            sequence: listing.sequence,
+            sequence: listing.sequence(),
             bids: side(Side::Buy),
             asks: side(Side::Sell),
             complete: [Side::Buy, Side::Sell]

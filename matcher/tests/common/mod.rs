@@ -7,10 +7,8 @@
     reason = "each test file uses a part; cents stand behind dollars"
 )]
 
-use std::collections::BTreeMap;
-
 use brokerx_matcher::machine::Matcher;
-use brokerx_matcher::naive::{NaiveTrade, Outcome};
+use brokerx_matcher::naive::{NaiveBook, NaiveTrade, Said};
 use brokerx_schemas::*;
 use brokerx_topics::machine::{Applied, Content, Emission, Fold, Machine, Record};
 
@@ -110,11 +108,16 @@ pub fn limit(order_id: i64, account_id: i64, side: Side, price_cents: i64, quant
 impl Desk {
     /// A matcher with its genesis applied.
     pub fn empty() -> Self {
+        Self::with(Config::default())
+    }
+
+    /// The same with another configuration.
+    pub fn with(config: Config) -> Self {
         let mut desk = Self {
             fold: Fold::new(0),
             now_ms: NOW_MS,
         };
-        desk.feed(genesis(Config::default()));
+        desk.feed(genesis(config));
         desk
     }
 
@@ -159,6 +162,12 @@ impl Desk {
         assert_eq!(self.fold.state_hash(), before);
     }
 
+    /// A tick at a second.
+    pub fn tick_at(&mut self, second: i64) -> Vec<Emission> {
+        self.now_ms = second * 1_000;
+        self.feed(BookCommand::Tick(Tick { second }))
+    }
+
     /// A tick, one second later.
     pub fn tick(&mut self) -> Vec<Emission> {
         self.now_ms += 1_000;
@@ -168,57 +177,121 @@ impl Desk {
     }
 }
 
+/// Everything that one command on one symbol caused.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Outcome {
+    /// What the machine said of orders, in order.
+    pub said: Vec<Said>,
+    /// Levels that changed, in the order of the updates.
+    pub changes: Vec<LevelChange>,
+}
+
+impl Outcome {
+    /// The trades in order.
+    pub fn trades(&self) -> Vec<NaiveTrade> {
+        let trades = self.said.iter().filter_map(|said| match said {
+            Said::Trade(trade) => Some(*trade),
+            _ => None,
+        });
+        trades.collect()
+    }
+
+    /// Orders that ended by the rules: id, cause, shares left.
+    pub fn ended(&self) -> Vec<(i64, Reason, i64)> {
+        let ended = self.said.iter().filter_map(|said| match said {
+            Said::Ended(order_id, cause, leaves) => Some((*order_id, *cause, *leaves)),
+            _ => None,
+        });
+        ended.collect()
+    }
+
+    /// Status, reason and shares left of `CommandDone`.
+    pub fn done(&self) -> Option<(BookStatus, Option<Reason>, i64)> {
+        self.said.iter().find_map(|said| match said {
+            Said::Done(status, reason, leaves) => Some((*status, *reason, *leaves)),
+            _ => None,
+        })
+    }
+}
+
 /// Reads what a command on one symbol caused, and checks that the records agree with each other.
 pub fn outcome(emissions: &[Emission]) -> Outcome {
     let mut outcome = Outcome::default();
-    let mut fills: BTreeMap<TradeId, Vec<Fill>> = BTreeMap::new();
+    let mut messages = emissions.iter().map(|emission| &emission.output.message);
     let mut done_seen = false;
-    for emission in emissions {
-        match &emission.output.message {
-            AnyMessage::AccountCommand(AccountCommand::Fill(fill)) => {
-                assert!(!done_seen, "fills come before CommandDone");
-                fills.entry(fill.trade_id).or_default().push(*fill);
+    while let Some(message) = messages.next() {
+        let said = match message {
+            AnyMessage::TradeEvent(TradeEvent::Trade(trade)) => {
+                let fills = [messages.next(), messages.next()];
+                let [maker, taker] = fills.map(|message| match message {
+                    Some(AnyMessage::AccountCommand(AccountCommand::Fill(fill))) => *fill,
+                    other => panic!("a fill of each side follows its trade: {other:?}"),
+                });
+                Said::Trade(naive_trade(trade, &maker, &taker))
             }
+            AnyMessage::AccountCommand(AccountCommand::Fill(fill)) => panic!("a fill without its trade: {fill:?}"),
             AnyMessage::AccountCommand(AccountCommand::OrderEnded(ended)) => {
-                outcome
-                    .ended
-                    .push((ended.order_id.0, ended.cause, ended.leaves_quantity));
+                Said::Ended(ended.order_id.0, ended.cause, ended.leaves_quantity)
+            }
+            AnyMessage::AccountCommand(AccountCommand::OrderTriggered(triggered)) => {
+                Said::Triggered(triggered.order_id.0, triggered.last_price_cents)
             }
             AnyMessage::AccountCommand(AccountCommand::CommandDone(done)) => {
                 assert!(!done_seen, "CommandDone comes once");
                 done_seen = true;
-                outcome.done = Some((done.status, done.reason, done.leaves_quantity));
+                Said::Done(done.status, done.reason, done.leaves_quantity)
             }
-            AnyMessage::MarketData(MarketData::BookUpdate(update)) => outcome.changes.extend(&update.changes),
-            _ => {}
-        }
-    }
-    for emission in emissions {
-        let AnyMessage::TradeEvent(TradeEvent::Trade(trade)) = &emission.output.message else {
-            continue;
+            AnyMessage::MarketData(MarketData::BookUpdate(update)) => {
+                outcome.changes.extend(&update.changes);
+                continue;
+            }
+            _ => continue,
         };
-        let [maker, taker] = fills.remove(&trade.trade_id).unwrap().try_into().unwrap();
-        for (fill, liquidity, order_id, account_id) in [
-            (maker, Liquidity::Maker, trade.maker_order_id, trade.maker_account_id),
-            (taker, Liquidity::Taker, trade.taker_order_id, trade.taker_account_id),
-        ] {
-            assert_eq!(
-                (fill.liquidity, fill.order_id, fill.account_id),
-                (liquidity, order_id, account_id)
-            );
-            assert_eq!((fill.price_cents, fill.quantity), (trade.price_cents, trade.quantity));
-        }
-        assert_eq!((maker.side.opposite(), taker.side), (taker.side, trade.taker_side));
-        outcome.trades.push(NaiveTrade {
-            maker_order_id: trade.maker_order_id.0,
-            price_cents: trade.price_cents,
-            quantity: trade.quantity,
-            maker_leaves: maker.leaves_quantity,
-            taker_leaves: taker.leaves_quantity,
-        });
+        outcome.said.push(said);
     }
-    assert!(fills.is_empty(), "no fill without its trade");
     outcome
+}
+
+/// The trade, when its records agree.
+fn naive_trade(trade: &Trade, maker: &Fill, taker: &Fill) -> NaiveTrade {
+    for (fill, liquidity, order_id, account_id) in [
+        (maker, Liquidity::Maker, trade.maker_order_id, trade.maker_account_id),
+        (taker, Liquidity::Taker, trade.taker_order_id, trade.taker_account_id),
+    ] {
+        assert_eq!(fill.trade_id, trade.trade_id);
+        assert_eq!(
+            (fill.liquidity, fill.order_id, fill.account_id),
+            (liquidity, order_id, account_id)
+        );
+        assert_eq!((fill.price_cents, fill.quantity), (trade.price_cents, trade.quantity));
+    }
+    assert_eq!((maker.side.opposite(), taker.side), (taker.side, trade.taker_side));
+    NaiveTrade {
+        maker_order_id: trade.maker_order_id.0,
+        taker_order_id: trade.taker_order_id.0,
+        price_cents: trade.price_cents,
+        quantity: trade.quantity,
+        maker_leaves: maker.leaves_quantity,
+        taker_leaves: taker.leaves_quantity,
+    }
+}
+
+/// What the naive book makes of a command on an order or on its instrument.
+pub fn naively(book: &mut NaiveBook, command: &BookCommand) -> Vec<Said> {
+    match command {
+        BookCommand::NewOrder(order) => book.place(order),
+        BookCommand::ReplaceBookOrder(replace) => book.replace(replace),
+        BookCommand::CancelBookOrder(cancel) => book.cancel(cancel),
+        BookCommand::HaltInstrument(_) => {
+            book.halt();
+            Vec::new()
+        }
+        BookCommand::ResumeInstrument(_) => book.resume(),
+        BookCommand::OpenSession(_) => book.open(),
+        BookCommand::CloseSession(_) => book.close(),
+        BookCommand::DelistInstrument(_) => book.delist(),
+        other => panic!("the naive book does not know {other:?}"),
+    }
 }
 
 /// The reply of an operator's command.

@@ -74,8 +74,8 @@ impl Sink<MarketData> for BookFeed {
             MarketData::BookSnapshot(snapshot) => return self.market.book_snapshot(snapshot),
             MarketData::BookUpdate(update) => (self.market.book_update(update), update.occurred_us),
             MarketData::InstrumentStatusChange(change) => (self.market.status_change(change), change.occurred_us),
-            // A kind of a newer matcher: nothing that is kept here.
-            MarketData::Unknown => return,
+            // Candles, or a kind of a newer matcher: nothing that is kept here.
+            MarketData::CandleUpdate(_) | MarketData::Unknown => return,
         };
         self.metrics.read(MarketData::TOPIC, occurred_us);
         if applied == Applied::Gap {

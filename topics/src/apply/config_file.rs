@@ -4,11 +4,17 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
-use brokerx_schemas::Config;
+use brokerx_schemas::{Config, Session};
 use serde_json::Value;
 
+use super::calendar::Calendar;
+
+/// The configuration is one record of at most 1 MiB: a session takes some 16 bytes of it.
+const SESSIONS_MAX: usize = 10_000;
+
 /// Reads and checks a configuration in YAML or JSON. Every field must be there: a file is the
-/// whole configuration, not a difference.
+/// whole configuration, not a difference. In place of `sessions` it may have a [`calendar`](Calendar),
+/// which is resolved here: no machine needs to know a time zone.
 ///
 /// # Errors
 /// When the file cannot be read, lacks a field, has one that is unknown, or makes no sense.
@@ -18,7 +24,8 @@ pub fn read_config(path: &Path) -> Result<Config> {
 }
 
 fn parse(text: &str) -> Result<Config> {
-    let given: Value = serde_saphyr::from_str(text)?;
+    let mut given: Value = serde_saphyr::from_str(text)?;
+    expand_calendar(&mut given)?;
     // The type itself cannot refuse unknown fields: an older build must read a newer record.
     let known = serde_json::to_value(Config::default())?;
     let unknown: Vec<_> = names(&given).difference(&names(&known)).cloned().collect();
@@ -32,6 +39,24 @@ fn parse(text: &str) -> Result<Config> {
     let config = serde_json::from_value(given)?;
     check(&config)?;
     Ok(config)
+}
+
+/// Puts the sessions of a calendar in its place.
+fn expand_calendar(given: &mut Value) -> Result<()> {
+    let Some(fields) = given.as_object_mut() else {
+        return Ok(());
+    };
+    let Some(calendar) = fields.remove("calendar") else {
+        return Ok(());
+    };
+    ensure!(
+        !fields.contains_key("sessions"),
+        "calendar and sessions exclude each other"
+    );
+    let calendar: Calendar = serde_json::from_value(calendar).context("calendar")?;
+    let sessions = calendar.sessions().context("calendar")?;
+    fields.insert("sessions".to_owned(), serde_json::to_value(sessions)?);
+    Ok(())
 }
 
 fn names(value: &Value) -> BTreeSet<String> {
@@ -85,11 +110,36 @@ fn check(config: &Config) -> Result<()> {
         0 < config.price_cents_min && config.price_cents_min <= config.price_cents_max,
         "price_cents_min..price_cents_max is no range of positive prices"
     );
+    check_sessions(&config.sessions)?;
     let notional_max = config.order_quantity_max.checked_mul(config.price_cents_max);
     ensure!(
         notional_max.is_some(),
         "order_quantity_max times price_cents_max does not fit into 63 bits"
     );
+    Ok(())
+}
+
+fn check_sessions(sessions: &[Session]) -> Result<()> {
+    ensure!(
+        sessions.len() <= SESSIONS_MAX,
+        "{} sessions are more than {SESSIONS_MAX}",
+        sessions.len()
+    );
+    for session in sessions {
+        ensure!(
+            0 < session.opens_second && session.opens_second < session.closes_second,
+            "the session of day {} does not close after it opens",
+            session.day
+        );
+    }
+    for pair in sessions.windows(2) {
+        ensure!(
+            pair[0].day < pair[1].day && pair[0].closes_second <= pair[1].opens_second,
+            "the sessions of days {} and {} are not in order, or overlap",
+            pair[0].day,
+            pair[1].day
+        );
+    }
     Ok(())
 }
 
@@ -105,6 +155,37 @@ mod tests {
     #[test]
     fn the_default_configuration_is_read_back() {
         assert_eq!(parse(&default_json().to_string()).unwrap(), Config::default());
+    }
+
+    #[test]
+    fn a_calendar_stands_for_its_sessions() {
+        let mut json = default_json();
+        json.as_object_mut().unwrap().remove("sessions");
+        json["calendar"] = serde_json::json!({
+            "time_zone": "America/Montreal", "opens": "09:30", "closes": "18:00", "weekdays": ["monday"],
+            "first_day": "2026-03-01", "last_day": "2026-03-10",
+        });
+        let sessions = parse(&json.to_string()).unwrap().sessions;
+        assert_eq!(sessions.len(), 2);
+        json["sessions"] = serde_json::json!([]);
+        assert!(parse(&json.to_string()).is_err(), "both");
+    }
+
+    #[test]
+    fn sessions_that_overlap_are_refused() {
+        let session = |day, opens_second, closes_second| Session {
+            day,
+            opens_second,
+            closes_second,
+        };
+        for (name, sessions) in [
+            ("overlap", vec![session(1, 10, 20), session(2, 19, 30)]),
+            ("days out of order", vec![session(2, 10, 20), session(2, 20, 30)]),
+            ("closes before it opens", vec![session(1, 20, 20)]),
+        ] {
+            assert!(check_sessions(&sessions).is_err(), "{name}");
+        }
+        check_sessions(&[session(1, 10, 20), session(4, 20, 30)]).unwrap();
     }
 
     #[test]

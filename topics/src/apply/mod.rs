@@ -12,6 +12,7 @@
 //!
 //! These are the works of a command: they block their thread while they ask the brokers.
 
+mod calendar;
 mod cluster;
 mod config_file;
 mod configure;
@@ -30,6 +31,7 @@ use brokerx_schemas::Config;
 use crate::codec::{Codec, Registry};
 use crate::service::{PlatformOptions, backoff};
 
+pub use calendar::{Calendar, Weekday};
 use cluster::Cluster;
 pub use config_file::read_config;
 pub use configure::{Configured, configure, current_config};

@@ -14,6 +14,7 @@ use clap::{Parser, Subcommand};
 
 use crate::failure::{EXIT_CODES, Result};
 use crate::layout::Layout;
+use program::Needs;
 
 /// BrokerX on this machine: start it, look at it, use it, test it.
 #[derive(Debug, Parser)]
@@ -51,6 +52,9 @@ enum Action {
     /// The topic catalogue: `topics apply`, `topics tail TOPIC`.
     #[command(disable_help_flag = true)]
     Topics(program::Arguments),
+    /// Match orders without Kafka: JSON lines in, JSON lines out.
+    #[command(disable_help_flag = true)]
+    Match(program::Arguments),
     /// Start only Kafka, schema registry and PostgreSQL, in the background.
     #[command(hide = true)]
     Platform(up::Arguments),
@@ -73,9 +77,10 @@ pub fn run() -> Result<ExitCode> {
         Action::Status(arguments) => status::run(&layout, &arguments),
         Action::Logs(arguments) => logs::run(&layout, &arguments),
         Action::Test(arguments) => test::run(&layout, &arguments),
-        Action::Demo(arguments) => program::run(&layout, "brokerx-demo", &arguments, true),
-        Action::Bench(arguments) => program::run(&layout, "brokerx-bench", &arguments, true),
-        Action::Operator(arguments) => program::run(&layout, "brokerx-operator", &arguments, false),
-        Action::Topics(arguments) => program::run(&layout, "brokerx-topics", &arguments, false),
+        Action::Demo(arguments) => program::run(&layout, "brokerx-demo", &arguments, Needs::Operator),
+        Action::Bench(arguments) => program::run(&layout, "brokerx-bench", &arguments, Needs::Operator),
+        Action::Operator(arguments) => program::run(&layout, "brokerx-operator", &arguments, Needs::System),
+        Action::Topics(arguments) => program::run(&layout, "brokerx-topics", &arguments, Needs::System),
+        Action::Match(arguments) => program::run(&layout, "brokerx-match", &arguments, Needs::Nothing),
     }
 }

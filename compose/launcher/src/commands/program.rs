@@ -21,13 +21,23 @@ pub struct Arguments {
     rest: Vec<String>,
 }
 
+/// What a program needs of the system.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Needs {
+    /// Nothing: it runs by itself.
+    Nothing,
+    /// The environment of the running system.
+    System,
+    /// That, and the API key of an operator of its own.
+    Operator,
+}
+
 /// Becomes the program, building it first when it is not there. A program that is there is the one
-/// that `up` built together with the services that run. One that `needs_operator` is given the API
-/// key of an operator of its own.
+/// that `up` built together with the services that run.
 ///
 /// # Errors
 /// [`Failure::NotRunning`], [`Failure::Build`].
-pub fn run(layout: &Layout, binary: &str, arguments: &Arguments, needs_operator: bool) -> Result<ExitCode> {
+pub fn run(layout: &Layout, binary: &str, arguments: &Arguments, needs: Needs) -> Result<ExitCode> {
     let wants_help = arguments.rest.iter().any(|it| it == "--help" || it == "-h");
     let state = State::load(layout).filter(|state| state.phase == Phase::Ready);
     let program = layout.binary(binary);
@@ -44,10 +54,11 @@ pub fn run(layout: &Layout, binary: &str, arguments: &Arguments, needs_operator:
     let mut command = Command::new(program);
     command.args(&arguments.rest).current_dir(layout.root());
     match state {
+        _ if needs == Needs::Nothing => {}
         Some(state) => {
             let secrets = Secrets::load_or_create(layout)?;
             let environment = services::environment(layout, &state.ports, &secrets);
-            if needs_operator && !wants_help {
+            if needs == Needs::Operator && !wants_help {
                 command.env("BROKERX_OPERATOR_KEY", operator_key(layout, &environment)?);
             }
             command.envs(environment);
