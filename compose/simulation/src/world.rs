@@ -1,5 +1,7 @@
 //! The scheduler: a seed decides who does what next, and what breaks.
 
+use std::collections::BTreeMap;
+
 use brokerx_matcher::machine::Matcher;
 use brokerx_settlement::{account::AccountMachine, publisher::Publisher};
 use brokerx_topics::machine::{Discipline, Setup};
@@ -46,6 +48,8 @@ pub struct Outcome {
     pub trades: usize,
     /// Crashes, losses, duplicates and double owners that were injected.
     pub faults: u32,
+    /// What happened, and how often: kinds of events and of market data, and reasons of ends.
+    pub happened: BTreeMap<String, usize>,
     /// A hash of the states and logs: equal for equal plans.
     pub fingerprint: u64,
 }
@@ -56,10 +60,10 @@ const DRAIN_STEPS_MAX: u32 = 400_000;
 /// Runs a plan.
 pub fn run(plan: Plan) -> Outcome {
     let mut random = Xoshiro256PlusPlus::seed_from_u64(plan.seed);
-    let mut logs = Logs::at(1_700_000_000_000);
+    let mut logs = Logs::at(workload::START_MS);
     let mut workload = Workload::default();
-    let mut nodes = stations(plan.discipline);
-    workload::write_genesis(&mut logs);
+    let mut nodes = stations(plan);
+    workload::write_genesis(plan.seed, &mut logs);
     workload.open(&mut logs, &mut random);
     for node in &mut nodes {
         node.start(false, &mut random);
@@ -112,6 +116,7 @@ pub fn run(plan: Plan) -> Outcome {
             .sum(),
         trades: logs.deduplicated("trades").len(),
         faults,
+        happened: audit::happened(&logs),
         fingerprint: audit::fingerprint(&nodes, &logs),
     }
 }
@@ -141,22 +146,26 @@ fn drain(
     false
 }
 
-fn stations(discipline: Discipline) -> Vec<Box<dyn Node>> {
+fn stations(plan: Plan) -> Vec<Box<dyn Node>> {
     let mut nodes: Vec<Box<dyn Node>> = Vec::new();
     for partition in 0..PARTITIONS {
-        nodes.push(Box::new(Station::<AccountMachine>::new(partition, None, discipline)));
-        nodes.push(Box::new(Station::<Matcher>::new(partition, None, discipline)));
+        nodes.push(Box::new(Station::<AccountMachine>::new(
+            partition,
+            None,
+            plan.discipline,
+        )));
+        nodes.push(Box::new(Station::<Matcher>::new(partition, None, plan.discipline)));
         nodes.push(Box::new(Station::<Publisher>::new(
             partition,
-            Some(derived_setup(partition)),
-            discipline,
+            Some(derived_setup(plan.seed, partition)),
+            plan.discipline,
         )));
     }
     nodes
 }
 
-fn derived_setup(partition: i32) -> Setup {
-    let genesis = workload::genesis();
+fn derived_setup(seed: u64, partition: i32) -> Setup {
+    let genesis = workload::genesis(seed);
     Setup {
         log_id: genesis.log_id,
         partition,

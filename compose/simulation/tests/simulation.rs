@@ -1,5 +1,7 @@
 //! Thousands of seeds stay right; each rule of the edges, switched off, is missed.
 
+use std::collections::BTreeMap;
+
 use brokerx_simulation::world::{Plan, run};
 use brokerx_topics::machine::Discipline;
 
@@ -12,18 +14,52 @@ fn seeds() -> u64 {
     }
 }
 
+/// Kinds of events and of market data, and reasons, that must occur often.
+const HAPPENS: [&str; 22] = [
+    "OrderReplaced",
+    "OrderTriggered",
+    "OrderExpired",
+    "CancelAllRequested",
+    "KillSwitchChanged",
+    "DayClosed",
+    "CandleUpdate",
+    "InstrumentStatusChange",
+    "BookSnapshot",
+    "ExpiredRequest",
+    "InsufficientFunds",
+    "InsufficientShares",
+    "MarketClosed",
+    "Halted",
+    "PostOnlyWouldCross",
+    "FokUnfillable",
+    "SelfTrade",
+    "NoLiquidity",
+    "CancelledByClient",
+    "CancelledAll",
+    "SessionEnded",
+    "AccountNotActive",
+];
+
 #[test]
 fn every_seed_stays_right() {
     let (mut trades, mut faults) = (0, 0);
+    let mut happened: BTreeMap<String, usize> = BTreeMap::new();
     for seed in 0..seeds() {
         let outcome = run(Plan::of_seed(seed));
         assert!(outcome.findings.is_empty(), "seed {seed}: {:#?}", outcome.findings);
         trades += outcome.trades;
         faults += u64::from(outcome.faults);
+        for (what, count) in outcome.happened {
+            *happened.entry(what).or_default() += count;
+        }
     }
     // A run in which nothing happens proves nothing.
     assert!(trades as u64 > seeds() * 3, "only {trades} trades");
     assert!(faults > seeds() * 10, "only {faults} faults");
+    for what in HAPPENS {
+        let count = happened.get(what).copied().unwrap_or(0);
+        assert!(count as u64 > seeds() / 20, "{what} happened {count} times: {happened:#?}");
+    }
 }
 
 #[test]

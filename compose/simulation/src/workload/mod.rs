@@ -1,17 +1,22 @@
 //! Clients, an operator and a payment provider: the writers that are not folds.
 
+mod genesis;
+mod operator;
+mod orders;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use brokerx_schemas::{
-    AccountCommand, AccountEventKind, AccountId, AccountState, AccountStatus, AckMode, AnyMessage, BookCommand,
-    CancelOrder, CommandId, CommandMeta, Config, Genesis, ListInstrument, Message, OrderId, OrderType, PaymentId,
-    PaymentResult, PaymentStatus, PlaceOrder, ReplaceOrder, ReplyTo, RequestPayment, SelfTradePrevention, Side, Symbol,
-    TimeInForce, TopicPartitions, TransferDirection, TransferShares,
+    AccountCommand, AccountEventKind, AccountId, AccountState, AccountStatus, AnyMessage, BookCommand, CommandId,
+    CommandMeta, ListInstrument, Message, PaymentId, PaymentResult, PaymentStatus, PlaceOrder, ReplyTo, RequestPayment,
+    Symbol, TransferDirection, TransferShares,
 };
 use brokerx_topics::partition::{account_key, partition_of, symbol_key};
 use rand::{RngExt, rngs::Xoshiro256PlusPlus};
 
 use crate::log::Logs;
+
+pub use genesis::{START_MS, genesis, write_genesis};
 
 /// Partitions of every keyed topic of the simulation; `replies` has [`REPLY_PARTITIONS`].
 pub const PARTITIONS: i32 = 2;
@@ -41,26 +46,6 @@ pub struct Workload {
     open_payments: Vec<(AccountId, PaymentId)>,
     /// Answers stay the same when they are given twice.
     outcomes: BTreeMap<PaymentId, PaymentStatus>,
-}
-
-/// The genesis record of every inbox partition.
-pub fn genesis() -> Genesis {
-    let counts = brokerx_schemas::SCHEMAS.iter().map(|(topic, _)| TopicPartitions {
-        topic: (*topic).to_owned(),
-        partitions: if *topic == "replies" {
-            REPLY_PARTITIONS
-        } else {
-            PARTITIONS
-        },
-    });
-    Genesis {
-        log_id: "simulation".to_owned(),
-        generation: 0,
-        logic_version: 1,
-        config_version: 1,
-        config: Config::default(),
-        topics: counts.collect(),
-    }
 }
 
 impl Workload {
@@ -137,113 +122,18 @@ impl Workload {
     /// One client does something.
     pub fn act(&mut self, logs: &mut Logs, random: &mut Xoshiro256PlusPlus) {
         match random.random_range(0..100) {
-            0..55 => self.place(logs, random),
-            55..65 => self.retry(logs, random),
-            65..85 => self.cancel(logs, random),
-            85..93 => self.replace(logs, random),
+            0..53 => self.place(logs, random),
+            53..62 => self.retry(logs, random),
+            62..78 => self.cancel(logs, random),
+            78..86 => self.replace(logs, random),
+            86..88 => self.cancel_all(logs, random),
+            88..90 => self.kill_switch(logs, random),
+            90..95 => self.operate(logs, random),
             _ => {
                 let account_id = any_account(random);
                 self.deposit(account_id, logs, random);
             }
         }
-    }
-
-    fn place(&mut self, logs: &mut Logs, random: &mut Xoshiro256PlusPlus) {
-        let account_id = any_account(random);
-        let side = if random.random() { Side::Buy } else { Side::Sell };
-        let market = random.random_ratio(1, 6);
-        let price_cents = random.random_range(98_00..=102_00);
-        let order = PlaceOrder {
-            meta: self.meta(logs, random),
-            account_id,
-            client_order_id: format!("c{}", self.command_count),
-            symbol: any_symbol(random),
-            side,
-            order_type: if market { OrderType::Market } else { OrderType::Limit },
-            quantity: random.random_range(1..=40),
-            price_cents: (!market).then_some(price_cents),
-            stop_price_cents: None,
-            collar_price_cents: market.then_some(if side == Side::Buy { 104_00 } else { 96_00 }),
-            time_in_force: match random.random_range(0..8) {
-                0 => TimeInForce::Fok,
-                1 | 2 => TimeInForce::Ioc,
-                3 => TimeInForce::Day,
-                _ if market => TimeInForce::Ioc,
-                _ => TimeInForce::Gtc,
-            },
-            post_only: false,
-            display_quantity: None,
-            self_trade_prevention: [
-                SelfTradePrevention::CancelIncoming,
-                SelfTradePrevention::CancelResting,
-                SelfTradePrevention::CancelBoth,
-            ][random.random_range(0..3)],
-            ack_mode: if random.random() {
-                AckMode::Worked
-            } else {
-                AckMode::Accepted
-            },
-        };
-        self.asked.orders.insert((account_id, order.client_order_id.clone()));
-        self.placed.push(order.clone());
-        send_account(logs, account_id, AccountCommand::PlaceOrder(order));
-    }
-
-    /// A client that heard nothing asks again, with the same id.
-    fn retry(&mut self, logs: &mut Logs, random: &mut Xoshiro256PlusPlus) {
-        if self.placed.is_empty() {
-            return;
-        }
-        let original = self.placed[random.random_range(0..self.placed.len())].clone();
-        let order = PlaceOrder {
-            meta: self.meta(logs, random),
-            ..original
-        };
-        send_account(logs, order.account_id, AccountCommand::PlaceOrder(order));
-    }
-
-    fn known_order(logs: &Logs, random: &mut Xoshiro256PlusPlus) -> Option<(AccountId, OrderId, i32)> {
-        let known: Vec<_> = logs
-            .records("account-events")
-            .filter_map(|(_, record)| match &record.message {
-                AnyMessage::AccountEvent(event) => event.order.as_ref(),
-                _ => None,
-            })
-            .map(|order| (order.account_id, order.order_id, order.version))
-            .collect();
-        let recent = known.len().saturating_sub(40);
-        (!known.is_empty()).then(|| known[random.random_range(recent..known.len())])
-    }
-
-    fn cancel(&mut self, logs: &mut Logs, random: &mut Xoshiro256PlusPlus) {
-        let Some((account_id, order_id, version)) = Self::known_order(logs, random) else {
-            return;
-        };
-        let command = CancelOrder {
-            meta: self.meta(logs, random),
-            account_id,
-            order_id,
-            client_version: random.random_ratio(1, 4).then_some(version),
-            idempotency_key: None,
-        };
-        send_account(logs, account_id, AccountCommand::CancelOrder(command));
-    }
-
-    fn replace(&mut self, logs: &mut Logs, random: &mut Xoshiro256PlusPlus) {
-        let Some((account_id, order_id, client_version)) = Self::known_order(logs, random) else {
-            return;
-        };
-        let command = ReplaceOrder {
-            meta: self.meta(logs, random),
-            account_id,
-            order_id,
-            client_version,
-            price_cents: random.random::<bool>().then(|| random.random_range(98_00..=102_00)),
-            quantity: random.random::<bool>().then(|| random.random_range(1..=60)),
-            time_in_force: None,
-            idempotency_key: None,
-        };
-        send_account(logs, account_id, AccountCommand::ReplaceOrder(command));
     }
 
     fn deposit(&mut self, account_id: AccountId, logs: &mut Logs, random: &mut Xoshiro256PlusPlus) {
@@ -327,14 +217,6 @@ fn send_account(logs: &mut Logs, account_id: AccountId, command: AccountCommand)
 
 fn send_book(logs: &mut Logs, symbol: Symbol, command: BookCommand) {
     logs.append(partition_of(&symbol_key(symbol), PARTITIONS), None, command.into());
-}
-
-/// Writes the first record of every inbox.
-pub fn write_genesis(logs: &mut Logs) {
-    for partition in 0..PARTITIONS {
-        logs.append(partition, None, AccountCommand::Genesis(genesis()).into());
-        logs.append(partition, None, BookCommand::Genesis(genesis()).into());
-    }
 }
 
 /// The inboxes that have a clock.
