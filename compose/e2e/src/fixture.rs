@@ -1,7 +1,7 @@
 //! A system of the tests' own, with clients in it.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
@@ -72,12 +72,10 @@ impl Fixture {
         })
     }
 
-    /// The processes, to be killed, frozen and restarted.
-    ///
-    /// # Panics
-    /// When a test panicked while it held them.
+    /// The processes, to be killed, frozen and restarted. A test that panicked while it held them
+    /// fails alone.
     pub fn system(&self) -> MutexGuard<'_, System> {
-        self.system.lock().expect("no test panics while it holds the system")
+        self.system.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A name that no other test uses.

@@ -14,8 +14,8 @@ use crate::lock::Lock;
 use crate::progress::Progress;
 use crate::tool::run_logged;
 
-/// 3.9 fetches an artifact without first reading the project file of its parent, which some
-/// mirrors lack for the registry.
+/// 3.9 fetches an artifact without first reading the project file of its parent. It so works for
+/// everybody behind a mirror or proxy that passes on artifacts but not every project file.
 const DEPENDENCY_PLUGIN: &str = "org.apache.maven.plugins:maven-dependency-plugin:3.9.0";
 
 const KAFKA: &str = "kafka-4.1.0";

@@ -9,16 +9,9 @@ pub type Result<T> = std::result::Result<T, Failure>;
 /// Why a command could not do its job. `Display` is the message shown to the user.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
-    /// A program that BrokerX needs is not installed, or is too old.
-    #[error("{what} is needed, {found}.\n  install it with: {install}")]
-    MissingPrerequisite {
-        /// The program and the least version, e.g. `Java 17 or newer`.
-        what: String,
-        /// What was found instead, e.g. `but Java 11 was found`.
-        found: String,
-        /// The command that installs it.
-        install: String,
-    },
+    /// Programs that BrokerX needs are not installed, or are too old.
+    #[error("{}", describe_missing(.0))]
+    MissingPrerequisites(Vec<Missing>),
     /// A port that a component wants is held by another process.
     #[error("{}", describe_busy_ports(.0))]
     PortsBusy(Vec<BusyPort>),
@@ -86,6 +79,25 @@ pub enum Failure {
     Corrupt(String),
 }
 
+/// A prerequisite that is missing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Missing {
+    /// The program and the least version, e.g. `Java 17 or newer`.
+    pub what: String,
+    /// What was found instead, e.g. `but there is none`.
+    pub found: String,
+    /// The command that installs it.
+    pub install: String,
+}
+
+fn describe_missing(all: &[Missing]) -> String {
+    let describe = |missing: &Missing| {
+        let Missing { what, found, install } = missing;
+        format!("{what} is needed, {found}.\n  install it with: {install}")
+    };
+    all.iter().map(describe).collect::<Vec<_>>().join("\n")
+}
+
 /// A port that is taken, and by whom.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BusyPort {
@@ -120,7 +132,7 @@ impl Failure {
     pub fn exit_code(&self) -> u8 {
         match self {
             Failure::Io { .. } | Failure::Corrupt(_) | Failure::Test(_) => 1,
-            Failure::MissingPrerequisite { .. } => 3,
+            Failure::MissingPrerequisites(_) => 3,
             Failure::PortsBusy(_) => 4,
             Failure::DiskSpace { .. } => 5,
             Failure::Download { .. } => 6,

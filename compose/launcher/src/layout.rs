@@ -11,6 +11,7 @@
 //!   run/                    what runs (NAME.json), the supervisor's state, its lock
 //!   secrets/                keys and the database password, mode 0600
 //!   test-PID-N/             homes of test systems, removed after the test
+//!   test-failed-PID-N/      logs and mails of the last tests that failed
 //! ```
 
 use std::fs;
@@ -38,6 +39,12 @@ impl Layout {
             },
             PathBuf::from,
         );
+        Layout::at(root)
+    }
+
+    /// The layout of a checkout in this directory.
+    pub fn at(root: impl Into<PathBuf>) -> Layout {
+        let root = root.into();
         let home = root.join(".brokerx");
         Layout { root, home }
     }

@@ -2,8 +2,8 @@
 //! PostgreSQL ([`platform`]), the workers on top of them ([`services`], [`system`]), from the
 //! command line ([`commands`]) and from tests.
 //!
-//! A test calls [`system::System::for_test`]: free ports, a scratch home that is removed in the
-//! end, every process killed when the test dies. A person calls `./brokerx up`
+//! A test calls [`system::System::for_test`]: free ports, a scratch home of which only the
+//! logs of a failure stay, every process killed when the test dies. A person calls `./brokerx up`
 //! ([`supervisor`]). Both run the same code: what is tested is what runs.
 
 pub mod cargo;

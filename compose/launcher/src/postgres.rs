@@ -17,7 +17,7 @@ use nix::sys::signal::Signal;
 use nix::unistd::{User, geteuid};
 
 use crate::download::Downloads;
-use crate::failure::{Failure, Result};
+use crate::failure::{Failure, Missing, Result};
 use crate::layout::Layout;
 use crate::platform::Options;
 use crate::ports::{Ports, loopback};
@@ -115,10 +115,10 @@ impl Place {
             data: layout.data().join("postgres"),
             account,
         };
-        if !geteuid().is_root() {
+        let account = unprivileged_account().map_err(|missing| Failure::MissingPrerequisites(vec![missing]))?;
+        let Some(account) = account else {
             return Ok(at_home(None));
-        }
-        let account = unprivileged_account()?;
+        };
         let reachable = |path: &Path| can_enter(path, account);
         if reachable(&downloads.postgres) && reachable(&layout.data()) {
             return Ok(at_home(Some(account)));
@@ -228,15 +228,24 @@ fn not_ready(layout: &Layout, reason: &str, log_tail: String) -> Failure {
     }
 }
 
-fn unprivileged_account() -> Result<Account> {
+/// The account that PostgreSQL runs as when root starts it; none for anybody else.
+///
+/// # Errors
+/// When there is no such account.
+pub fn unprivileged_account() -> std::result::Result<Option<Account>, Missing> {
+    if !geteuid().is_root() {
+        return Ok(None);
+    }
     ["postgres", "nobody"]
         .iter()
         .find_map(|name| User::from_name(name).ok().flatten())
-        .map(|user| Account {
-            uid: user.uid.as_raw(),
-            gid: user.gid.as_raw(),
+        .map(|user| {
+            Some(Account {
+                uid: user.uid.as_raw(),
+                gid: user.gid.as_raw(),
+            })
         })
-        .ok_or_else(|| Failure::MissingPrerequisite {
+        .ok_or_else(|| Missing {
             what: "an account `postgres` or `nobody`".to_owned(),
             found: "as PostgreSQL refuses to run as root, but there is neither".to_owned(),
             install: "useradd --system postgres".to_owned(),

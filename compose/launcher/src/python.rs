@@ -8,21 +8,20 @@ use std::time::Duration;
 use crate::failure::{Failure, Result};
 use crate::layout::Layout;
 use crate::lock::Lock;
-use crate::prerequisites::find_on_path;
+use crate::prerequisites;
 use crate::tool::run_logged;
 
 const INSTALL_LIMIT: Duration = Duration::from_secs(600);
 
 /// The interpreter of the environment with the pinned packages of
 /// `compose/e2e/python/requirements.txt`, which is made at the first call and when the pins
-/// change. None when the machine has no `python3`.
+/// change.
 ///
 /// # Errors
-/// [`Failure::Download`] with the end of the output when it cannot be made.
-pub fn venv(layout: &Layout) -> Result<Option<PathBuf>> {
-    let Some(python) = find_on_path("python3") else {
-        return Ok(None);
-    };
+/// [`Failure::MissingPrerequisites`] without Python; [`Failure::Download`] with the end of the
+/// output when it cannot be made.
+pub fn venv(layout: &Layout) -> Result<PathBuf> {
+    let python = prerequisites::python()?;
     layout.create()?;
     let _lock = Lock::wait(&layout.shared().join("python.lock"), INSTALL_LIMIT)?;
     let environment = layout.python();
@@ -32,7 +31,7 @@ pub fn venv(layout: &Layout) -> Result<Option<PathBuf>> {
     // Written last: an environment without it is not finished.
     let installed = environment.join("installed.txt");
     if fs::read(&installed).is_ok_and(|pins| pins == wanted) {
-        return Ok(Some(interpreter));
+        return Ok(interpreter);
     }
     let mut make = Command::new(python);
     make.args(["-m", "venv", "--clear"]).arg(&environment);
@@ -44,7 +43,7 @@ pub fn venv(layout: &Layout) -> Result<Option<PathBuf>> {
         .arg(&pins);
     run(layout, install)?;
     fs::write(&installed, wanted).map_err(Failure::io(format!("cannot write {}", installed.display())))?;
-    Ok(Some(interpreter))
+    Ok(interpreter)
 }
 
 fn run(layout: &Layout, command: Command) -> Result<()> {

@@ -1,9 +1,10 @@
-//! Homes of test systems: `.brokerx/test-PID-N`, removed after the test. When the test failed its
-//! logs are kept; the next test run removes them.
+//! Homes of test systems: `.brokerx/test-PID-N`, removed after the test. When it failed, its logs
+//! and mails are kept in `.brokerx/test-failed-PID-N`, until a few more tests have failed.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::SystemTime;
 
 use crate::failure::{Failure, Result};
 use crate::layout::Layout;
@@ -11,12 +12,17 @@ use crate::postgres;
 use crate::process::{Identity, stop_leftovers};
 
 const PREFIX: &str = "test-";
+const FAILED_PREFIX: &str = "test-failed-";
 const OWNER: &str = "owner.json";
+
+/// Failed tests of which something is kept.
+const FAILED_MAX: usize = 5;
 
 /// A home that lives as long as this value.
 #[derive(Debug)]
 pub struct Scratch {
     layout: Layout,
+    keep_logs: bool,
 }
 
 impl Scratch {
@@ -33,38 +39,59 @@ impl Scratch {
         layout.create()?;
         let owner = serde_json::to_vec(&Identity::of(pid)).unwrap_or_default();
         fs::write(home.join(OWNER), owner).map_err(Failure::io(format!("cannot write to {}", home.display())))?;
-        Ok(Scratch { layout })
+        Ok(Scratch {
+            layout,
+            keep_logs: false,
+        })
     }
 
     /// The layout with this home.
     pub fn layout(&self) -> &Layout {
         &self.layout
     }
+
+    /// Whether logs and mails are kept when the home is removed; otherwise only those of a panic.
+    pub fn set_keep_logs(&mut self, keep_logs: bool) {
+        self.keep_logs = keep_logs;
+    }
 }
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        remove(&self.layout, std::thread::panicking());
+        remove(&self.layout, self.keep_logs || std::thread::panicking());
     }
 }
 
-/// Removes the homes whose test process has ended, or all of them but the logs. Returns the log
-/// directories that stay.
-pub fn clean_abandoned(checkout: &Layout, keep_logs: bool) -> Vec<std::path::PathBuf> {
-    let Ok(entries) = fs::read_dir(checkout.shared()) else {
-        return Vec::new();
-    };
-    entries
-        .flatten()
-        .filter(|entry| entry.file_name().to_string_lossy().starts_with(PREFIX))
-        .filter(|entry| !owner_is_alive(&entry.path()))
-        .filter_map(|entry| {
-            let layout = checkout.with_home(entry.path());
+/// Removes the homes whose test process has ended, with or without their logs and mails.
+pub fn clean_abandoned(checkout: &Layout, keep_logs: bool) {
+    for home in directories(checkout, PREFIX) {
+        if !is_kept(&home) && !owner_is_alive(&home) {
+            let layout = checkout.with_home(home);
             stop_leftovers(&layout);
             remove(&layout, keep_logs);
-            layout.logs().is_dir().then(|| layout.logs())
-        })
-        .collect()
+        }
+    }
+}
+
+/// What is kept of failed tests, and since when; the oldest first.
+pub fn kept(checkout: &Layout) -> Vec<(SystemTime, PathBuf)> {
+    let since = |path: &Path| fs::metadata(path).and_then(|metadata| metadata.modified());
+    let mut kept: Vec<_> = directories(checkout, FAILED_PREFIX)
+        .filter_map(|path| Some((since(&path).ok()?, path)))
+        .collect();
+    kept.sort();
+    kept
+}
+
+fn directories(checkout: &Layout, prefix: &str) -> impl Iterator<Item = PathBuf> {
+    let entries = fs::read_dir(checkout.shared()).into_iter().flatten().flatten();
+    entries
+        .filter(move |entry| entry.file_name().to_string_lossy().starts_with(prefix))
+        .map(|entry| entry.path())
+}
+
+fn is_kept(home: &Path) -> bool {
+    name(home).starts_with(FAILED_PREFIX)
 }
 
 fn owner_is_alive(home: &Path) -> bool {
@@ -76,13 +103,79 @@ fn owner_is_alive(home: &Path) -> bool {
 
 /// Best effort: what cannot be removed now is removed by the next test run.
 fn remove(layout: &Layout, keep_logs: bool) {
+    if keep_logs {
+        match keep(layout) {
+            Ok(place) => eprintln!("logs and mails of the failed test: {}", place.display()),
+            Err(failure) => eprintln!("the logs of the failed test are lost: {failure}"),
+        }
+    }
     let _ = postgres::wipe(layout);
-    if !keep_logs {
-        let _ = fs::remove_dir_all(layout.home());
-        return;
+    let _ = fs::remove_dir_all(layout.home());
+}
+
+/// Moves logs and mails out of a home, in the place of those of the oldest failure.
+fn keep(layout: &Layout) -> Result<PathBuf> {
+    let place = name(layout.home()).replacen(PREFIX, FAILED_PREFIX, 1);
+    let place = layout.shared().join(place);
+    // A process id comes again.
+    let _ = fs::remove_dir_all(&place);
+    fs::create_dir_all(&place).map_err(Failure::io(format!("cannot create {}", place.display())))?;
+    for directory in [layout.logs(), layout.mail()] {
+        let context = format!("cannot move {}", directory.display());
+        fs::rename(&directory, place.join(name(&directory))).map_err(Failure::io(context))?;
     }
-    for directory in [layout.data(), layout.snapshots(), layout.run(), layout.secrets()] {
-        let _ = fs::remove_dir_all(directory);
+    let kept = kept(layout);
+    for (_, oldest) in &kept[..kept.len().saturating_sub(FAILED_MAX)] {
+        let _ = fs::remove_dir_all(oldest);
     }
-    eprintln!("logs of the failed test: {}", layout.logs().display());
+    Ok(place)
+}
+
+fn name(path: &Path) -> String {
+    path.file_name()
+        .map(|name| name.to_string_lossy().into_owned())
+        .unwrap_or_default()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_passed_test_leaves_nothing_and_failed_ones_their_last_logs() {
+        // A checkout of its own, in a home of this one.
+        let outer = Scratch::new(&Layout::of_checkout()).unwrap();
+        let checkout = Layout::at(outer.layout().home());
+        let passed = Scratch::new(&checkout).unwrap();
+        let home = passed.layout().home().to_owned();
+        drop(passed);
+        assert!(!home.exists());
+        assert!(kept(&checkout).is_empty());
+
+        for number in 0..FAILED_MAX + 2 {
+            let mut failed = Scratch::new(&checkout).unwrap();
+            failed.set_keep_logs(true);
+            fs::write(failed.layout().log("matcher"), number.to_string()).unwrap();
+            fs::write(failed.layout().mail().join("1.eml"), "welcome").unwrap();
+            let home = failed.layout().home().to_owned();
+            drop(failed);
+            assert!(!home.exists());
+            // Seconds apart, whatever the clock of the file system counts in.
+            let (_, newest) = kept(&checkout).pop().unwrap();
+            let then = SystemTime::UNIX_EPOCH + Duration::from_secs(number as u64);
+            fs::File::open(newest).unwrap().set_modified(then).unwrap();
+        }
+        let kept = kept(&checkout);
+        assert_eq!(kept.len(), FAILED_MAX);
+        let newest = &kept[FAILED_MAX - 1].1;
+        let log = fs::read_to_string(newest.join("logs/matcher.log")).unwrap();
+        assert_eq!(log, (FAILED_MAX + 1).to_string());
+        assert!(newest.join("mail/1.eml").is_file());
+        // What is kept is no abandoned home.
+        clean_abandoned(&checkout, false);
+        assert_eq!(super::kept(&checkout).len(), FAILED_MAX);
+    }
 }

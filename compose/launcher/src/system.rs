@@ -25,7 +25,7 @@ const SEED_LIMIT: Duration = Duration::from_secs(120);
 pub struct System {
     services: Vec<Process>,
     platform: Platform,
-    _scratch: Option<Scratch>,
+    scratch: Option<Scratch>,
 }
 
 impl System {
@@ -54,20 +54,30 @@ impl System {
         Ok(System {
             services: Vec::new(),
             platform: Platform::start(options)?,
-            _scratch: None,
+            scratch: None,
         })
     }
 
-    /// A system for a test: built, on free ports, in a scratch home that is removed in the end.
+    /// A system for a test: built, on free ports, in a scratch home that is removed in the end. Its
+    /// logs and mails are kept unless [`System::test_passed`] is called: whatever ends a test
+    /// early, they are there to be read.
     ///
     /// # Errors
     /// As [`System::start`], and [`Failure::Build`].
     pub fn for_test() -> Result<System> {
-        let scratch = Scratch::new(&Layout::of_checkout())?;
+        let mut scratch = Scratch::new(&Layout::of_checkout())?;
+        scratch.set_keep_logs(true);
         cargo::build(scratch.layout(), Progress::Silent)?;
         let mut system = System::start(Options::for_test(scratch.layout().clone()))?;
-        system._scratch = Some(scratch);
+        system.scratch = Some(scratch);
         Ok(system)
+    }
+
+    /// The test that this system is for went well: nothing of it is kept.
+    pub fn test_passed(&mut self) {
+        if let Some(scratch) = &mut self.scratch {
+            scratch.set_keep_logs(false);
+        }
     }
 
     /// Topics first, then all services side by side, then what only a first start does.

@@ -1,10 +1,11 @@
 //! End to end, on a real Kafka, a real registry and a real PostgreSQL.
 //!
 //! One system is started for all trials; they run one after the other, those that break things
-//! last. A failed trial says which, and the logs of the processes stay where the launcher puts them.
+//! last. When one fails, the logs and mails of the system are kept, and it is said where.
 
 #![allow(clippy::unwrap_used)]
 
+mod book;
 mod chaos;
 mod dead_letters;
 mod demo;
@@ -17,18 +18,22 @@ mod projection;
 mod registry;
 mod topics_tool;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use brokerx_e2e::fixture::Fixture;
 use libtest_mimic::{Arguments, Failed, Trial};
 use tokio::runtime::{Builder, Runtime};
+
+/// The system of all trials, once it is started.
+type Shared = Arc<OnceLock<Fixture>>;
 
 macro_rules! trials {
     ($fixture:expr, $runtime:expr; $( $module:ident :: $name:ident ),+ $(,)?) => {
         vec![ $({
             let (fixture, runtime) = (Arc::clone($fixture), Arc::clone($runtime));
             Trial::test(concat!(stringify!($module), "::", stringify!($name)), move || {
-                let outcome = runtime.block_on($module::$name(&fixture));
+                let fixture = fixture.get().ok_or("the system is not started")?;
+                let outcome = runtime.block_on($module::$name(fixture));
                 outcome.map_err(|error| Failed::from(format!("{error:#}")))
             })
         }),+ ]
@@ -40,21 +45,29 @@ fn main() -> anyhow::Result<()> {
     // Trials share a system: one at a time, in the order below.
     arguments.test_threads = Some(1);
     let runtime = Arc::new(Builder::new_multi_thread().enable_all().build()?);
-    if arguments.list {
-        // Nothing is started to list names; the fixture is not touched.
-        println!("end-to-end trials are listed in compose/e2e/tests/e2e/main.rs");
-        return Ok(());
+    let fixture = Shared::default();
+    let trials = trials(&fixture, &runtime);
+    let runs = |trial: &Trial| !arguments.is_filtered_out(trial);
+    // Nothing is started for a list of names, or for none.
+    if !arguments.list && trials.iter().any(runs) {
+        let started = runtime.block_on(Fixture::start())?;
+        fixture.get_or_init(|| started);
     }
-    let fixture = Arc::new(runtime.block_on(Fixture::start())?);
-    let conclusion = run(&arguments, &fixture, &runtime);
-    runtime.block_on(fixture.database.close());
-    fixture.system().stop();
+    let conclusion = libtest_mimic::run(&arguments, trials);
+    if let Some(fixture) = fixture.get() {
+        runtime.block_on(fixture.database.close());
+        let mut system = fixture.system();
+        if !conclusion.has_failed() {
+            system.test_passed();
+        }
+        system.stop();
+    }
     drop(fixture);
     conclusion.exit()
 }
 
-fn run(arguments: &Arguments, fixture: &Arc<Fixture>, runtime: &Arc<Runtime>) -> libtest_mimic::Conclusion {
-    let trials = trials![fixture, runtime;
+fn trials(fixture: &Shared, runtime: &Arc<Runtime>) -> Vec<Trial> {
+    trials![fixture, runtime;
         topics_tool::applying_twice_changes_nothing,
         topics_tool::the_cluster_does_not_drift_from_the_catalogue,
         topics_tool::tail_decodes_to_json,
@@ -66,6 +79,14 @@ fn run(arguments: &Arguments, fixture: &Arc<Fixture>, runtime: &Arc<Runtime>) ->
         orders::orders_are_refused_for_their_reasons,
         orders::reads_are_not_older_than_the_token,
         orders::operators_commands_are_idempotent,
+        book::stops_wait_for_their_price,
+        book::an_iceberg_shows_a_part,
+        book::orders_say_how_they_trade,
+        book::a_replace_keeps_what_it_may,
+        book::halts_and_sessions_stop_trading,
+        book::a_halt_ends_with_an_auction_when_orders_are_collected,
+        book::everything_is_cancelled_at_once,
+        book::a_repeat_is_answered_when_the_instrument_is_gone,
         errors::errors_are_problems_with_codes,
         errors::nobody_acts_for_someone_else,
         feed::the_private_stream_resumes_without_a_gap,
@@ -77,6 +98,5 @@ fn run(arguments: &Arguments, fixture: &Arc<Fixture>, runtime: &Arc<Runtime>) ->
         outages::everything_remembers_after_a_restart_of_everything,
         chaos::nothing_is_lost_or_doubled_while_processes_die,
         projection::the_refolded_projection_has_the_same_rows,
-    ];
-    libtest_mimic::run(arguments, trials)
+    ]
 }

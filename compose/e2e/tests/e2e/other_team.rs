@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::process::Command;
 
-use anyhow::{Context, ensure};
+use anyhow::ensure;
 use brokerx_e2e::audit::wait_until_quiet;
 use brokerx_e2e::fixture::Fixture;
 use brokerx_launcher::python;
@@ -19,7 +19,7 @@ struct Report {
 
 pub async fn a_python_consumer_agrees_with_the_database(fixture: &Fixture) -> anyhow::Result<()> {
     let layout = fixture.system().layout().clone();
-    let interpreter = python::venv(&layout)?.context("the tests need python3: apt-get install python3 python3-venv")?;
+    let interpreter = python::venv(&layout)?;
     wait_until_quiet(&fixture.platform, &fixture.database).await?;
     let mut command = Command::new(interpreter);
     command

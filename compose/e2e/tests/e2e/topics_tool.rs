@@ -11,7 +11,7 @@ fn run(fixture: &Fixture, arguments: &[&str]) -> anyhow::Result<(bool, String)> 
 }
 
 pub async fn applying_twice_changes_nothing(fixture: &Fixture) -> anyhow::Result<()> {
-    let genesis = |_: ()| {
+    let genesis = || {
         run(
             fixture,
             &[
@@ -26,10 +26,10 @@ pub async fn applying_twice_changes_nothing(fixture: &Fixture) -> anyhow::Result
             ],
         )
     };
-    let before = genesis(())?;
+    let before = genesis()?;
     let (well, _) = run(fixture, &["apply"])?;
     ensure!(well, "the second apply failed");
-    ensure!(before.0 && before == genesis(())?, "the genesis record is another");
+    ensure!(before.0 && before == genesis()?, "the genesis record is another");
     Ok(())
 }
 

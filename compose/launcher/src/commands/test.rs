@@ -2,7 +2,7 @@
 //! fails ends it.
 
 use std::process::{Command, ExitCode};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use clap::Args;
 
@@ -33,11 +33,13 @@ struct Stage {
 /// Runs all stages and prints a summary.
 ///
 /// # Errors
-/// [`Failure::Test`] with the stage that failed, [`Failure::MissingPrerequisite`].
+/// [`Failure::Test`] with the stage that failed, [`Failure::MissingPrerequisites`].
 pub fn run(layout: &Layout, arguments: &Arguments) -> Result<ExitCode> {
-    prerequisites::check()?;
+    prerequisites::check_for_tests(layout)?;
     layout.create()?;
-    scratch::clean_abandoned(layout, false);
+    // A test that was killed could not say how it went: what it logged is kept.
+    scratch::clean_abandoned(layout, true);
+    let begun = SystemTime::now();
     let mut summary = String::from("\nsummary\n");
     let mut failure = None;
     let started = Instant::now();
@@ -48,8 +50,9 @@ pub fn run(layout: &Layout, arguments: &Arguments) -> Result<ExitCode> {
             break;
         }
     }
-    for logs in scratch::clean_abandoned(layout, failure.is_some()) {
-        summary += &format!("  logs of the failed system: {}\n", logs.display());
+    scratch::clean_abandoned(layout, failure.is_some());
+    for (_, logs) in scratch::kept(layout).iter().filter(|(kept, _)| *kept >= begun) {
+        summary += &format!("  logs and mails of the failed system: {}\n", logs.display());
     }
     let seconds = started.elapsed().as_secs_f64();
     summary += &format!("  in all {seconds:.1} s");

@@ -89,7 +89,7 @@ impl Ceiling {
             for number in 0..records {
                 match pace {
                     Some(pace) => kafka::wait_until(pace.due(number), &producer),
-                    None => drop(producer.poll(Duration::ZERO)),
+                    None => producer.poll(Duration::ZERO),
                 }
                 value[..4].copy_from_slice(&number.to_le_bytes());
                 kafka::send(

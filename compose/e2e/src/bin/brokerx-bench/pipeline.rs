@@ -215,7 +215,7 @@ fn write(
         }
         match pace {
             Some(_) => kafka::wait_until(moment, producer),
-            None => drop(producer.poll(Duration::ZERO)),
+            None => producer.poll(Duration::ZERO),
         }
         value.clear();
         codec.encode(&command, &mut value)?;
