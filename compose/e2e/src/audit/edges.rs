@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::machines::Folds;
+use super::folds::Folds;
 use super::{Finding, Topics};
 use crate::log::last_numbers;
 

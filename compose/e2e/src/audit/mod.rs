@@ -1,11 +1,14 @@
 //! Reconciliation from the outside: topics, projection and machines must tell the same story.
 //!
-//! [`reconcile`] waits until the pipeline is quiet and then lists everything that is wrong.
+//! [`reconcile`] waits until the pipeline is quiet and then lists everything that is wrong. [`Told`]
+//! holds what a client was told against what became of its order.
 
 mod edges;
+mod folds;
 mod ledger;
-mod machines;
+mod projection;
 mod quiet;
+mod told;
 mod trades;
 
 use std::fmt;
@@ -19,6 +22,7 @@ use brokerx_topics::service::PlatformOptions;
 use sqlx::PgPool;
 
 pub use quiet::wait_until_quiet;
+pub use told::Told;
 
 use crate::log::{LogRecord, deduplicate, read_topic};
 
@@ -107,9 +111,9 @@ pub async fn reconcile(
     };
     extent.trades = topics.trades.len();
     extent.events = topics.account_events.len();
-    let folds = machines::fold_all(platform, codec).await?;
+    let folds = folds::fold_all(platform, codec).await?;
     edges::check(&topics, &folds, &mut findings);
-    machines::check(&folds, database, &mut findings).await?;
+    projection::check(&topics, &folds, database, &mut findings).await?;
     trades::check(&topics, database, &mut findings).await?;
     ledger::check(&topics, database, &mut findings).await?;
     Ok((findings, extent))

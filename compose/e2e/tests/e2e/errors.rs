@@ -100,6 +100,10 @@ pub async fn nobody_acts_for_someone_else(fixture: &Fixture) -> anyhow::Result<(
         .await?
         .expect(201)?;
     let id = placed["order"]["id"].as_str().context("no id")?;
+    let token = placed["consistency_token"].as_str().context("no token")?;
+    // It can be read from here on: to anybody else it is not there for another reason.
+    let read = format!("/api/v1/orders/{id}?consistency_token={token}");
+    owner.get(&read).await?.expect(200)?;
     for (method, path, body) in [
         (Method::GET, format!("/api/v1/orders/{id}"), None),
         (Method::DELETE, format!("/api/v1/orders/{id}"), None),
@@ -139,7 +143,7 @@ pub async fn nobody_acts_for_someone_else(fixture: &Fixture) -> anyhow::Result<(
             answer.body
         );
     }
-    let still = owner.get(&format!("/api/v1/orders/{id}")).await?.expect(200)?;
+    let still = owner.get(&read).await?.expect(200)?;
     ensure!(still["order"]["status"] == "working", "{still}");
     Ok(())
 }

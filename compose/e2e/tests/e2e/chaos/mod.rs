@@ -4,6 +4,7 @@
 //! client does what, who is hit and when; the interleaving of real processes is not replayed).
 
 mod monkey;
+mod outcomes;
 mod trader;
 mod watcher;
 
@@ -16,7 +17,9 @@ use brokerx_e2e::audit::reconcile;
 use brokerx_e2e::client::Cents;
 use brokerx_e2e::fixture::Fixture;
 use rand::{RngExt, SeedableRng, rngs::Xoshiro256PlusPlus};
+use tokio::task::JoinSet;
 
+use outcomes::Outcomes;
 use trader::Trader;
 use watcher::Watcher;
 
@@ -53,20 +56,19 @@ pub async fn nothing_is_lost_or_doubled_while_processes_die(fixture: &Fixture) -
         fixture.system().start_instance(service, 1)?;
     }
     let stop = Arc::new(AtomicBool::new(false));
-    let mut traders = Vec::new();
-    let mut watchers = Vec::new();
+    // Nobody goes on when the trial ends early.
+    let mut traders = JoinSet::new();
+    let mut watchers = JoinSet::new();
     for index in 0..CLIENTS {
         let shares: Vec<(&str, i64)> = symbols.iter().map(|symbol| (symbol.as_str(), 300)).collect();
         let session = fixture.funded_client(Cents(40_000_00), &shares).await?;
-        watchers.push(tokio::spawn(
-            Watcher::new(session.clone(), fixture.database.clone()).watch(Arc::clone(&stop)),
-        ));
+        watchers.spawn(Watcher::new(session.clone(), fixture.database.clone()).watch(Arc::clone(&stop)));
         let trader = Trader::new(
             session,
             symbols.clone(),
             Xoshiro256PlusPlus::seed_from_u64(seed + index as u64),
         );
-        traders.push(tokio::spawn(trader.trade(Arc::clone(&stop))));
+        traders.spawn(trader.trade(Arc::clone(&stop)));
     }
 
     let mut random = Xoshiro256PlusPlus::seed_from_u64(seed ^ 0xC4A0);
@@ -80,21 +82,21 @@ pub async fn nothing_is_lost_or_doubled_while_processes_die(fixture: &Fixture) -
     stop.store(true, Ordering::Relaxed);
 
     let mut asked = Vec::new();
-    for trader in traders {
-        asked.extend(trader.await?.context("a trader")?);
+    while let Some(trader) = traders.join_next().await {
+        asked.extend(trader?.context("a trader")?);
     }
     let (findings, extent) = reconcile(&fixture.platform, &fixture.codec, &fixture.database).await?;
     if !findings.is_empty() {
         let shown: Vec<String> = findings.iter().take(20).map(ToString::to_string).collect();
         bail!("{} findings:\n{}", findings.len(), shown.join("\n"));
     }
-    let orders = trader::check_outcomes(&asked, &fixture.database).await?;
+    let Outcomes { orders, answers } = outcomes::check(&asked, &fixture.database).await?;
     let mut pushes = 0;
-    for watcher in watchers {
-        pushes += watcher.await?.context("a watcher")?;
+    while let Some(watcher) = watchers.join_next().await {
+        pushes += watcher?.context("a watcher")?;
     }
     println!(
-        "chaos: {hits} hits, {orders} orders with one outcome each, {} trades, {} events, {pushes} pushes, {} of {} records were duplicates",
+        "chaos: {hits} hits, {orders} orders with one outcome each, as {answers} answers told, {} trades, {} events, {pushes} pushes, {} of {} records were duplicates",
         extent.trades,
         extent.events,
         extent.dropped,

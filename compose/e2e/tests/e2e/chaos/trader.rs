@@ -1,26 +1,18 @@
 //! A client that places and cancels, and asks again until it knows.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{bail, ensure};
-use brokerx_e2e::client::{Cents, Session, place_order};
+use brokerx_e2e::audit::Told;
+use brokerx_e2e::client::{Answer, Cents, Session, place_order};
+use brokerx_schemas::OrderStatus;
 use rand::{RngExt, rngs::Xoshiro256PlusPlus};
-use serde_json::Value;
-use sqlx::{PgPool, Row};
+
+use super::outcomes::Known;
 
 const PATIENCE: Duration = Duration::from_secs(90);
-
-/// An order as its client knows it.
-#[derive(Clone, Debug)]
-pub struct Known {
-    account_id: i64,
-    client_order_id: String,
-    /// None when it was refused before it had an id.
-    order_id: Option<i64>,
-}
 
 /// A client with a mind of its own.
 pub struct Trader {
@@ -38,50 +30,51 @@ impl Trader {
         }
     }
 
-    /// Trades until told to stop; gives back every order that was acknowledged.
+    /// Trades until told to stop; gives back every order with what was told of it.
     pub async fn trade(mut self, stop: Arc<AtomicBool>) -> anyhow::Result<Vec<Known>> {
-        let mut known = Vec::new();
-        let mut open: Vec<String> = Vec::new();
+        let account_id = self.session.account_id.parse()?;
+        let mut known: Vec<Known> = Vec::new();
+        // Of those in `known`.
+        let mut open: Vec<usize> = Vec::new();
         for number in 0.. {
             if stop.load(Ordering::Relaxed) {
                 break;
             }
             if !open.is_empty() && self.random.random_ratio(1, 3) {
-                let id = open.swap_remove(self.random.random_range(0..open.len()));
-                self.cancel(&id).await?;
+                let index = open.swap_remove(self.random.random_range(0..open.len()));
+                self.cancel(&mut known[index]).await?;
                 continue;
             }
-            let client_order_id = format!("o{number}");
-            let body = self.place(&client_order_id).await?;
-            let id = body["order"]["id"].as_str().map(str::to_owned);
-            known.push(Known {
-                account_id: self.session.account_id.parse()?,
-                client_order_id,
-                order_id: id.as_deref().map(str::parse).transpose()?,
-            });
-            open.extend(id.filter(|_| {
-                ["working", "partially_filled"]
-                    .iter()
-                    .any(|status| body["order"]["status"] == *status)
-            }));
+            let mut order = Known {
+                account_id,
+                client_order_id: format!("o{number}"),
+                told: Vec::new(),
+            };
+            self.place(&mut order).await?;
+            if order.told.last().is_some_and(|told| !told.status.is_terminal()) {
+                open.push(known.len());
+            }
+            known.push(order);
         }
         Ok(known)
     }
 
     /// Places an order and asks again, with the same id, until the outcome is known.
-    async fn place(&mut self, client_order_id: &str) -> anyhow::Result<Value> {
+    async fn place(&mut self, known: &mut Known) -> anyhow::Result<()> {
         let symbol = &self.symbols[self.random.random_range(0..self.symbols.len())];
         let direction = if self.random.random() { "buy" } else { "sell" };
         let price = (!self.random.random_ratio(1, 8)).then(|| Cents(self.random.random_range(99_00..=101_00)));
         let time_in_force = ["GTC", "GTC", "DAY", "IOC"][self.random.random_range(0..4)];
         let time_in_force = if price.is_some() { time_in_force } else { "IOC" };
         let quantity = self.random.random_range(1..=12);
+        let client_order_id = known.client_order_id.as_str();
         let order = place_order(client_order_id, symbol, direction, quantity, price, time_in_force);
         let started = Instant::now();
         loop {
             match self.session.place(&order).await {
                 Ok(answer) if [200, 201, 422].contains(&answer.status) => {
-                    return Ok(answer.body);
+                    known.told.extend(placed(&answer)?);
+                    return Ok(());
                 }
                 Ok(answer) if [202, 429, 503].contains(&answer.status) => {}
                 Ok(answer) => bail!("an order was answered with {}: {}", answer.status, answer.body),
@@ -96,12 +89,20 @@ impl Trader {
         }
     }
 
-    async fn cancel(&mut self, order_id: &str) -> anyhow::Result<()> {
+    async fn cancel(&mut self, known: &mut Known) -> anyhow::Result<()> {
+        let Some(order_id) = known.told.last().map(|told| told.order_id.to_string()) else {
+            return Ok(());
+        };
         let started = Instant::now();
         loop {
-            match self.session.cancel(order_id).await {
-                Ok(answer) if [200, 409].contains(&answer.status) => return Ok(()),
-                Ok(answer) if [202, 422, 429, 503].contains(&answer.status) => {}
+            match self.session.cancel(&order_id).await {
+                Ok(answer) if [200, 409, 422].contains(&answer.status) => {
+                    known.told.extend(cancelled(&answer)?);
+                    if answer.status != 422 {
+                        return Ok(());
+                    }
+                }
+                Ok(answer) if [202, 429, 503].contains(&answer.status) => {}
                 Ok(answer) => bail!("a cancel was answered with {}: {}", answer.status, answer.body),
                 Err(_) => {}
             }
@@ -114,40 +115,39 @@ impl Trader {
     }
 }
 
-/// Every acknowledged order stands in the projection exactly once, under the id that its client was
-/// told, and none that was refused acted. Gives back how many orders were acknowledged.
-pub async fn check_outcomes(asked: &[Known], database: &PgPool) -> anyhow::Result<usize> {
-    let mut stored: BTreeMap<(i64, String), Vec<(i64, String)>> = BTreeMap::new();
-    for row in sqlx::query("SELECT account_id, client_order_id, order_id, status FROM projection.orders")
-        .fetch_all(database)
-        .await?
-    {
-        let key = (row.try_get("account_id")?, row.try_get("client_order_id")?);
-        stored
-            .entry(key)
-            .or_default()
-            .push((row.try_get("order_id")?, row.try_get("status")?));
-    }
-    let mut acknowledged = 0;
-    for known in asked {
-        let orders = stored
-            .get(&(known.account_id, known.client_order_id.clone()))
-            .map_or(&[][..], Vec::as_slice);
-        let acted = orders.iter().filter(|(_, status)| status != "REJECTED").count();
-        ensure!(acted <= 1, "{known:?} acted {acted} times: {orders:?}");
-        if let Some(order_id) = known.order_id {
-            acknowledged += 1;
-            ensure!(
-                orders.iter().any(|(id, _)| *id == order_id),
-                "{known:?} was acknowledged and is not there: {orders:?}"
-            );
+/// The order that an answer shows.
+fn shown(answer: &Answer) -> anyhow::Result<Option<Told>> {
+    let order = Some(&answer.body["order"]).filter(|order| !order.is_null());
+    order.map(Told::of).transpose()
+}
+
+/// What the answer to a new order tells: 200 and 201 of an order that was taken, 422 of one that was
+/// rejected, for the reason that is its code, or of none.
+fn placed(answer: &Answer) -> anyhow::Result<Option<Told>> {
+    let told = shown(answer)?;
+    let fits = match (answer.status, &told) {
+        (422, None) => true,
+        (422, Some(told)) => {
+            let reason = serde_json::to_value(told.reason)?;
+            told.status == OrderStatus::Rejected && reason == answer.code()
         }
-        for (order_id, status) in orders {
-            ensure!(
-                !["PENDING", "ACCEPTED"].contains(&status.as_str()),
-                "order {order_id} still waits for the book"
-            );
-        }
-    }
-    Ok(acknowledged)
+        (_, Some(told)) => told.status != OrderStatus::Rejected,
+        (_, None) => false,
+    };
+    ensure!(fits, "a contradictory answer {}: {}", answer.status, answer.body);
+    Ok(told)
+}
+
+/// What the answer to a cancel tells: 200 of an order that is cancelled, `ORDER_CLOSED` of one that had
+/// ended.
+fn cancelled(answer: &Answer) -> anyhow::Result<Option<Told>> {
+    let told = shown(answer)?;
+    let status = told.map(|told| told.status);
+    let fits = match (answer.status, answer.code()) {
+        (200, _) => status == Some(OrderStatus::Cancelled),
+        (_, "ORDER_CLOSED") => status.is_some_and(OrderStatus::is_terminal),
+        _ => true,
+    };
+    ensure!(fits, "a contradictory answer {}: {}", answer.status, answer.body);
+    Ok(told)
 }
