@@ -4,7 +4,7 @@
 //!   books fills, answers; writes `account-events`.
 //! - [`publisher`]: a machine on `account-events` that makes the public topics `orders`,
 //!   `deposits` and `ledger`.
-//! - [`projector`]: writes `account-events`, `trades` and `auth` to PostgreSQL.
+//! - [`projector`]: writes `account-events`, `trades`, `auth` and candles to PostgreSQL.
 //! - [`payments`]: carries pending payments to the provider and its answers back.
 //! - [`reconciliation`]: checks that everything in the projection adds up.
 //! - [`provider`]: a simulated payment provider, for the local system and tests.

@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use brokerx_schemas::{AccountEvent, AuthEvent, Message, Trade, TradeEvent};
+use brokerx_schemas::{AccountEvent, AuthEvent, Candle, MarketData, Message, Trade, TradeEvent};
+use brokerx_topics::catalogue::{self, Retention};
 
+use super::candles::CandleKey;
 use super::rows::JsonText;
 use super::tables::Auth;
 
@@ -13,21 +15,28 @@ pub(super) enum Log {
     AccountEvents,
     Trades,
     Auth,
+    MarketData,
 }
 
 impl Log {
-    pub(super) const ALL: [Self; 3] = [Self::AccountEvents, Self::Trades, Self::Auth];
+    pub(super) const ALL: [Self; 4] = [Self::AccountEvents, Self::Trades, Self::Auth, Self::MarketData];
 
     pub(super) fn topic(self) -> &'static str {
         match self {
             Self::AccountEvents => AccountEvent::TOPIC,
             Self::Trades => TradeEvent::TOPIC,
             Self::Auth => AuthEvent::TOPIC,
+            Self::MarketData => MarketData::TOPIC,
         }
     }
 
     pub(super) fn of_topic(topic: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|log| log.topic() == topic)
+    }
+
+    /// Whether the log loses its oldest records in time: it may begin anywhere.
+    pub(super) fn forgets(self) -> bool {
+        catalogue::topic(self.topic()).retention != Retention::Unlimited
     }
 }
 
@@ -50,6 +59,8 @@ pub(super) struct Batch {
     pub(super) events: Vec<(AccountEvent, JsonText)>,
     pub(super) trades: Vec<Trade>,
     pub(super) auth: Vec<Auth>,
+    /// Of several records about one candle the last.
+    pub(super) candles: BTreeMap<CandleKey, Candle>,
     /// Append time of the newest record, milliseconds since the epoch.
     pub(super) newest_ms: i64,
     /// Roughly what it holds.
@@ -61,6 +72,11 @@ impl Batch {
     /// Nothing in it: not even a position moved.
     pub(super) fn is_empty(&self) -> bool {
         self.records == 0
+    }
+
+    /// Whether there is more to write than positions.
+    pub(super) fn has_rows(&self) -> bool {
+        !(self.events.is_empty() && self.trades.is_empty() && self.auth.is_empty() && self.candles.is_empty())
     }
 
     /// Counts a record, whatever became of it.

@@ -1,13 +1,14 @@
 //! Which records of a partition count: duplicates and records behind a hole are dropped.
 
-use brokerx_schemas::{AccountEvent, AuthEvent, InboxMessage, Message, Trade, TradeEvent};
+use brokerx_schemas::{AccountEvent, AuthEvent, CandleUpdate, InboxMessage, Message, Trade, TradeEvent};
 use brokerx_topics::codec::{Codec, DecodeError};
 use brokerx_topics::headers::{HeaderError, identity_of};
-use brokerx_topics::machine::{Discipline, Verdict};
+use brokerx_topics::machine::Verdict;
 use rdkafka::Message as _;
 use rdkafka::message::BorrowedMessage;
 
 use super::batch::{Batch, Log, LogPartition};
+use super::candles::{self, CandleRecord, Unusable};
 use super::positions::Progress;
 use super::rows::{JsonText, symbol, text};
 use super::tables::Auth;
@@ -55,6 +56,9 @@ enum Content {
     Event(Box<AccountEvent>, JsonText),
     Trade(Trade),
     Auth(Auth),
+    Candles(CandleUpdate),
+    /// Nothing that is projected.
+    Other,
 }
 
 /// Adds a record to the batch, or drops it; either way the partition has passed it.
@@ -78,7 +82,7 @@ pub(super) fn take(
     let content = decode(codec, partition, record)?;
     let mut taken = Taken::Yes;
     if let Some(identity) = identity {
-        match progress.edges.receive(&identity, Discipline::FULL) {
+        match progress.judge(partition.0, &identity) {
             Verdict::Next => {
                 batch.sources.insert((partition, identity.source), identity.seq as i64);
             }
@@ -87,7 +91,9 @@ pub(super) fn take(
         }
     }
     if taken == Taken::Yes {
-        batch.bytes += record.payload_len();
+        if !matches!(content, Content::Other) {
+            batch.bytes += record.payload_len();
+        }
         match content {
             Content::Event(event, body) => {
                 batch.bytes += body.len();
@@ -95,6 +101,8 @@ pub(super) fn take(
             }
             Content::Trade(trade) => batch.trades.push(trade),
             Content::Auth(auth) => batch.auth.push(auth),
+            Content::Candles(update) => candles::enter(&mut batch.candles, &update),
+            Content::Other => {}
         }
     }
     progress.position = offset + 1;
@@ -119,6 +127,15 @@ fn decode(codec: &Codec, (log, _): LogPartition, record: &BorrowedMessage<'_>) -
             TradeEvent::Unknown => return Err(Stop::UnknownKind(offset).into()),
         },
         Log::Auth => Content::Auth(auth_row(offset, &decode_value(codec, offset, value)?)?),
+        Log::MarketData => match decode_value::<CandleRecord>(codec, offset, value)?.candles() {
+            Ok(Some(update)) => Content::Candles(update),
+            Ok(None) => Content::Other,
+            Err(Unusable::UnknownInterval) => return Err(Stop::UnknownKind(offset).into()),
+            Err(Unusable::Contradiction) => {
+                let reason = "its kind and what is present disagree".to_owned();
+                return Err(Stop::Malformed { offset, reason }.into());
+            }
+        },
     })
 }
 

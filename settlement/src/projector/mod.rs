@@ -1,4 +1,5 @@
-//! Writes what the logs say into PostgreSQL, schema `projection`: `account-events`, `trades`, `auth`.
+//! Writes what the logs say into PostgreSQL, schema `projection`: `account-events`, `trades`,
+//! `auth`, and of `market-data` the candles.
 //!
 //! ```text
 //! reader (thread): assign() of all partitions -> drop duplicates and holes -> decode -> batch
@@ -15,6 +16,9 @@
 //! checked against the row of the account, and `auth`, which an outbox relay may write twice, is
 //! told apart by `event_id`.
 //!
+//! **A log that forgets.** `market-data` is kept for a time only. It is read from where it begins, and
+//! the first number of a worker is its base; a refold has the candles that are in the log still.
+//!
 //! **One owner.** Instances agree by an advisory lock that lives as long as the connection; the
 //! others stand by. The positions are the fence if two ever believe to own.
 //!
@@ -30,6 +34,7 @@
 //! build helps; the other partitions go on. An unknown schema is waited for.
 
 mod batch;
+mod candles;
 mod changes;
 mod database;
 mod intake;

@@ -1,6 +1,7 @@
 //! Reads the logs by `assign()` on a thread of its own and hands over batches.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use brokerx_topics::codec::Codec;
@@ -25,6 +26,9 @@ const METADATA_LIMIT: Duration = Duration::from_secs(10);
 const GATHER: Duration = Duration::from_millis(20);
 /// How long one poll may wait; the reader notices a stop after it.
 const POLL_LIMIT: Duration = Duration::from_millis(100);
+/// How long records of which nothing but the position is written wait for others: there is one for
+/// each change of a book.
+const POSITIONS_LINGER: Duration = Duration::from_millis(500);
 
 pub(super) type BatchReceiver = mpsc::Receiver<Result<Batch, ProjectorError>>;
 
@@ -57,8 +61,8 @@ struct Reader {
     /// Partitions with a hole that is open.
     holes: BTreeSet<LogPartition>,
     batch: Batch,
-    /// When the first record of the batch came.
-    begun: Instant,
+    /// When the batch is handed over, however few records it has.
+    due: Instant,
     sender: mpsc::Sender<Result<Batch, ProjectorError>>,
     runtime: Handle,
     metrics: ProjectorMetrics,
@@ -76,26 +80,28 @@ fn consumer(platform: &PlatformOptions, metrics: &ProjectorMetrics) -> Result<Ba
     })
 }
 
-/// The partitions of all logs, with the offset after the last record of each. Blocks.
+/// The partitions of all logs: where each begins and the offset after its last record. Blocks.
 ///
 /// # Errors
 /// When the broker does not answer or a topic is missing.
-pub(super) fn log_ends(
+pub(super) fn log_ranges(
     platform: &PlatformOptions,
     metrics: &ProjectorMetrics,
-) -> Result<BTreeMap<LogPartition, i64>, ProjectorError> {
+) -> Result<BTreeMap<LogPartition, Range<i64>>, ProjectorError> {
     let consumer = consumer(platform, metrics)?;
-    let mut ends = BTreeMap::new();
-    for partition in partitions(&consumer)? {
+    let mut ranges = BTreeMap::new();
+    for (partition, begin) in begins(&consumer)? {
         let (log, number) = partition;
         let (_, end) = consumer.fetch_watermarks(log.topic(), number, METADATA_LIMIT)?;
-        ends.insert(partition, end);
+        ranges.insert(partition, begin..end);
     }
-    Ok(ends)
+    Ok(ranges)
 }
 
-fn partitions(consumer: &BaseConsumer<LagContext>) -> Result<Vec<LogPartition>, ProjectorError> {
-    let mut partitions = Vec::new();
+/// Where each partition begins. A log that keeps everything begins at 0: when it does not, records
+/// are missing, and reading fails.
+fn begins(consumer: &BaseConsumer<LagContext>) -> Result<BTreeMap<LogPartition, i64>, ProjectorError> {
+    let mut begins = BTreeMap::new();
     for log in Log::ALL {
         let metadata = consumer.fetch_metadata(Some(log.topic()), METADATA_LIMIT)?;
         let topic = metadata.topics().iter().find(|topic| topic.name() == log.topic());
@@ -107,9 +113,15 @@ fn partitions(consumer: &BaseConsumer<LagContext>) -> Result<Vec<LogPartition>, 
         if numbers.is_empty() {
             return Err(ProjectorError::NoTopic(log.topic()));
         }
-        partitions.extend(numbers.into_iter().map(|number| (log, number)));
+        for number in numbers {
+            let begin = match log.forgets() {
+                true => consumer.fetch_watermarks(log.topic(), number, METADATA_LIMIT)?.0,
+                false => 0,
+            };
+            begins.insert((log, number), begin);
+        }
     }
-    Ok(partitions)
+    Ok(begins)
 }
 
 /// Everything that a reader is made of, besides where it begins.
@@ -125,18 +137,19 @@ pub(super) struct ReaderParts {
 pub(super) struct UnplacedReader {
     parts: ReaderParts,
     consumer: BaseConsumer<LagContext>,
-    pub(super) partitions: Vec<LogPartition>,
+    /// Where each partition begins.
+    pub(super) begins: BTreeMap<LogPartition, i64>,
 }
 
 impl UnplacedReader {
     /// Asks the broker for the partitions. Blocks.
     pub(super) fn connect(parts: ReaderParts) -> Result<Self, ProjectorError> {
         let consumer = consumer(&parts.platform, &parts.metrics)?;
-        let partitions = partitions(&consumer)?;
+        let begins = begins(&consumer)?;
         Ok(Self {
             parts,
             consumer,
-            partitions,
+            begins,
         })
     }
 
@@ -158,7 +171,7 @@ impl UnplacedReader {
             stopped: BTreeSet::new(),
             holes: BTreeSet::new(),
             batch: Batch::default(),
-            begun: Instant::now(),
+            due: Instant::now(),
             sender,
             runtime: Handle::current(),
             metrics: self.parts.metrics,
@@ -186,16 +199,20 @@ impl Reader {
         while !self.sender.is_closed() {
             let wait = match self.batch.is_empty() {
                 true => POLL_LIMIT,
-                false => self.limits.linger.saturating_sub(self.begun.elapsed()),
+                false => self.due.saturating_duration_since(Instant::now()).min(POLL_LIMIT),
             };
             match consumer.poll(wait) {
-                Some(Ok(record)) => self.take(consumer, &record)?,
+                Some(Ok(record)) => {
+                    let before = (self.batch.is_empty(), self.batch.has_rows());
+                    self.take(consumer, &record)?;
+                    self.set_due(before);
+                }
                 Some(Err(error)) if is_final(&error) => return Err(error.into()),
                 Some(Err(error)) => tracing::warn!(%error, "the broker is away; waiting for it"),
                 None => {}
             }
             let full = self.batch.records >= self.limits.records_max || self.batch.bytes >= self.limits.bytes_max;
-            if full || (!self.batch.is_empty() && self.begun.elapsed() >= self.limits.linger) {
+            if full || (!self.batch.is_empty() && Instant::now() >= self.due) {
                 let batch = std::mem::take(&mut self.batch);
                 if self.sender.blocking_send(Ok(batch)).is_err() {
                     break;
@@ -216,9 +233,6 @@ impl Reader {
         let partition = (log, record.partition());
         if self.stopped.contains(&partition) {
             return Ok(());
-        }
-        if self.batch.is_empty() {
-            self.begun = Instant::now();
         }
         let mut backoff = service::backoff();
         loop {
@@ -251,6 +265,15 @@ impl Reader {
                     }
                 }
             }
+        }
+    }
+
+    /// Says when the batch is handed over, after a record: soon after its first row.
+    fn set_due(&mut self, (was_empty, had_rows): (bool, bool)) {
+        if self.batch.has_rows() && !had_rows {
+            self.due = Instant::now() + self.limits.linger;
+        } else if was_empty && !self.batch.is_empty() && !self.batch.has_rows() {
+            self.due = Instant::now() + POSITIONS_LINGER;
         }
     }
 

@@ -50,9 +50,9 @@ pub async fn project(
     }
     let mut metrics = service::metrics();
     let projector = Projector::new(platform, options, codec, &mut metrics, &Health::default());
-    let ends = {
+    let ranges = {
         let (platform, metrics) = (platform.clone(), projector.parts.metrics.clone());
-        tokio::task::spawn_blocking(move || reader::log_ends(&platform, &metrics))
+        tokio::task::spawn_blocking(move || reader::log_ranges(&platform, &metrics))
             .await
             .map_err(|_| ProjectorError::ReaderDied)??
     };
@@ -61,7 +61,7 @@ pub async fn project(
     let stop = Shutdown::default();
     let running = tokio::spawn(projector.run(stop.clone()));
     let reached = tokio::select! {
-        reached = wait_until(&mut connection, |log, partition| ends.get(&(log, partition)).copied().unwrap_or(0)) => reached,
+        reached = wait_until(&mut connection, |log, partition| ranges.get(&(log, partition)).map_or(0, |range| range.end)) => reached,
         () = tokio::time::sleep(Duration::from_secs(what.limit_seconds)) => Err(ProjectorError::Late("projecting")),
         () = shutdown.requested() => Err(ProjectorError::Late("projecting, until it was interrupted,")),
     };
@@ -70,7 +70,7 @@ pub async fn project(
     reached?;
     connection.close().await?;
     Ok(Projected {
-        records: ends.values().sum(),
+        records: ranges.values().map(|range| range.end - range.start).sum(),
         seconds: begun.elapsed().as_secs_f64(),
     })
 }

@@ -11,7 +11,7 @@ use super::batch::{Batch, Log};
 use super::changes::{Account, Changes};
 use super::metrics::ProjectorMetrics;
 use super::reader::{ReaderParts, UnplacedReader};
-use super::tables::{AuthEvents, Trades};
+use super::tables::{AuthEvents, Candles, Trades};
 use super::{Parts, ProjectorError, database, positions};
 
 /// Longest time of one transaction; a database that hangs is left.
@@ -40,7 +40,7 @@ pub(super) async fn run(parts: &Parts, backoff: &mut Backoff) -> Result<Infallib
     let reader = tokio::task::spawn_blocking(move || UnplacedReader::connect(reader_parts))
         .await
         .map_err(|_| ProjectorError::ReaderDied)??;
-    let progress = positions::load(&mut connection, &reader.partitions).await?;
+    let progress = positions::load(&mut connection, &reader.begins).await?;
     let mut position_sum: i64 = progress.values().map(|progress| progress.position).sum();
     let mut batches = reader.start(progress)?;
     parts.metrics.owner.set(1);
@@ -102,6 +102,11 @@ async fn write(connection: &mut PgConnection, batch: &Batch, metrics: &Projector
         let written = events.write(&mut transaction).await?;
         metrics.wrote(AuthEvents::TABLE, written);
         metrics.duplicates(Log::Auth.topic(), batch.auth.len() as u64 - written);
+    }
+    if !batch.candles.is_empty() {
+        let mut candles = Candles::default();
+        batch.candles.iter().for_each(|row| candles.push(row));
+        metrics.wrote(Candles::TABLE, candles.write(&mut transaction).await?);
     }
     transaction.commit().await?;
     Ok(())

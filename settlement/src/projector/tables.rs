@@ -1,7 +1,10 @@
 //! The tables of the projection, and where each column comes from.
 
-use brokerx_schemas::{AccountEvent, Execution, OrderView, PaymentView, PositionView, Posting, Trade, TransferView};
+use brokerx_schemas::{
+    AccountEvent, Candle, Execution, OrderView, PaymentView, PositionView, Posting, Trade, TransferView,
+};
 
+use super::candles::CandleKey;
 use super::changes::Account;
 use super::rows::{JsonText, OnConflict, rows, symbol, text};
 
@@ -169,6 +172,22 @@ rows! {
         maker_account_id: i64 = row.maker_account_id.0,
         sequence: i64 = row.sequence,
         executed_us: i64 = row.executed_us,
+    }
+}
+
+rows! {
+    /// `candles`.
+    Candles in "candles", OnConflict::Replace("symbol, interval, start_us"), from row: (&CandleKey, &Candle) {
+        symbol: String = row.0.0.to_string(),
+        interval: String = symbol(&row.0.1),
+        start_us: i64 = row.0.2,
+        open_cents: i64 = row.1.open_cents,
+        high_cents: i64 = row.1.high_cents,
+        low_cents: i64 = row.1.low_cents,
+        close_cents: i64 = row.1.close_cents,
+        volume: i64 = row.1.volume,
+        trade_count: i64 = row.1.trade_count,
+        closed: bool = row.1.closed,
     }
 }
 
