@@ -67,6 +67,7 @@ fn routes() -> Routes {
     .get("/api/v1/market/{symbol}/quote", market::quote)
     .get("/api/v1/market/{symbol}/book", market::book)
     .get("/api/v1/market/{symbol}/trades", market::trades)
+    .get("/api/v1/market/{symbol}/candles", market::candles)
     .post("/admin/v1/instruments", admin::list)
     .post("/admin/v1/instruments/{symbol}/halt", admin::halt)
     .post("/admin/v1/instruments/{symbol}/resume", admin::resume)

@@ -39,7 +39,7 @@ impl From<&Instrument> for InstrumentBody {
     }
 }
 
-/// Best prices of a symbol.
+/// Best prices of a symbol; none while its book is crossed.
 #[derive(Debug, Serialize)]
 pub struct QuoteBody {
     symbol: String,
@@ -72,6 +72,25 @@ impl QuoteBody {
             status: status(instrument, book),
             feed: feed(book, live),
             ts: rfc3339(book.updated_us()),
+        }
+    }
+}
+
+/// Whether a symbol trades, and whether what is known of it is up to date.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct StatusBody {
+    symbol: String,
+    status: String,
+    feed: &'static str,
+}
+
+impl StatusBody {
+    /// The status of an instrument; `live` when its partition shows signs of life.
+    pub fn new(instrument: &Instrument, book: &Book, live: bool) -> Self {
+        Self {
+            symbol: instrument.symbol.to_string(),
+            status: status(instrument, book),
+            feed: feed(book, live),
         }
     }
 }

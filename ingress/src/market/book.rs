@@ -119,9 +119,15 @@ impl Book {
         self.sequence
     }
 
-    /// Best bid and ask, cents.
+    /// Best bid and ask, cents; neither of a crossed book. A book may be crossed while orders are
+    /// collected: an auction makes the price then, and nobody can trade at what is shown.
     pub fn best(&self) -> (Option<i64>, Option<i64>) {
-        (self.bids.keys().next_back().copied(), self.asks.keys().next().copied())
+        let bid = self.bids.keys().next_back().copied();
+        let ask = self.asks.keys().next().copied();
+        match bid.zip(ask) {
+            Some((bid, ask)) if bid >= ask => (None, None),
+            _ => (bid, ask),
+        }
     }
 
     /// Bids, highest first: price, shares, orders.
@@ -213,6 +219,23 @@ mod tests {
         assert_eq!((book.last_cents(), book.reference_cents()), (Some(101), Some(101)));
         book.snapshot(&snapshot(6, 50));
         assert_eq!(book.best(), (Some(100), None), "an older snapshot changes nothing");
+    }
+
+    #[test]
+    fn a_crossed_book_has_no_best_prices() {
+        let mut book = Book::default();
+        let mut halted = snapshot(5, 100);
+        halted.status = InstrumentStatus::Halted;
+        for (ask, best) in [(99, (None, None)), (100, (None, None)), (101, (Some(100), Some(101)))] {
+            halted.asks = vec![Level {
+                price_cents: ask,
+                quantity: 1,
+                order_count: 1,
+            }];
+            book.snapshot(&halted);
+            assert_eq!(book.best(), best, "{ask}");
+            assert_eq!(book.asks().count(), 1, "the levels are shown as they are");
+        }
     }
 
     #[test]

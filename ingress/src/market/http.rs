@@ -1,18 +1,15 @@
-//! `GET /api/v1/instruments` and `/api/v1/market/{symbol}/...`: public, from memory but for the trades.
+//! `GET /api/v1/instruments` and `/api/v1/market/{symbol}/quote|book`: public, from memory.
 
 use axum::Json;
 use axum::extract::{Path, State};
 use brokerx_schemas::{Instrument, Symbol};
 use serde::{Deserialize, Serialize};
-use sqlx::FromRow;
 
 use super::body::{BookBody, QuoteBody};
 use super::book::Book;
 use super::{InstrumentBody, Market};
 use crate::body::Query;
-use crate::clock::rfc3339;
-use crate::decimal::Cents;
-use crate::page::{PAGE_ITEMS, Page, PageQuery};
+use crate::page::Page;
 use crate::problem::Problem;
 use crate::state::Shared;
 
@@ -80,56 +77,6 @@ fn of_book<T>(
     }))
 }
 
-fn unknown() -> Problem {
+pub(super) fn unknown() -> Problem {
     Problem::not_found("there is no such instrument")
-}
-
-/// A trade as everybody may see it.
-#[derive(Debug, Serialize)]
-pub struct TradeBody {
-    trade_id: String,
-    price: Cents,
-    quantity: i64,
-    taker_direction: String,
-    sequence: i64,
-    ts: String,
-}
-
-#[derive(FromRow)]
-struct TradeRow {
-    trade_id: i64,
-    price_cents: i64,
-    quantity: i64,
-    taker_side: String,
-    sequence: i64,
-    executed_us: i64,
-}
-
-/// `GET /api/v1/market/{symbol}/trades`: newest first, from the projection.
-pub async fn trades(
-    State(app): State<Shared>,
-    Path(symbol): Path<String>,
-    Query(query): Query<PageQuery>,
-) -> Result<Json<Page<TradeBody>>, Problem> {
-    let symbol = Symbol::new(&symbol).map_err(|_| unknown())?;
-    if !app.market.read().instruments.contains_key(&symbol) {
-        return Err(unknown());
-    }
-    let rows: Vec<TradeRow> = sqlx::query_as(
-        "SELECT trade_id, price_cents, quantity, taker_side, sequence, executed_us FROM projection.trades
-         WHERE symbol = $1 AND trade_id < $2 ORDER BY trade_id DESC LIMIT $3",
-    )
-    .bind(symbol.as_str())
-    .bind(query.before()?)
-    .bind(PAGE_ITEMS + 1)
-    .fetch_all(&app.database)
-    .await?;
-    Ok(Json(Page::of_rows(rows, |row| row.trade_id).map(|row| TradeBody {
-        trade_id: row.trade_id.to_string(),
-        price: Cents(row.price_cents),
-        quantity: row.quantity,
-        taker_direction: row.taker_side.to_ascii_lowercase(),
-        sequence: row.sequence,
-        ts: rfc3339(row.executed_us),
-    })))
 }
