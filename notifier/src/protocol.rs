@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use brokerx_schemas::Symbol;
+use brokerx_ingress::market::{interval_name, interval_of};
+use brokerx_schemas::{CandleInterval, Symbol};
 use serde::ser::SerializeSeq;
 use serde::{Deserialize, Serialize, Serializer};
 
@@ -65,7 +66,7 @@ pub enum Mode {
     /// With each change.
     #[default]
     Normal,
-    /// About once a second, quotes and books conflated; trades come each.
+    /// About once a second, quotes, books and candles conflated; trades and statuses come each.
     Throttled,
 }
 
@@ -98,6 +99,10 @@ pub enum PublicChannel {
     Book,
     /// Every trade.
     Trades,
+    /// What traded in each interval.
+    Candles(CandleInterval),
+    /// Whether it trades, and whether the feed is up to date.
+    Status,
 }
 
 impl PrivateChannel {
@@ -113,28 +118,44 @@ impl PrivateChannel {
 }
 
 impl PublicChannel {
-    const ALL: [Self; 3] = [Self::Quote, Self::Book, Self::Trades];
+    /// The channel of a name without its symbol, such as `quote`, or `candles` with `1m`.
+    fn parse(kind: &str, interval: Option<&str>) -> Option<Self> {
+        match (kind, interval) {
+            ("quote", None) => Some(Self::Quote),
+            ("book", None) => Some(Self::Book),
+            ("trades", None) => Some(Self::Trades),
+            ("candles", Some(interval)) => interval_of(interval).map(Self::Candles),
+            ("status", None) => Some(Self::Status),
+            _ => None,
+        }
+    }
 
     fn name(self) -> &'static str {
         match self {
             Self::Quote => "quote",
             Self::Book => "book",
             Self::Trades => "trades",
+            Self::Candles(_) => "candles",
+            Self::Status => "status",
         }
     }
 }
 
 impl Channel {
-    /// The channel of a name such as `orders` or `book:AAPL`.
+    /// The channel of a name such as `orders`, `book:AAPL` or `candles:AAPL:1m`.
     pub fn parse(name: &str) -> Option<Self> {
         match name.split_once(':') {
             None => PrivateChannel::ALL
                 .into_iter()
                 .find(|channel| channel.name() == name)
                 .map(Self::Private),
-            Some((kind, symbol)) => {
-                let kind = PublicChannel::ALL.into_iter().find(|channel| channel.name() == kind)?;
-                Some(Self::Public(kind, Symbol::new(symbol).ok()?))
+            Some((kind, rest)) => {
+                let (symbol, interval) = match rest.split_once(':') {
+                    Some((symbol, interval)) => (symbol, Some(interval)),
+                    None => (rest, None),
+                };
+                let channel = PublicChannel::parse(kind, interval)?;
+                Some(Self::Public(channel, Symbol::new(symbol).ok()?))
             }
         }
     }
@@ -148,6 +169,8 @@ impl Channel {
             Self::Public(PublicChannel::Quote, _) => ChannelKind::Quote,
             Self::Public(PublicChannel::Book, _) => ChannelKind::Book,
             Self::Public(PublicChannel::Trades, _) => ChannelKind::Trades,
+            Self::Public(PublicChannel::Candles(_), _) => ChannelKind::Candles,
+            Self::Public(PublicChannel::Status, _) => ChannelKind::Status,
         }
     }
 }
@@ -156,6 +179,9 @@ impl fmt::Display for Channel {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Private(channel) => formatter.write_str(channel.name()),
+            Self::Public(channel @ PublicChannel::Candles(interval), symbol) => {
+                write!(formatter, "{}:{symbol}:{}", channel.name(), interval_name(*interval))
+            }
             Self::Public(channel, symbol) => write!(formatter, "{}:{symbol}", channel.name()),
         }
     }
@@ -275,7 +301,20 @@ mod tests {
 
     #[test]
     fn channels_have_one_name() {
-        for name in ["orders", "balances", "deposits", "quote:AAPL", "book:BRK.B", "trades:A"] {
+        for name in [
+            "orders",
+            "balances",
+            "deposits",
+            "quote:AAPL",
+            "book:BRK.B",
+            "trades:A",
+            "status:A",
+            "candles:A:1s",
+            "candles:A:1m",
+            "candles:BRK.B:5m",
+            "candles:A:1h",
+            "candles:A:1d",
+        ] {
             assert_eq!(Channel::parse(name).unwrap().to_string(), name);
         }
         for bad in [
@@ -286,7 +325,13 @@ mod tests {
             "book:",
             "book:aapl",
             "candles:AAPL",
+            "candles:AAPL:",
+            "candles:AAPL:2m",
+            "candles:AAPL:1m:1m",
+            "candles:1m:AAPL",
             "quote:AAPL:1",
+            "status:AAPL:1m",
+            "status:",
         ] {
             assert_eq!(Channel::parse(bad), None, "{bad}");
         }

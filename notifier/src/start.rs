@@ -35,6 +35,8 @@ const PROJECTION_LIMIT: Duration = Duration::from_secs(5);
 const PROJECTION_LAG: Duration = Duration::from_secs(600);
 /// How long connections may take to end once the process stops.
 const DRAIN_LIMIT: Duration = Duration::from_secs(2);
+/// How often it is looked whether the sources of market data are alive; they beat once a second.
+const FEED_CHECK: Duration = Duration::from_secs(1);
 /// Connections to PostgreSQL that are left for questions smaller than pages.
 const SMALL_QUESTIONS: u32 = 2;
 
@@ -121,7 +123,11 @@ pub async fn run(options: Options, shutdown: Shutdown) -> anyhow::Result<()> {
     });
     let requested = shutdown.clone();
     let writing = tokio::spawn(async move { acks.write(producer, codec, requested).await });
-    tokio::spawn(throttle(market, Duration::from_millis(options.throttle_ms)));
+    tokio::spawn(throttle(
+        Arc::clone(&market),
+        Duration::from_millis(options.throttle_ms),
+    ));
+    tokio::spawn(check_feeds(market));
     let (revoking, requested) = (Arc::clone(&feed), shutdown.clone());
     tokio::spawn(async move { revoking.revocations.refresh(&database, &requested).await });
 
@@ -158,5 +164,14 @@ async fn throttle(market: Arc<Market>, every: Duration) {
     loop {
         ticks.tick().await;
         market.flush_throttled();
+    }
+}
+
+async fn check_feeds(market: Arc<Market>) {
+    let mut ticks = tokio::time::interval(FEED_CHECK);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        market.check_feeds();
     }
 }

@@ -30,6 +30,8 @@ pub enum ChannelKind {
     Quote,
     Book,
     Trades,
+    Candles,
+    Status,
 }
 
 /// The label of what is counted per channel.

@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use brokerx_schemas::{LevelChange, Symbol};
+use brokerx_ingress::market::StatusBody;
+use brokerx_schemas::{CandleInterval, CandleUpdate, LevelChange, Symbol};
 
 use super::body::MarketBody;
+use super::candles::Growing;
 use super::window::Window;
 use crate::connection::{ConnectionId, Outbox, Outgoing, Push};
 use crate::protocol::{Mode, PublicChannel};
@@ -31,11 +33,22 @@ impl Listeners {
     }
 }
 
+/// A status as it is pushed.
+pub(super) fn status_message(status: &StatusBody) -> Outgoing {
+    Outgoing::past(ChannelKind::Status, &MarketBody::Status(status.clone()))
+}
+
 /// The listeners of a channel in both modes.
 #[derive(Debug, Default)]
 pub(super) struct Modes {
     pub(super) normal: Listeners,
     pub(super) throttled: Listeners,
+}
+
+impl Modes {
+    fn is_empty(&self) -> bool {
+        self.normal.is_empty() && self.throttled.is_empty()
+    }
 }
 
 /// The listeners of a symbol.
@@ -44,10 +57,16 @@ pub(super) struct Audience {
     pub(super) quote: Modes,
     pub(super) book: Modes,
     pub(super) trades: Modes,
+    status: Modes,
+    candles: BTreeMap<CandleInterval, Modes>,
     /// Whether the quote changed since it was last sent to the throttled listeners.
     pub(super) quote_changed: bool,
     /// What changed in the book since then; kept while somebody listens to the throttled book.
     window: Option<Window>,
+    /// Candles that came since then, of the intervals that somebody throttled listens to.
+    growing: Growing,
+    /// The status as the listeners know it.
+    status_told: Option<StatusBody>,
 }
 
 impl Audience {
@@ -56,6 +75,8 @@ impl Audience {
             PublicChannel::Quote => &mut self.quote,
             PublicChannel::Book => &mut self.book,
             PublicChannel::Trades => &mut self.trades,
+            PublicChannel::Candles(interval) => self.candles.entry(interval).or_default(),
+            PublicChannel::Status => &mut self.status,
         }
     }
 
@@ -75,13 +96,54 @@ impl Audience {
         let modes = self.modes(channel);
         modes.normal.0.remove(&connection);
         modes.throttled.0.remove(&connection);
+        self.candles.retain(|_, modes| !modes.is_empty());
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        let modes = [&self.quote, &self.book, &self.trades];
-        modes
-            .iter()
-            .all(|modes| modes.normal.is_empty() && modes.throttled.is_empty())
+        let modes = [&self.quote, &self.book, &self.trades, &self.status];
+        modes.into_iter().chain(self.candles.values()).all(Modes::is_empty)
+    }
+
+    /// Tells of candles that closed or grew.
+    pub(super) fn candles_changed(&mut self, update: &CandleUpdate) {
+        for candle in &update.candles {
+            let Some(modes) = self.candles.get(&candle.interval) else {
+                continue;
+            };
+            modes.normal.send(|| {
+                let body = MarketBody::candle(update.symbol, candle);
+                Outgoing::live(ChannelKind::Candles, &body, update.occurred_us)
+            });
+            if !modes.throttled.is_empty() {
+                self.growing.add(candle, update.occurred_us);
+            }
+        }
+    }
+
+    /// Sends what the throttled listeners of the candles wait for.
+    pub(super) fn flush_candles(&mut self, symbol: Symbol) {
+        for (candle, occurred_us) in self.growing.take() {
+            if let Some(modes) = self.candles.get(&candle.interval) {
+                modes
+                    .throttled
+                    .send(|| Outgoing::live(ChannelKind::Candles, &MarketBody::candle(symbol, &candle), occurred_us));
+            }
+        }
+    }
+
+    /// Whether somebody listens to the status.
+    pub(super) fn hears_status(&self) -> bool {
+        !self.status.is_empty()
+    }
+
+    /// Tells the status to those who listen to it, when it is not the one that they know.
+    pub(super) fn tell_status(&mut self, status: &StatusBody) {
+        if self.status_told.as_ref() == Some(status) {
+            return;
+        }
+        self.status.normal.send(|| status_message(status));
+        self.status.throttled.send(|| status_message(status));
+        self.status_told = Some(status.clone());
     }
 
     /// Tells of a change of the book.

@@ -2,9 +2,9 @@
 
 use brokerx_ingress::clock::rfc3339;
 use brokerx_ingress::decimal::Cents;
-use brokerx_ingress::market::{Book, QuoteBody};
+use brokerx_ingress::market::{Book, CandleBody, QuoteBody, StatusBody};
 use brokerx_ingress::names;
-use brokerx_schemas::{LevelChange, Side, Symbol, Trade};
+use brokerx_schemas::{Candle, LevelChange, Side, Symbol, Trade};
 use serde::Serialize;
 
 /// A message of the market.
@@ -15,6 +15,8 @@ pub(super) enum MarketBody {
     BookSnapshot(SnapshotBody),
     Book(ChangesBody),
     Trade(TradeBody),
+    Candle(SymbolCandleBody),
+    Status(StatusBody),
 }
 
 #[derive(Debug, Serialize)]
@@ -57,7 +59,21 @@ pub(super) struct TradeBody {
     executed_at: String,
 }
 
+#[derive(Debug, Serialize)]
+pub(super) struct SymbolCandleBody {
+    symbol: String,
+    #[serde(flatten)]
+    candle: CandleBody,
+}
+
 impl MarketBody {
+    pub(super) fn candle(symbol: Symbol, candle: &Candle) -> Self {
+        Self::Candle(SymbolCandleBody {
+            symbol: symbol.to_string(),
+            candle: CandleBody::from(candle),
+        })
+    }
+
     pub(super) fn snapshot(symbol: Symbol, book: &Book) -> Self {
         let level = |(price, quantity, orders)| LevelBody {
             price: Cents(price),

@@ -39,7 +39,7 @@ impl Sink<InstrumentEvent> for InstrumentFeed {
     }
 }
 
-/// Keeps the books.
+/// Keeps the books and passes the candles on.
 pub struct BookFeed {
     market: Arc<Market>,
     sources: Sources,
@@ -72,10 +72,14 @@ impl Sink<MarketData> for BookFeed {
         let (applied, occurred_us) = match &record.message {
             MarketData::Heartbeat(heartbeat) => return self.market.heartbeat(*heartbeat, record.partition as usize),
             MarketData::BookSnapshot(snapshot) => return self.market.book_snapshot(snapshot),
+            MarketData::CandleUpdate(update) => {
+                self.metrics.read(MarketData::TOPIC, update.occurred_us);
+                return self.market.candle_update(update);
+            }
             MarketData::BookUpdate(update) => (self.market.book_update(update), update.occurred_us),
             MarketData::InstrumentStatusChange(change) => (self.market.status_change(change), change.occurred_us),
-            // Candles, or a kind of a newer matcher: nothing that is kept here.
-            MarketData::CandleUpdate(_) | MarketData::Unknown => return,
+            // A kind of a newer matcher: nothing that is told here.
+            MarketData::Unknown => return,
         };
         self.metrics.read(MarketData::TOPIC, occurred_us);
         if applied == Applied::Gap {

@@ -6,13 +6,14 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use brokerx_ingress::clock::now_us;
-use brokerx_ingress::market::{Applied, Book, QuoteBody};
+use brokerx_ingress::market::{Applied, Book, QuoteBody, StatusBody};
 use brokerx_schemas::{
-    BookSnapshot, BookUpdate, Heartbeat, Instrument, InstrumentStatus, InstrumentStatusChange, Symbol, Trade,
+    BookSnapshot, BookUpdate, CandleUpdate, Heartbeat, Instrument, InstrumentStatus, InstrumentStatusChange, Symbol,
+    Trade,
 };
 use brokerx_topics::partition::{partition_of, symbol_key};
 
-use super::audience::Audience;
+use super::audience::{Audience, status_message};
 use super::body::MarketBody;
 use crate::connection::{ConnectionId, Outbox, Outgoing, Push};
 use crate::protocol::{Mode, PublicChannel};
@@ -32,6 +33,8 @@ struct State {
     instruments_complete: bool,
     books: HashMap<Symbol, Book>,
     audiences: HashMap<Symbol, Audience>,
+    /// When the last candles of each symbol were made.
+    candles_us: HashMap<Symbol, i64>,
     /// The second of the last heartbeat of each book partition.
     heartbeats: Vec<Option<i64>>,
 }
@@ -42,6 +45,11 @@ type Top = (Option<i64>, Option<i64>, Option<i64>, Option<InstrumentStatus>);
 fn top(book: &Book) -> Top {
     let (bid, ask) = book.best();
     (bid, ask, book.last_cents(), book.status())
+}
+
+/// What a status shows of a book.
+fn standing(book: &Book) -> (Option<InstrumentStatus>, bool) {
+    (book.status(), book.is_valid())
 }
 
 impl Market {
@@ -62,9 +70,14 @@ impl Market {
     /// Sends a channel to a connection from now on: what there is first, then what changes.
     pub fn subscribe(&self, channel: PublicChannel, symbol: Symbol, mode: Mode, outbox: &Outbox) {
         let mut state = self.lock();
+        let status = self.status(&state, symbol).filter(|_| channel == PublicChannel::Status);
         let audience = state.audiences.entry(symbol).or_default();
         // What the others wait for happened before this connection's snapshot.
         audience.close_window(symbol);
+        if let Some(status) = &status {
+            // It may be news to them: from here on all listeners know the same.
+            audience.tell_status(status);
+        }
         audience.add(channel, mode, outbox);
         let now = match channel {
             PublicChannel::Quote => self.quote(&state, symbol).map(|quote| Outgoing {
@@ -72,7 +85,8 @@ impl Market {
                 ..quote
             }),
             PublicChannel::Book => snapshot(&state, symbol),
-            PublicChannel::Trades => None,
+            PublicChannel::Trades | PublicChannel::Candles(_) => None,
+            PublicChannel::Status => status.as_ref().map(status_message),
         };
         if let Some(now) = now {
             outbox.send(Push::Market(now));
@@ -107,6 +121,7 @@ impl Market {
         let mut audiences = std::mem::take(&mut state.audiences);
         for (symbol, audience) in &mut audiences {
             audience.close_window(*symbol);
+            audience.flush_candles(*symbol);
             if std::mem::take(&mut audience.quote_changed)
                 && let Some(quote) = self.quote(&state, *symbol)
             {
@@ -114,6 +129,19 @@ impl Market {
             }
         }
         state.audiences = audiences;
+    }
+
+    /// Looks whether sources have fallen silent, or are back, and tells; to be called about once a second.
+    pub fn check_feeds(&self) {
+        let mut state = self.lock();
+        let listened: Vec<_> = state
+            .audiences
+            .iter()
+            .filter_map(|(symbol, audience)| audience.hears_status().then_some(*symbol))
+            .collect();
+        for symbol in listened {
+            self.status_may_have_changed(&mut state, symbol);
+        }
     }
 
     /// Takes an instrument, unless a newer version is known.
@@ -124,7 +152,9 @@ impl Market {
             .get(&instrument.symbol)
             .map_or(0, |known| known.version);
         if instrument.version >= known {
-            state.instruments.insert(instrument.symbol, instrument);
+            let symbol = instrument.symbol;
+            state.instruments.insert(symbol, instrument);
+            self.status_may_have_changed(&mut state, symbol);
         }
     }
 
@@ -155,9 +185,9 @@ impl Market {
         if was_known && (taken.sequence < book.sequence() || !taken.complete) {
             return;
         }
-        let before = top(book);
+        let (top_before, standing_before) = (top(book), standing(book));
         book.snapshot(taken);
-        let changed = top(book) != before;
+        let (top_changed, standing_changed) = (top(book) != top_before, standing(book) != standing_before);
         if !was_known {
             let State { books, audiences, .. } = &mut *state;
             if let (Some(book), Some(audience)) = (books.get(&taken.symbol), audiences.get_mut(&taken.symbol)) {
@@ -165,8 +195,11 @@ impl Market {
                 audience.book_replaced(&Outgoing::past(ChannelKind::Book, &body));
             }
         }
-        if changed {
+        if top_changed {
             self.quote_changed(&mut state, taken.symbol);
+        }
+        if standing_changed {
+            self.status_may_have_changed(&mut state, taken.symbol);
         }
     }
 
@@ -201,9 +234,9 @@ impl Market {
         let mut state = self.lock();
         let State { books, audiences, .. } = &mut *state;
         let book = books.entry(symbol).or_default();
-        let before = top(book);
+        let (top_before, standing_before) = (top(book), standing(book));
         let applied = apply(book);
-        let changed = top(book) != before;
+        let (top_changed, standing_changed) = (top(book) != top_before, standing(book) != standing_before);
         if let Some(audience) = audiences.get_mut(&symbol) {
             match applied {
                 Applied::Yes => tell(audience),
@@ -212,10 +245,30 @@ impl Market {
                 Applied::Old => {}
             }
         }
-        if changed {
+        if top_changed {
             self.quote_changed(&mut state, symbol);
         }
+        if standing_changed {
+            self.status_may_have_changed(&mut state, symbol);
+        }
         applied
+    }
+
+    /// Takes candles that closed or grew.
+    pub(super) fn candle_update(&self, update: &CandleUpdate) {
+        let mut state = self.lock();
+        let State {
+            candles_us, audiences, ..
+        } = &mut *state;
+        let last_us = candles_us.entry(update.symbol).or_insert(update.occurred_us);
+        // When reading begins anew, what was told comes again.
+        if update.occurred_us < *last_us {
+            return;
+        }
+        *last_us = update.occurred_us;
+        if let Some(audience) = audiences.get_mut(&update.symbol) {
+            audience.candles_changed(update);
+        }
     }
 
     /// Tells of a trade.
@@ -242,6 +295,27 @@ impl Market {
         {
             audience.quote.normal.send(|| quote);
         }
+    }
+
+    fn status_may_have_changed(&self, state: &mut State, symbol: Symbol) {
+        if !state.audiences.get(&symbol).is_some_and(Audience::hears_status) {
+            return;
+        }
+        if let Some(status) = self.status(state, symbol)
+            && let Some(audience) = state.audiences.get_mut(&symbol)
+        {
+            audience.tell_status(&status);
+        }
+    }
+
+    /// The status of an instrument, also while its book is not known yet.
+    fn status(&self, state: &State, symbol: Symbol) -> Option<StatusBody> {
+        let instrument = state.instruments.get(&symbol)?;
+        let live = self.is_live(state, symbol);
+        Some(match state.books.get(&symbol) {
+            Some(book) => StatusBody::new(instrument, book, live),
+            None => StatusBody::new(instrument, &Book::default(), live),
+        })
     }
 
     fn quote(&self, state: &State, symbol: Symbol) -> Option<Outgoing> {

@@ -3,7 +3,11 @@
 
 use std::time::Duration;
 
-use brokerx_schemas::{BookSnapshot, BookUpdate, Instrument, InstrumentStatus, Level, LevelChange, Side, Symbol};
+use brokerx_ingress::clock::now_unix_seconds;
+use brokerx_schemas::{
+    BookSnapshot, BookUpdate, Candle, CandleInterval, CandleUpdate, Heartbeat, Instrument, InstrumentStatus,
+    InstrumentStatusChange, Level, LevelChange, Side, Symbol,
+};
 use serde_json::{Value, json};
 use tokio::sync::mpsc::Receiver;
 
@@ -17,18 +21,22 @@ fn symbol() -> Symbol {
 
 fn market() -> Market {
     let market = Market::new(Duration::from_secs(3));
-    market.learn(Instrument {
+    market.learn(instrument(InstrumentStatus::Open, 1));
+    market
+}
+
+fn instrument(status: InstrumentStatus, version: i32) -> Instrument {
+    Instrument {
         symbol: symbol(),
         name: "Apple".to_owned(),
         tick_size_cents: 1,
         reference_price_cents: 10_000,
         band_bps: 500,
-        status: InstrumentStatus::Open,
-        version: 1,
+        status,
+        version,
         listed_us: 0,
         updated_us: 0,
-    });
-    market
+    }
 }
 
 fn snapshot(sequence: i64, bid: i64) -> BookSnapshot {
@@ -158,4 +166,147 @@ fn quotes_are_pushed_when_they_change_and_conflated_when_throttled() {
     assert!(normal.heard().is_empty());
     let mut late = Listener::new(&market, 3, PublicChannel::Quote, Mode::Normal);
     assert_eq!(bids(late.heard()), ["99.20"]);
+}
+
+#[test]
+fn a_crossed_book_is_shown_and_has_no_quote() {
+    let market = market();
+    market.book_snapshot(&snapshot(5, 9_900));
+    let mut listener = Listener::new(&market, 1, PublicChannel::Quote, Mode::Normal);
+    let mut crossing = update(6, 9_900, 4);
+    crossing.changes[0].side = Side::Sell;
+    market.book_update(&crossing);
+    crossing.sequence = 7;
+    crossing.changes[0].quantity = 0;
+    market.book_update(&crossing);
+    let quotes: Vec<_> = listener
+        .heard()
+        .iter()
+        .map(|quote| json!([quote["sequence"], quote["bid"], quote["ask"], quote["mid"]]))
+        .collect();
+    let expected = [
+        json!([5, "99.00", null, null]),
+        json!([6, null, null, null]),
+        json!([7, "99.00", null, null]),
+    ];
+    assert_eq!(quotes, expected);
+}
+
+fn candles(second: i64, candles: &[(CandleInterval, i64, bool)]) -> CandleUpdate {
+    let candle = |(interval, start, closed): &(CandleInterval, i64, bool)| Candle {
+        interval: *interval,
+        start_us: start * 1_000_000,
+        open_cents: 9_900,
+        high_cents: 9_910,
+        low_cents: 9_890,
+        close_cents: 9_900 + second,
+        volume: 7,
+        trade_count: 2,
+        closed: *closed,
+    };
+    CandleUpdate {
+        symbol: symbol(),
+        candles: candles.iter().map(candle).collect(),
+        occurred_us: second * 1_000_000,
+    }
+}
+
+#[test]
+fn candles_are_pushed_to_those_of_their_interval() {
+    use CandleInterval::{Minute, Second};
+    let market = market();
+    let minutes = PublicChannel::Candles(Minute);
+    let mut normal = Listener::new(&market, 1, minutes, Mode::Normal);
+    let mut throttled = Listener::new(&market, 2, minutes, Mode::Throttled);
+    market.candle_update(&candles(58, &[(Second, 57, true), (Minute, 0, false)]));
+    market.candle_update(&candles(60, &[(Second, 59, true), (Minute, 0, true)]));
+    market.candle_update(&candles(62, &[(Second, 61, true), (Minute, 60, false)]));
+    // Reading began anew.
+    market.candle_update(&candles(58, &[(Second, 57, true), (Minute, 0, false)]));
+    market.flush_throttled();
+    market.flush_throttled();
+    let heard = normal.heard();
+    assert_eq!(
+        heard[0],
+        json!({
+            "type": "candle", "symbol": "AAPL", "interval": "1m", "start": "1970-01-01T00:00:00.000000Z",
+            "open": "99.00", "high": "99.10", "low": "98.90", "close": "99.58", "volume": 7, "trade_count": 2,
+            "closed": false
+        })
+    );
+    let closes = |heard: Vec<Value>| {
+        heard
+            .iter()
+            .map(|candle| candle["close"].as_str().unwrap().to_owned())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(closes(heard), ["99.58", "99.60", "99.62"]);
+    assert_eq!(closes(throttled.heard()), ["99.60", "99.62"], "of each the last");
+    market.unsubscribe(minutes, symbol(), 1);
+    market.candle_update(&candles(63, &[(Minute, 60, false)]));
+    assert!(normal.heard().is_empty());
+}
+
+fn status(status: &str, feed: &str) -> Value {
+    json!({"type": "status", "symbol": "AAPL", "status": status, "feed": feed})
+}
+
+fn beat(market: &Market, second: i64) {
+    let heartbeat = Heartbeat {
+        partition: 0,
+        second,
+        instruments: 1,
+    };
+    market.heartbeat(heartbeat, 0);
+}
+
+#[test]
+fn a_status_comes_at_once_and_with_each_change() {
+    let market = market();
+    market.restart(1);
+    let mut first = Listener::new(&market, 1, PublicChannel::Status, Mode::Normal);
+    assert_eq!(
+        first.heard(),
+        [status("open", "degraded")],
+        "no book and no sign of life"
+    );
+    beat(&market, now_unix_seconds());
+    market.book_snapshot(&snapshot(5, 9_900));
+    market.book_update(&update(6, 9_910, 3));
+    market.status_change(&InstrumentStatusChange {
+        symbol: symbol(),
+        sequence: 7,
+        status: InstrumentStatus::Halted,
+        note: None,
+        occurred_us: 3,
+    });
+    let mut second = Listener::new(&market, 2, PublicChannel::Status, Mode::Throttled);
+    market.check_feeds();
+    market.book_update(&update(9, 9_910, 3));
+    market.learn(instrument(InstrumentStatus::Delisted, 2));
+    let end = [status("halted", "degraded"), status("delisted", "degraded")];
+    assert_eq!(
+        first.heard(),
+        [&[status("open", "ok"), status("halted", "ok")][..], &end].concat()
+    );
+    assert_eq!(second.heard(), [&[status("halted", "ok")][..], &end].concat());
+}
+
+#[test]
+fn a_source_that_falls_silent_is_told() {
+    let market = market();
+    market.restart(1);
+    market.book_snapshot(&snapshot(5, 9_900));
+    beat(&market, now_unix_seconds() - 60);
+    let mut listener = Listener::new(&market, 1, PublicChannel::Status, Mode::Normal);
+    market.check_feeds();
+    beat(&market, now_unix_seconds());
+    market.check_feeds();
+    beat(&market, now_unix_seconds() - 60);
+    // Whoever comes before it was noticed hears it, and so do the others, once.
+    let mut late = Listener::new(&market, 2, PublicChannel::Status, Mode::Normal);
+    market.check_feeds();
+    let (ok, degraded) = (status("open", "ok"), status("open", "degraded"));
+    assert_eq!(listener.heard(), [degraded.clone(), ok, degraded.clone()]);
+    assert_eq!(late.heard(), [degraded]);
 }
