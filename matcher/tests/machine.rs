@@ -150,6 +150,12 @@ fn a_long_delisting_takes_several_steps() {
         .collect();
     assert_eq!(ids, (0..orders).collect::<Vec<_>>(), "first come, first ended");
     assert_eq!(reply(&emissions).instrument.unwrap().status, InstrumentStatus::Delisted);
+    // Who waits for every instrument of a partition does not wait for this one.
+    let records = market_data(&desk.tick());
+    assert!(
+        matches!(&records[..], [MarketData::Heartbeat(heartbeat)] if heartbeat.instruments == 0),
+        "{records:?}"
+    );
 }
 
 /// A cascade of more stops than a step takes goes on at the same offset.

@@ -123,7 +123,7 @@ pub struct Heartbeat {
     pub partition: i32,
     /// The tick that caused it, in seconds since the epoch.
     pub second: i64,
-    /// Instruments in the partition.
+    /// Instruments in the partition that are not delisted: each is in a snapshot once per cycle.
     pub instruments: i32,
 }
 

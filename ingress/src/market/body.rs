@@ -70,7 +70,7 @@ impl QuoteBody {
             reference: Cents(book.reference_cents().unwrap_or(instrument.reference_price_cents)),
             sequence: book.sequence(),
             status: status(instrument, book),
-            feed: feed(book, live),
+            feed: feed(instrument, book, live),
             ts: rfc3339(book.updated_us()),
         }
     }
@@ -90,7 +90,7 @@ impl StatusBody {
         Self {
             symbol: instrument.symbol.to_string(),
             status: status(instrument, book),
-            feed: feed(book, live),
+            feed: feed(instrument, book, live),
         }
     }
 }
@@ -127,7 +127,7 @@ impl BookBody {
             bids: book.bids().map(level).collect(),
             asks: book.asks().map(level).collect(),
             status: status(instrument, book),
-            feed: feed(book, live),
+            feed: feed(instrument, book, live),
             ts: rfc3339(book.updated_us()),
         }
     }
@@ -144,6 +144,8 @@ fn status(instrument: &Instrument, book: &Book) -> String {
     names::lower(status)
 }
 
-fn feed(book: &Book, live: bool) -> &'static str {
-    if live && book.is_valid() { "ok" } else { "degraded" }
+fn feed(instrument: &Instrument, book: &Book, live: bool) -> &'static str {
+    // Of a delisted one there are no snapshots to wait for.
+    let is_known = book.is_valid() || instrument.status == InstrumentStatus::Delisted;
+    if live && is_known { "ok" } else { "degraded" }
 }

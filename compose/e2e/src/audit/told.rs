@@ -15,7 +15,8 @@ pub struct Told {
     pub status: OrderStatus,
     /// Why it was refused or had ended.
     pub reason: Option<Reason>,
-    version: i32,
+    /// How often its terms had changed, from 1.
+    pub version: i32,
     event_seq: i32,
     filled_quantity: i64,
     fees: Cents,

@@ -160,7 +160,10 @@ pub async fn stops_wait_for_their_price(fixture: &Fixture) -> anyhow::Result<()>
     // A trade below the stop price moves nothing, one at it triggers both in the order of their placing.
     placed(alice, &floor.limit("sell", 1, 101_00)).await?;
     placed(bob, &floor.limit("buy", 1, 101_00)).await?;
-    let waiting = carol.get(&format!("/api/v1/orders/{}", id(&stop)?)).await?.expect(200)?;
+    let waiting = carol
+        .get(&format!("/api/v1/orders/{}", id(&stop)?))
+        .await?
+        .expect(200)?;
     ensure!(waiting["order"]["filled_quantity"] == 0, "{waiting}");
     placed(bob, &floor.limit("buy", 1, 102_00)).await?;
     let filled = becomes(carol, id(&stop)?, "filled").await?;
@@ -221,12 +224,7 @@ pub async fn orders_say_how_they_trade(fixture: &Fixture) -> anyhow::Result<()> 
     let post_only = json!({"post_only": true});
     placed(alice, &floor.order("sell", 10, 101_00, &post_only)).await?;
     placed(alice, &floor.limit("sell", 10, 102_00)).await?;
-    refused(
-        bob,
-        &floor.order("buy", 1, 101_00, &post_only),
-        "POST_ONLY_WOULD_CROSS",
-    )
-    .await?;
+    refused(bob, &floor.order("buy", 1, 101_00, &post_only), "POST_ONLY_WOULD_CROSS").await?;
     let all_or_none = json!({"time_in_force": "FOK"});
     refused(bob, &floor.order("buy", 11, 101_00, &all_or_none), "FOK_UNFILLABLE").await?;
     let both_levels = placed(bob, &floor.order("buy", 15, 102_00, &all_or_none)).await?;
@@ -262,7 +260,11 @@ pub async fn a_replace_keeps_what_it_may(fixture: &Fixture) -> anyhow::Result<()
     let second = placed(bob, &floor.limit("buy", 10, 99_00)).await?;
     // A smaller quantity keeps the place.
     let smaller = replace(alice, id(&first)?, &json!({"quantity": 6, "client_version": 1})).await?;
-    ensure!(smaller.clone().expect(200)?["order"]["version"] == 2, "{}", smaller.body);
+    ensure!(
+        smaller.clone().expect(200)?["order"]["version"] == 2,
+        "{}",
+        smaller.body
+    );
     let stale = replace(alice, id(&first)?, &json!({"quantity": 5, "client_version": 1})).await?;
     is_refusal(&stale, 409, "VERSION_CONFLICT")?;
     ensure!(stale.body["current_version"] == 2, "{}", stale.body);
@@ -359,11 +361,7 @@ pub async fn a_halt_ends_with_an_auction_when_orders_are_collected(fixture: &Fix
         // A crossed book has no quote.
         floor.shows("asks", "99.00", 10).await?;
         let path = format!("/api/v1/market/{}/quote", floor.symbol);
-        let quote = fixture
-            .api
-            .request(Method::GET, &path, &[], None)
-            .await?
-            .expect(200)?;
+        let quote = fixture.api.request(Method::GET, &path, &[], None).await?.expect(200)?;
         ensure!(quote["bid"].is_null() && quote["ask"].is_null(), "{quote}");
         floor.instrument("resume").await?;
         // 10 shares trade anywhere from 99.00 to 102.00; above 100.00 nobody is left over, and 100.01 is
@@ -402,7 +400,10 @@ pub async fn everything_is_cancelled_at_once(fixture: &Fixture) -> anyhow::Resul
         let order = becomes(alice, id(order)?, "cancelled").await?;
         ensure!(order["reason"] == "CANCELLED_ALL", "{order}");
     }
-    let left = alice.get(&format!("/api/v1/orders/{}", id(&elsewhere)?)).await?.expect(200)?;
+    let left = alice
+        .get(&format!("/api/v1/orders/{}", id(&elsewhere)?))
+        .await?
+        .expect(200)?;
     ensure!(left["order"]["status"] == "working", "{left}");
     alice.request(Method::POST, path, None, None).await?.expect(200)?;
     becomes(alice, id(&elsewhere)?, "cancelled").await?;
@@ -425,4 +426,47 @@ pub async fn a_repeat_is_answered_when_the_instrument_is_gone(fixture: &Fixture)
         again.body
     );
     Ok(())
+}
+
+/// Two short sessions with a pause between them; then the market is always open again.
+pub async fn the_calendar_closes_and_opens(fixture: &Fixture) -> anyhow::Result<()> {
+    let floor = Floor::open(fixture).await?;
+    let (alice, bob) = (&floor.alice, &floor.bob);
+    let of_today = floor.order("sell", 5, 101_00, &json!({"time_in_force": "DAY"}));
+    let of_today = placed(alice, &of_today).await?;
+    let now = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)?
+        .as_secs();
+    // Far from the days that have gone by on this log, in order with them.
+    let day = now / 86_400 + 1;
+    configure(fixture, |config| {
+        config["sessions"] = json!([
+            {"day": day, "opens_second": now - 60, "closes_second": now + 5},
+            {"day": day + 1, "opens_second": now + 9, "closes_second": now + 600},
+        ]);
+    })?;
+    let outcome = async {
+        becomes(alice, id(&of_today)?, "expired").await?;
+        refused(bob, &floor.limit("buy", 1, 101_00), "MARKET_CLOSED").await?;
+        eventually("the day is closed for the account", LIMIT, async || {
+            let closed: i64 = sqlx::query_scalar(
+                "SELECT count(*) FROM projection.account_events
+                 WHERE account_id = $1 AND body->>'kind' = 'DAY_CLOSED' AND (body->>'closed_day')::bigint = $2",
+            )
+            .bind(alice.account_id.parse::<i64>()?)
+            .bind(i64::try_from(day)?)
+            .fetch_one(&fixture.database)
+            .await?;
+            Ok(closed == 1)
+        })
+        .await?;
+        eventually("the next session opens", LIMIT, async || {
+            let answer = bob.place(&floor.limit("buy", 1, 99_00)).await?;
+            Ok(answer.status == 201)
+        })
+        .await
+    }
+    .await;
+    configure(fixture, |config| config["sessions"] = json!([]))?;
+    outcome
 }

@@ -154,3 +154,73 @@ pub async fn the_book_can_be_built_from_the_feed(fixture: &Fixture) -> anyhow::R
     })
     .await
 }
+
+/// Candles and the status of an instrument, pushed and read.
+pub async fn candles_and_status_are_pushed(fixture: &Fixture) -> anyhow::Result<()> {
+    let symbol = fixture.instrument().await?;
+    let buyer = fixture.funded_client(Cents(10_000_00), &[]).await?;
+    let seller = fixture.funded_client(Cents(100_00), &[(symbol.as_str(), 100)]).await?;
+    let channels = [format!("candles:{symbol}:1s"), format!("status:{symbol}")];
+    let channels: Vec<&str> = channels.iter().map(String::as_str).collect();
+    let mut stream = buyer.stream(&channels, None).await?;
+    let status = stream.next_where(LIMIT, |message| message["type"] == "status").await?;
+    ensure!(status["status"] == "open", "{status}");
+    for (number, price) in [100_00, 102_00, 99_00].into_iter().enumerate() {
+        let order = |side: &str, client: &str| {
+            place_order(
+                &format!("{client}{number}"),
+                &symbol,
+                side,
+                2,
+                Some(Cents(price)),
+                "GTC",
+            )
+        };
+        seller.place(&order("sell", "s")).await?.expect(201)?;
+        buyer.place(&order("buy", "b")).await?.expect(201)?;
+    }
+    // The three trades lie in one second, or in a few.
+    let mut volume = 0;
+    while volume < 6 {
+        let candle = stream
+            .next_where(LIMIT, |message| {
+                message["type"] == "candle" && message["closed"] == true
+            })
+            .await?;
+        ensure!(
+            candle["symbol"] == symbol.as_str() && candle["interval"] == "1s",
+            "{candle}"
+        );
+        volume += candle["volume"].as_i64().context("a candle without a volume")?;
+    }
+    ensure!(volume == 6, "{volume} shares in the candles of 6 that traded");
+    let path = format!("/api/v1/market/{symbol}/candles?interval=1d");
+    eventually("the day's candle is projected", LIMIT, async || {
+        let candles = fixture.api.request(Method::GET, &path, &[], None).await?.expect(200)?;
+        // Two of them when midnight has passed meanwhile.
+        let items = candles["items"].as_array().context("no items")?;
+        let sum: i64 = items.iter().filter_map(|candle| candle["volume"].as_i64()).sum();
+        ensure!(sum <= 6, "{candles}");
+        if sum < 6 {
+            return Ok(false);
+        }
+        let one = &items[0];
+        let right =
+            one["open"] == "100.00" && one["high"] == "102.00" && one["low"] == "99.00" && one["close"] == "99.00";
+        ensure!(right || items.len() > 1, "{candles}");
+        Ok(true)
+    })
+    .await?;
+    let halt = format!("/admin/v1/instruments/{symbol}/halt");
+    fixture
+        .api
+        .operate(&fixture.operator_key, Method::POST, &halt, None)
+        .await?
+        .expect(200)?;
+    stream
+        .next_where(LIMIT, |message| {
+            message["type"] == "status" && message["status"] == "halted"
+        })
+        .await?;
+    Ok(())
+}

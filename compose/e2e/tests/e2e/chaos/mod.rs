@@ -4,6 +4,7 @@
 //! client does what, who is hit and when; the interleaving of real processes is not replayed).
 
 mod monkey;
+mod operator;
 mod outcomes;
 mod trader;
 mod watcher;
@@ -19,6 +20,7 @@ use brokerx_e2e::fixture::Fixture;
 use rand::{RngExt, SeedableRng, rngs::Xoshiro256PlusPlus};
 use tokio::task::JoinSet;
 
+use operator::Operator;
 use outcomes::Outcomes;
 use trader::Trader;
 use watcher::Watcher;
@@ -71,6 +73,15 @@ pub async fn nothing_is_lost_or_doubled_while_processes_die(fixture: &Fixture) -
         traders.spawn(trader.trade(Arc::clone(&stop)));
     }
 
+    let operator = Operator {
+        api: fixture.api.clone(),
+        key: fixture.operator_key.clone(),
+        symbols: symbols.clone(),
+        random: Xoshiro256PlusPlus::seed_from_u64(seed ^ 0x0BE1),
+    };
+    let mut operators = JoinSet::new();
+    operators.spawn(operator.operate(Arc::clone(&stop)));
+
     let mut random = Xoshiro256PlusPlus::seed_from_u64(seed ^ 0xC4A0);
     let until = Instant::now() + duration();
     let mut hits = 0;
@@ -81,6 +92,10 @@ pub async fn nothing_is_lost_or_doubled_while_processes_die(fixture: &Fixture) -
     monkey::heal(fixture)?;
     stop.store(true, Ordering::Relaxed);
 
+    let mut halts = 0;
+    while let Some(operator) = operators.join_next().await {
+        halts += operator?.context("the operator")?;
+    }
     let mut asked = Vec::new();
     while let Some(trader) = traders.join_next().await {
         asked.extend(trader?.context("a trader")?);
@@ -96,7 +111,7 @@ pub async fn nothing_is_lost_or_doubled_while_processes_die(fixture: &Fixture) -
         pushes += watcher?.context("a watcher")?;
     }
     println!(
-        "chaos: {hits} hits, {orders} orders with one outcome each, as {answers} answers told, {} trades, {} events, {pushes} pushes, {} of {} records were duplicates",
+        "chaos: {hits} hits, {halts} halts, {orders} orders with one outcome each, as {answers} answers told, {} trades, {} events, {pushes} pushes, {} of {} records were duplicates",
         extent.trades,
         extent.events,
         extent.dropped,

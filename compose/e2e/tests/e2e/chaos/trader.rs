@@ -1,4 +1,4 @@
-//! A client that places and cancels, and asks again until it knows.
+//! A client that places, changes and cancels, and asks again until it knows.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,6 +9,8 @@ use brokerx_e2e::audit::Told;
 use brokerx_e2e::client::{Answer, Cents, Session, place_order};
 use brokerx_schemas::OrderStatus;
 use rand::{RngExt, rngs::Xoshiro256PlusPlus};
+use reqwest::Method;
+use serde_json::{Value, json};
 
 use super::outcomes::Known;
 
@@ -45,6 +47,11 @@ impl Trader {
                 self.cancel(&mut known[index]).await?;
                 continue;
             }
+            if !open.is_empty() && self.random.random_ratio(1, 6) {
+                let index = open[self.random.random_range(0..open.len())];
+                self.replace(&mut known[index]).await?;
+                continue;
+            }
             let mut order = Known {
                 account_id,
                 client_order_id: format!("o{number}"),
@@ -61,14 +68,8 @@ impl Trader {
 
     /// Places an order and asks again, with the same id, until the outcome is known.
     async fn place(&mut self, known: &mut Known) -> anyhow::Result<()> {
-        let symbol = &self.symbols[self.random.random_range(0..self.symbols.len())];
-        let direction = if self.random.random() { "buy" } else { "sell" };
-        let price = (!self.random.random_ratio(1, 8)).then(|| Cents(self.random.random_range(99_00..=101_00)));
-        let time_in_force = ["GTC", "GTC", "DAY", "IOC"][self.random.random_range(0..4)];
-        let time_in_force = if price.is_some() { time_in_force } else { "IOC" };
-        let quantity = self.random.random_range(1..=12);
         let client_order_id = known.client_order_id.as_str();
-        let order = place_order(client_order_id, symbol, direction, quantity, price, time_in_force);
+        let order = self.order(client_order_id);
         let started = Instant::now();
         loop {
             match self.session.place(&order).await {
@@ -87,6 +88,51 @@ impl Trader {
             );
             tokio::time::sleep(Duration::from_millis(self.random.random_range(20..200))).await;
         }
+    }
+
+    /// An order of any kind.
+    fn order(&mut self, client_order_id: &str) -> Value {
+        let random = &mut self.random;
+        let symbol = &self.symbols[random.random_range(0..self.symbols.len())];
+        let direction = if random.random() { "buy" } else { "sell" };
+        let price = (!random.random_ratio(1, 8)).then(|| Cents(random.random_range(99_00..=101_00)));
+        let time_in_force = ["GTC", "GTC", "DAY", "IOC", "FOK"][random.random_range(0..5)];
+        let time_in_force = if price.is_some() { time_in_force } else { "IOC" };
+        let quantity = random.random_range(1..=12);
+        let mut order = place_order(client_order_id, symbol, direction, quantity, price, time_in_force);
+        let fields = &mut order["order"];
+        let rests = price.is_some() && ["GTC", "DAY"].contains(&time_in_force);
+        match random.random_range(0..10) {
+            0 if rests => fields["post_only"] = json!(true),
+            1 | 2 if rests => fields["display_quantity"] = json!(random.random_range(1..=quantity)),
+            3 | 4 => {
+                fields["stop_price"] = json!(Cents(random.random_range(99_00..=101_00)).to_string());
+                fields["order_type"] = json!(if price.is_some() { "stop_limit" } else { "stop" });
+            }
+            5 => fields["self_trade_prevention"] = json!("cancel_both"),
+            6 => fields["self_trade_prevention"] = json!("cancel_resting"),
+            _ => {}
+        }
+        order
+    }
+
+    /// Asks once for other terms; a change that is refused or late leaves the order to go on.
+    async fn replace(&mut self, known: &mut Known) -> anyhow::Result<()> {
+        let Some(told) = known.told.last() else { return Ok(()) };
+        let mut terms = json!({"client_version": told.version, "quantity": self.random.random_range(1..=15)});
+        if self.random.random() {
+            terms["price"] = json!(Cents(self.random.random_range(99_00..=101_00)).to_string());
+        }
+        let path = format!("/api/v1/orders/{}/replace", told.order_id);
+        let body = json!({ "order": terms });
+        match self.session.request(Method::POST, &path, None, Some(&body)).await {
+            Ok(answer) if [200, 409, 422].contains(&answer.status) => known.told.extend(shown(&answer)?),
+            Ok(answer) if [202, 429, 503].contains(&answer.status) => {}
+            Ok(answer) => bail!("a replace was answered with {}: {}", answer.status, answer.body),
+            // The ingress died: nobody knows, and the next cancel or the audit will tell.
+            Err(_) => {}
+        }
+        Ok(())
     }
 
     async fn cancel(&mut self, known: &mut Known) -> anyhow::Result<()> {
