@@ -110,6 +110,9 @@ pub struct Options {
     /// Highest price of an order, cents; the same as in the configuration of the machines
     #[arg(long, env = "BROKERX_PRICE_CENTS_MAX", default_value_t = Config::default().price_cents_max)]
     pub price_cents_max: i64,
+    /// How long the id of an order is remembered after its end, seconds; the same as in the configuration of the machines
+    #[arg(long, env = "BROKERX_CLOSED_KEY_SECONDS", default_value_t = Config::default().closed_key_seconds)]
+    pub closed_key_seconds: i64,
     /// How far the collar of a market order is from its reference, basis points
     #[arg(long, env = "BROKERX_COLLAR_BPS", default_value_t = Config::default().collar_bps)]
     pub collar_bps: i32,

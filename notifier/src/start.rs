@@ -27,6 +27,8 @@ use crate::telemetry::{AckMetrics, FeedMetrics, MailMetrics, ReadMetrics};
 
 /// How late a push may be so that many leave together: far less than a person sees.
 const GATHER: Duration = Duration::from_millis(5);
+/// The same for quotes and trades, of which there are far more.
+const MARKET_GATHER: Duration = Duration::from_millis(20);
 /// How long the registry may be away at the start.
 const REGISTRY_LIMIT: Duration = Duration::from_secs(60);
 /// How long PostgreSQL is waited for at the start.
@@ -79,9 +81,9 @@ pub async fn run(options: Options, shutdown: Shutdown) -> anyhow::Result<()> {
     reader("instruments", Start::Beginning, None).spawn::<InstrumentEvent, _>(instruments)?;
     let cycle = Duration::from_secs(options.snapshot_cycle_seconds) + SNAPSHOT_CYCLE_MARGIN;
     let books = BookFeed::new(Arc::clone(&market), health.add("market-data"), read_metrics.clone());
-    reader("market-data", Start::Ago(cycle), Some(GATHER)).spawn::<MarketData, _>(books)?;
+    reader("market-data", Start::Ago(cycle), Some(MARKET_GATHER)).spawn::<MarketData, _>(books)?;
     let trades = TradeFeed::new(Arc::clone(&market), health.add("trades"), read_metrics);
-    reader("trades", Start::End, Some(GATHER)).spawn::<TradeEvent, _>(trades)?;
+    reader("trades", Start::End, Some(MARKET_GATHER)).spawn::<TradeEvent, _>(trades)?;
 
     Mailer {
         platform: options.platform.clone(),

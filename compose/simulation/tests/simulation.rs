@@ -15,7 +15,7 @@ fn seeds() -> u64 {
 }
 
 /// Kinds of events and of market data, and reasons, that must occur often.
-const HAPPENS: [&str; 22] = [
+const HAPPENS: [&str; 23] = [
     "OrderReplaced",
     "OrderTriggered",
     "OrderExpired",
@@ -37,6 +37,7 @@ const HAPPENS: [&str; 22] = [
     "CancelledByClient",
     "CancelledAll",
     "SessionEnded",
+    "Delisted",
     "AccountNotActive",
 ];
 
@@ -58,7 +59,10 @@ fn every_seed_stays_right() {
     assert!(faults > seeds() * 10, "only {faults} faults");
     for what in HAPPENS {
         let count = happened.get(what).copied().unwrap_or(0);
-        assert!(count as u64 > seeds() / 20, "{what} happened {count} times: {happened:#?}");
+        assert!(
+            count as u64 > seeds() / 20,
+            "{what} happened {count} times: {happened:#?}"
+        );
     }
 }
 

@@ -32,9 +32,11 @@ pub struct Book {
 }
 
 impl Book {
-    /// Takes a snapshot, unless the book is further already.
+    /// Takes a snapshot, unless the book is further already, or as far and the snapshot leaves out the
+    /// far levels.
     pub fn snapshot(&mut self, snapshot: &BookSnapshot) {
-        if self.valid && snapshot.sequence < self.sequence {
+        let is_known = snapshot.sequence < self.sequence || snapshot.sequence == self.sequence && !snapshot.complete;
+        if self.valid && is_known {
             return;
         }
         let levels = |levels: &[Level]| {

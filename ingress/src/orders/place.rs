@@ -94,7 +94,7 @@ pub(super) fn price_range(app: &App) -> PriceRange {
     }
 }
 
-/// The collar of a market order or a stop; refuses while the book's partition shows no sign of life.
+/// The collar of a market order (that of a stop is settlement's to fix); refuses while the book's partition shows no sign of life.
 fn collar(app: &App, shape: &OrderShape) -> Result<Option<i64>, Problem> {
     let unknown = || {
         vec![FieldError::new(
@@ -122,14 +122,11 @@ fn collar(app: &App, shape: &OrderShape) -> Result<Option<i64>, Problem> {
             Problem::unavailable("MARKET_UNAVAILABLE", "the market shows no sign of life")
         });
     }
-    let from_cents = if market {
-        Some(reference_cents)
-    } else {
-        shape.stop_price_cents.filter(|_| shape.price_cents.is_none())
-    };
-    let Some(from_cents) = from_cents else { return Ok(None) };
+    if !market {
+        return Ok(None);
+    }
     let range = (app.options.price_cents_min, app.options.price_cents_max);
-    collar_cents(shape.side, from_cents, app.options.collar_bps, tick_cents, range)
+    collar_cents(shape.side, reference_cents, app.options.collar_bps, tick_cents, range)
         .map(Some)
         .ok_or_else(|| {
             Problem::unavailable(

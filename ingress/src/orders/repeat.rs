@@ -4,41 +4,65 @@
 //! while there is no sign of the market, before settlement is asked; an order that was decided
 //! before must not be refused with it. So what the projection knows is answered instead.
 
-use axum::response::Response;
-use brokerx_schemas::{AccountId, CommandId, Config, OrderView, Reply, ReplyKind};
+use std::time::Duration;
+
+use axum::response::{IntoResponse, Response};
+use brokerx_schemas::{AccountId, CommandId, OrderView, Reason, Reply, ReplyKind};
 
 use super::answer;
 use super::read::newest;
 use super::shape::OrderShape;
 use crate::clock::now_us;
 use crate::commands::Outcome;
+use crate::problem::Problem;
+use crate::reasons;
 use crate::state::App;
 
-/// The order as it stands, when the projection knows one with this id and this content that is
-/// still remembered; none also when the projection cannot be asked.
+/// How long PostgreSQL is waited for: the refusal is at hand.
+const LIMIT: Duration = Duration::from_millis(300);
+
+/// The order as it stands, or a mismatch, when the projection knows one with this id that is still
+/// remembered; none also when the projection cannot be asked.
 pub(super) async fn answer(app: &App, account_id: AccountId, shape: &OrderShape) -> Option<Response> {
-    let found = newest(&app.database, account_id, &shape.client_order_id).await;
-    let (order, executions) = found.ok().flatten()?;
-    if !is_remembered(&order, now_us()) || !is_same(&order, shape) {
-        return None;
+    tokio::time::timeout(LIMIT, known(app, account_id, shape))
+        .await
+        .ok()?
+        .ok()?
+}
+
+async fn known(app: &App, account_id: AccountId, shape: &OrderShape) -> Result<Option<Response>, Problem> {
+    let found = newest(&app.database, account_id, &shape.client_order_id).await?;
+    let remembered_us = app.options.closed_key_seconds.saturating_mul(1_000_000);
+    let Some((order, executions)) = found.filter(|(order, _)| is_remembered(order, now_us(), remembered_us)) else {
+        return Ok(None);
+    };
+    if order.version != 1 {
+        // A replace has changed the terms that a repeat would be compared with.
+        return Ok(None);
     }
+    if !is_same(&order, shape) {
+        return Ok(Some(reasons::problem(Reason::IdempotencyMismatch).into_response()));
+    }
+    let account_seq = sqlx::query_scalar("SELECT account_seq FROM projection.accounts WHERE account_id = $1")
+        .bind(account_id.0)
+        .fetch_optional(&app.database)
+        .await?;
     let reply = Reply {
         replayed: true,
+        account_seq,
         order: Some(order),
         executions,
         ..Reply::new(CommandId([0; 16]), ReplyKind::Order)
     };
-    Some(answer::placed(Outcome::Replied(Box::new(reply)), account_id, ""))
+    Ok(Some(answer::placed(Outcome::Replied(Box::new(reply)), account_id, "")))
 }
 
 /// Whether its id is still taken.
-fn is_remembered(order: &OrderView, now_us: i64) -> bool {
-    let remembered_us = Config::default().closed_key_seconds * 1_000_000;
+fn is_remembered(order: &OrderView, now_us: i64, remembered_us: i64) -> bool {
     !order.status.is_terminal() || now_us - order.updated_us < remembered_us
 }
 
-/// Whether the order is what was asked for. The terms are those of the first version only as long as
-/// no replace has changed them; after one, nothing is claimed.
+/// Whether the order, of the first version, is what was asked for.
 fn is_same(order: &OrderView, shape: &OrderShape) -> bool {
     let asked = (
         (shape.symbol, shape.side, shape.order_type, shape.quantity),
@@ -50,7 +74,7 @@ fn is_same(order: &OrderView, shape: &OrderShape) -> bool {
         (order.price_cents, order.stop_price_cents, order.time_in_force),
         (order.post_only, order.display_quantity, order.self_trade_prevention),
     );
-    order.version == 1 && asked == stands
+    asked == stands
 }
 
 #[cfg(test)]
@@ -110,24 +134,18 @@ mod tests {
         assert!(is_same(&order, &shape));
         let other = OrderShape { quantity: 11, ..shape };
         assert!(!is_same(&order, &other));
-        let replaced = OrderView {
-            version: 2,
-            quantity: 11,
-            ..order
-        };
-        assert!(!is_same(&replaced, &other), "its first terms are not known");
     }
 
     #[test]
     fn an_id_is_free_again_a_day_after_the_end() {
         let (order, _) = pair();
         let day_us = 24 * 60 * 60 * 1_000_000;
-        assert!(is_remembered(&order, day_us - 1));
-        assert!(!is_remembered(&order, day_us));
+        assert!(is_remembered(&order, day_us - 1, day_us));
+        assert!(!is_remembered(&order, day_us, day_us));
         let open = OrderView {
             status: OrderStatus::Working,
             ..order
         };
-        assert!(is_remembered(&open, 10 * day_us));
+        assert!(is_remembered(&open, 10 * day_us, day_us));
     }
 }

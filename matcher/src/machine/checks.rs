@@ -277,10 +277,16 @@ pub(super) fn collar_ticks(listing: &Listing, side: Side, own_cents: Option<i64>
         None => None,
     };
     let both = [own_ticks, band_ticks].into_iter().flatten();
-    Ok(match side {
+    let worst = match side {
         Side::Buy => both.min().unwrap_or(highest).min(highest),
         Side::Sell => both.max().unwrap_or(1).clamp(1, highest),
-    })
+    };
+    // Below one tick there is no price.
+    if worst < 1 {
+        Err(Reason::InvalidPrice)
+    } else {
+        Ok(worst)
+    }
 }
 
 pub(super) fn side_of(side: brokerx_schemas::Side) -> Option<Side> {

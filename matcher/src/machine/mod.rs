@@ -263,7 +263,11 @@ impl Machine for Matcher {
                 .saturating_sub(self.config.closed_key_seconds.saturating_mul(1_000)),
         );
         // A delisted one is in no snapshot any more, and nobody shall wait for it.
-        let listed = self.listings.iter().filter(|listing| !listing.standing.delisted).count();
+        let listed = self
+            .listings
+            .iter()
+            .filter(|listing| !listing.standing.delisted)
+            .count();
         Publisher::new(&self.routes, context, outputs).heartbeat(second, listed);
         // A tick that comes late writes the part of the seconds that it skipped.
         let cycle = i64::from(self.config.snapshot_cycle_seconds.max(1));

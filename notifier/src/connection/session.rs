@@ -246,7 +246,7 @@ impl Session {
         private.channels_mut().remove(channel);
         if private.channels_mut().is_empty() {
             // What was known last is where the next subscription begins.
-            self.known = Some(private.last()).max(self.known);
+            self.known = Some(private.passed()).max(self.known);
             self.feed.accounts.unsubscribe(private.account_id(), self.outbox.id());
             self.private = None;
         }
@@ -268,7 +268,7 @@ impl Session {
 
     fn acknowledge(&mut self, seq: i64) -> Result<(), Refusal> {
         match &self.private {
-            Some(private) if (1..=private.last()).contains(&seq) => {
+            Some(private) if (1..=private.passed()).contains(&seq) => {
                 self.feed.acks.acknowledge(private.account_id(), seq);
                 Ok(())
             }

@@ -78,6 +78,12 @@ impl PrivateStream {
         self.join.known()
     }
 
+    /// Up to where everything was passed on, or is before the base; of a number that is not proven,
+    /// nothing is claimed.
+    pub fn passed(&self) -> i64 {
+        self.join.last().min(self.join.known())
+    }
+
     /// Pushes everything after `after`, at least up to `known`, then goes on live.
     ///
     /// Clients that resume again and again wait for their pages, so that PostgreSQL need not.

@@ -77,7 +77,8 @@ pub fn consumer_config(platform: &PlatformOptions, group: &str) -> ClientConfig 
 
 /// A consumer off the path of an order: the broker gathers records for so long, or until there are
 /// 64 KiB, before it answers. A request costs the broker and its client about as much as a dozen
-/// records, and at thousands of records a second an answer to each is most of the load.
+/// records, and at thousands of records a second an answer to each is most of the load. The price is
+/// paid when nothing happens: an empty answer each time the wait is over.
 pub fn gathering(mut config: ClientConfig, wait: Duration) -> ClientConfig {
     config
         .set("fetch.min.bytes", "65536")

@@ -7,11 +7,13 @@ use super::{Workload, any_symbol, send_book};
 use crate::log::Logs;
 
 impl Workload {
-    /// Halts, resumes, opens or closes an instrument; lifting comes oftener than stopping, so that there
+    /// Halts, resumes, opens, closes or delists an instrument; lifting comes oftener than stopping, so that there
     /// is trade. A key repeats now and then, with the same content or another.
     pub(super) fn operate(&mut self, logs: &mut Logs, random: &mut Xoshiro256PlusPlus) {
         let symbol = any_symbol(random);
         let kind = match random.random_range(0..10) {
+            // Rarely, for it is for ever.
+            0 if random.random_ratio(1, 10) => BookCommand::DelistInstrument,
             0 => BookCommand::HaltInstrument,
             1 => BookCommand::CloseSession,
             2..6 => BookCommand::OpenSession,

@@ -47,6 +47,11 @@ impl Trader {
                 self.cancel(&mut known[index]).await?;
                 continue;
             }
+            if self.random.random_ratio(1, 100) {
+                self.cancel_all().await?;
+                open.clear();
+                continue;
+            }
             if !open.is_empty() && self.random.random_ratio(1, 6) {
                 let index = open[self.random.random_range(0..open.len())];
                 self.replace(&mut known[index]).await?;
@@ -114,6 +119,20 @@ impl Trader {
             _ => {}
         }
         order
+    }
+
+    /// Asks once for the end of everything; the audit tells what came of it.
+    async fn cancel_all(&self) -> anyhow::Result<()> {
+        let answer = self
+            .session
+            .request(Method::POST, "/api/v1/orders/cancel-all", None, None)
+            .await;
+        match answer {
+            Ok(answer) if ![200, 202, 422, 429, 503].contains(&answer.status) => {
+                bail!("a cancel of all was answered with {}: {}", answer.status, answer.body)
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Asks once for other terms; a change that is refused or late leaves the order to go on.
