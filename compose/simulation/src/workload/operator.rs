@@ -13,7 +13,7 @@ impl Workload {
         let symbol = any_symbol(random);
         let kind = match random.random_range(0..10) {
             // Rarely, for it is for ever.
-            0 if random.random_ratio(1, 10) => BookCommand::DelistInstrument,
+            0 if random.random_ratio(1, 5) => BookCommand::DelistInstrument,
             0 => BookCommand::HaltInstrument,
             1 => BookCommand::CloseSession,
             2..6 => BookCommand::OpenSession,
