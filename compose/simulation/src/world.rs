@@ -59,6 +59,11 @@ const DRAIN_STEPS_MAX: u32 = 400_000;
 
 /// Runs a plan.
 pub fn run(plan: Plan) -> Outcome {
+    run_with_logs(plan).0
+}
+
+/// Runs a plan and gives its logs back, too.
+pub fn run_with_logs(plan: Plan) -> (Outcome, Logs) {
     let mut random = Xoshiro256PlusPlus::seed_from_u64(plan.seed);
     let mut logs = Logs::at(workload::START_MS);
     let mut workload = Workload::default();
@@ -108,7 +113,7 @@ pub fn run(plan: Plan) -> Outcome {
     if !drained {
         findings.push(Finding(format!("not drained after {DRAIN_STEPS_MAX} steps")));
     }
-    Outcome {
+    let outcome = Outcome {
         findings,
         records: brokerx_schemas::SCHEMAS
             .iter()
@@ -118,7 +123,8 @@ pub fn run(plan: Plan) -> Outcome {
         faults,
         happened: audit::happened(&logs),
         fingerprint: audit::fingerprint(&nodes, &logs),
-    }
+    };
+    (outcome, logs)
 }
 
 fn drain(
