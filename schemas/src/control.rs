@@ -131,7 +131,7 @@ impl Default for Config {
             price_cents_max: 10_000_00,
             collar_bps: 500,
             band_bps: 500,
-            snapshot_levels_max: 1_000,
+            snapshot_levels_max: 10_000,
             snapshot_cycle_seconds: 10,
             collect_while_closed: false,
             collect_while_halted: false,
