@@ -326,7 +326,7 @@ pub async fn halts_and_sessions_stop_trading(fixture: &Fixture) -> anyhow::Resul
 }
 
 /// The whole configuration with one change, given to the running machines.
-fn configure(fixture: &Fixture, change: impl FnOnce(&mut Value)) -> anyhow::Result<()> {
+pub fn configure(fixture: &Fixture, change: impl FnOnce(&mut Value)) -> anyhow::Result<()> {
     let run = |arguments: &[&str]| {
         let output = fixture.system().output("brokerx-topics", arguments)?;
         ensure!(

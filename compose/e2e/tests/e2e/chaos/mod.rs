@@ -20,6 +20,7 @@ use brokerx_e2e::fixture::Fixture;
 use rand::{RngExt, SeedableRng, rngs::Xoshiro256PlusPlus};
 use tokio::task::JoinSet;
 
+use super::book::configure;
 use operator::Operator;
 use outcomes::Outcomes;
 use trader::Trader;
@@ -53,6 +54,11 @@ pub async fn nothing_is_lost_or_doubled_while_processes_die(fixture: &Fixture) -
     for _ in 0..SYMBOLS {
         symbols.push(fixture.instrument().await?);
     }
+    // Halts and sessions end with auctions of what was collected meanwhile.
+    configure(fixture, |config| {
+        config["collect_while_halted"] = true.into();
+        config["collect_while_closed"] = true.into();
+    })?;
     // A second instance of each worker, so that a partition can change hands.
     for service in ["settlement", "matcher"] {
         fixture.system().start_instance(service, 1)?;
