@@ -130,7 +130,7 @@ fn of_reply(reply: &Reply, account_id: AccountId, status: StatusCode) -> Respons
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
-mod tests {
+pub(super) mod tests {
     use brokerx_schemas::{
         CommandId, OrderId, OrderType, OrderView, Reason, Refusal, ReplyKind, SelfTradePrevention, Side, Symbol,
         TimeInForce,
@@ -138,7 +138,8 @@ mod tests {
 
     use super::*;
 
-    fn order(status: OrderStatus, reason: Option<Reason>) -> OrderView {
+    /// An order of 10 shares of AAPL at 1.00, of which nothing has traded.
+    pub fn order(status: OrderStatus, reason: Option<Reason>) -> OrderView {
         OrderView {
             order_id: OrderId(1),
             account_id: AccountId(7),

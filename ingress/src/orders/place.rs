@@ -53,11 +53,15 @@ pub async fn place(
         .check(range, |symbol| app.market.terms(symbol).is_some())
         .map_err(Problem::fields)
         .and_then(|shape| Ok((collar(&app, &shape)?, shape)));
-    let (collar_price_cents, shape) = match (checked, body.order.check(range, |_| true)) {
-        (Ok(checked), _) => checked,
-        // Only the market stands in the way: a repeat does not need it.
-        (Err(problem), Ok(shape)) => return repeat::answer(&app, account_id, &shape).await.ok_or(problem),
-        (Err(problem), Err(_)) => return Err(problem),
+    let (collar_price_cents, shape) = match checked {
+        Ok(checked) => checked,
+        Err(problem) => {
+            return match body.order.check(range, |_| true) {
+                // Only the market stands in the way: a repeat does not need it.
+                Ok(shape) => repeat::answer(&app, account_id, &shape).await.ok_or(problem),
+                Err(_) => Err(problem),
+            };
+        }
     };
     let location = format!("/api/v1/orders/by-client-id/{}", path_segment(&shape.client_order_id));
     let command = |meta| {

@@ -80,8 +80,9 @@ fn is_same(order: &OrderView, shape: &OrderShape) -> bool {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use brokerx_schemas::{OrderId, OrderStatus, OrderType, SelfTradePrevention, Side, Symbol, TimeInForce};
+    use brokerx_schemas::{OrderStatus, OrderType, SelfTradePrevention, Side, Symbol, TimeInForce};
 
+    use super::super::answer::tests::order;
     use super::*;
 
     fn pair() -> (OrderView, OrderShape) {
@@ -99,31 +100,9 @@ mod tests {
             self_trade_prevention: SelfTradePrevention::CancelIncoming,
         };
         let order = OrderView {
-            order_id: OrderId(1),
-            account_id: AccountId(7),
-            client_order_id: "a".to_owned(),
-            symbol: shape.symbol,
-            side: shape.side,
-            order_type: shape.order_type,
-            quantity: 10,
-            price_cents: Some(100),
-            stop_price_cents: None,
-            collar_price_cents: None,
             time_in_force: shape.time_in_force,
-            post_only: false,
-            display_quantity: Some(2),
-            self_trade_prevention: shape.self_trade_prevention,
-            status: OrderStatus::Filled,
-            reason: None,
-            version: 1,
-            event_seq: 3,
-            filled_quantity: 10,
-            filled_notional_cents: 1_000,
-            fees_cents: 0,
-            reserved_cents: 0,
-            reserved_quantity: 0,
-            created_us: 0,
-            updated_us: 0,
+            display_quantity: shape.display_quantity,
+            ..order(OrderStatus::Filled, None)
         };
         (order, shape)
     }

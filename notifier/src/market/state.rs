@@ -181,10 +181,6 @@ impl Market {
         let mut state = self.lock();
         let book = state.books.entry(taken.symbol).or_default();
         let was_known = book.is_valid() && taken.sequence <= book.sequence();
-        // A snapshot may leave out the far levels: a book that is known already has them.
-        if was_known && (taken.sequence < book.sequence() || !taken.complete) {
-            return;
-        }
         let (top_before, standing_before) = (top(book), standing(book));
         book.snapshot(taken);
         let (top_changed, standing_changed) = (top(book) != top_before, standing(book) != standing_before);

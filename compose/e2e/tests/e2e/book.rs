@@ -336,11 +336,7 @@ pub fn configure(fixture: &Fixture, change: impl FnOnce(&mut Value)) -> anyhow::
         );
         Ok(output.stdout)
     };
-    let mut shown: Value = serde_json::from_slice(&run(&["config"])?)?;
-    let mut config = match shown.get_mut("config") {
-        Some(config) => config.take(),
-        None => shown,
-    };
+    let mut config: Value = serde_json::from_slice(&run(&["config"])?)?;
     change(&mut config);
     let file = tempfile::NamedTempFile::with_suffix(".json")?;
     serde_json::to_writer(&file, &config)?;
