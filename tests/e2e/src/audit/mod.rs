@@ -1,0 +1,118 @@
+//! Reconciliation from the outside: topics, projection and machines must tell the same story.
+//!
+//! [`reconcile`] waits until the pipeline is quiet and then lists everything that is wrong. [`Told`]
+//! holds what a client was told against what became of its order.
+
+mod edges;
+mod folds;
+mod ledger;
+mod projection;
+mod told;
+mod trades;
+
+use std::fmt;
+
+use brokerx_client::log::{LogRecord, deduplicate, read_topic};
+use brokerx_client::wait_until_quiet;
+use brokerx_schemas::{
+    AccountCommand, AccountEvent, BookCommand, DepositEvent, InstrumentEvent, LedgerEvent, MarketData, OrderEvent,
+    Reply, TradeEvent,
+};
+use brokerx_topics::codec::Codec;
+use brokerx_topics::service::PlatformOptions;
+use sqlx::PgPool;
+
+pub use told::Told;
+
+/// Something that is wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding(pub String);
+
+impl fmt::Display for Finding {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+/// What the topics hold, duplicates removed.
+#[derive(Debug)]
+pub struct Topics {
+    /// The inbox of settlement.
+    pub account_commands: Vec<LogRecord<AccountCommand>>,
+    /// The inbox of the matcher.
+    pub book_commands: Vec<LogRecord<BookCommand>>,
+    /// Outcomes for the ingress.
+    pub replies: Vec<LogRecord<Reply>>,
+    /// What happened to each account.
+    pub account_events: Vec<LogRecord<AccountEvent>>,
+    /// Trades.
+    pub trades: Vec<LogRecord<TradeEvent>>,
+    /// Book changes.
+    pub market_data: Vec<LogRecord<MarketData>>,
+    /// Instruments.
+    pub instruments: Vec<LogRecord<InstrumentEvent>>,
+    /// Orders, for other teams.
+    pub orders: Vec<LogRecord<OrderEvent>>,
+    /// Payments, for other teams.
+    pub deposits: Vec<LogRecord<DepositEvent>>,
+    /// The ledger, for other teams.
+    pub ledger: Vec<LogRecord<LedgerEvent>>,
+}
+
+/// What was looked at, for the closing line of a test.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Extent {
+    /// Records of all topics, duplicates removed.
+    pub records: usize,
+    /// Records that were duplicates or stood behind a hole.
+    pub dropped: usize,
+    /// Trades.
+    pub trades: usize,
+    /// Events of accounts.
+    pub events: usize,
+}
+
+/// Everything that is wrong once the pipeline is quiet.
+///
+/// # Errors
+/// When something cannot be read in time.
+pub async fn reconcile(
+    platform: &PlatformOptions,
+    codec: &Codec,
+    database: &PgPool,
+) -> anyhow::Result<(Vec<Finding>, Extent)> {
+    wait_until_quiet(platform, database).await?;
+    let mut findings = Vec::new();
+    let mut extent = Extent::default();
+    macro_rules! read {
+        () => {{
+            let records = read_topic(platform, codec).await?;
+            let before = records.len();
+            let (records, holes) = deduplicate(records);
+            extent.records += records.len();
+            extent.dropped += before - records.len();
+            findings.extend(holes.into_iter().map(Finding));
+            records
+        }};
+    }
+    let topics = Topics {
+        account_commands: read!(),
+        book_commands: read!(),
+        replies: read!(),
+        account_events: read!(),
+        trades: read!(),
+        market_data: read!(),
+        instruments: read!(),
+        orders: read!(),
+        deposits: read!(),
+        ledger: read!(),
+    };
+    extent.trades = topics.trades.len();
+    extent.events = topics.account_events.len();
+    let folds = folds::fold_all(platform, codec).await?;
+    edges::check(&topics, &folds, &mut findings);
+    projection::check(&topics, &folds, database, &mut findings).await?;
+    trades::check(&topics, database, &mut findings).await?;
+    ledger::check(&topics, database, &mut findings).await?;
+    Ok((findings, extent))
+}

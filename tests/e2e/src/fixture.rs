@@ -1,0 +1,162 @@
+//! A system of the tests' own, with clients in it.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail, ensure};
+use brokerx_client::{Api, Cents, Session, eventually, verification_link};
+use brokerx_launcher::system::System;
+use brokerx_topics::codec::Codec;
+use brokerx_topics::service::PlatformOptions;
+use reqwest::Method;
+use serde_json::{Value, json};
+use sqlx::PgPool;
+use sqlx::postgres::PgPoolOptions;
+
+
+
+/// The password of every client of the tests.
+pub const PASSWORD: &str = "Correct-Horse-9";
+const LIMIT: Duration = Duration::from_secs(30);
+
+/// A running system and what tests need to look at it.
+pub struct Fixture {
+    system: Mutex<System>,
+    /// The system's API.
+    pub api: Api,
+    /// An operator's API key.
+    pub operator_key: String,
+    /// Kafka and registry.
+    pub platform: PlatformOptions,
+    /// The codec.
+    pub codec: Codec,
+    /// The database.
+    pub database: PgPool,
+    names: AtomicU64,
+}
+
+impl Fixture {
+    /// Starts a system on free ports and adds an operator.
+    ///
+    /// # Errors
+    /// When anything does not come up.
+    pub async fn start() -> anyhow::Result<Self> {
+        let system = tokio::task::spawn_blocking(System::for_test).await??;
+        let added = system.output("brokerx-operator", &["add", "operator@example.com"])?;
+        ensure!(
+            added.status.success(),
+            "adding an operator failed: {}",
+            String::from_utf8_lossy(&added.stderr)
+        );
+        let operator: Value = serde_json::from_slice(&added.stdout)?;
+        let operator_key = operator["api_key"].as_str().context("no api_key")?.to_owned();
+        let platform = PlatformOptions {
+            kafka_brokers: system.platform().kafka_brokers(),
+            schema_registry_url: system.platform().registry_url(),
+        };
+        let codec = Codec::connect(&platform.schema_registry_url, LIMIT).await?;
+        let database = PgPoolOptions::new()
+            .max_connections(4)
+            .acquire_timeout(LIMIT)
+            .connect(&system.platform().database_url())
+            .await?;
+        let api = Api::new(&system.public_url(), &system.feed_url())?;
+        Ok(Self {
+            system: Mutex::new(system),
+            api,
+            operator_key,
+            platform,
+            codec,
+            database,
+            names: AtomicU64::new(0),
+        })
+    }
+
+    /// The processes, to be killed, frozen and restarted. A test that panicked while it held them
+    /// fails alone.
+    pub fn system(&self) -> MutexGuard<'_, System> {
+        self.system.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A name that no other test uses.
+    pub fn unique(&self, prefix: &str) -> String {
+        format!("{prefix}{}", self.names.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// Registers, verifies and logs in a client.
+    ///
+    /// # Errors
+    /// When a step fails.
+    pub async fn client(&self) -> anyhow::Result<Session> {
+        let email = format!("{}@example.com", self.unique("client"));
+        let mail_directory = self.system().mail_directory();
+        self.api.register(&email, PASSWORD, "A Client").await?.expect(201)?;
+        let link = verification_link(&mail_directory, &email, LIMIT).await?;
+        self.api.open_link(&link).await?.expect(200)?;
+        Session::new(&self.api, self.api.log_in(&email, PASSWORD).await?).await
+    }
+
+    /// A client with money and shares; waits until its account is active.
+    ///
+    /// # Errors
+    /// When a step fails.
+    pub async fn funded_client(&self, cash: Cents, shares: &[(&str, i64)]) -> anyhow::Result<Session> {
+        let client = self.client().await?;
+        let mut left = cash;
+        while left > Cents(0) {
+            let amount = left.min(Cents(10_000_00));
+            let key = self.unique("deposit-");
+            let started = Instant::now();
+            loop {
+                let answer = client.deposit(amount, &key).await?;
+                match (answer.status, answer.code()) {
+                    (200 | 201, _) if answer.body["status"] == "settled" => break,
+                    (200..=202, _) | (_, "ACCOUNT_NOT_ACTIVE") if started.elapsed() < LIMIT => {
+                        tokio::time::sleep(Duration::from_millis(20)).await;
+                    }
+                    _ => bail!("a deposit answered {}: {}", answer.status, answer.body),
+                }
+            }
+            left = Cents(left.0 - amount.0);
+        }
+        for (symbol, quantity) in shares {
+            self.credit(&client, symbol, *quantity).await?;
+        }
+        Ok(client)
+    }
+
+    /// Credits shares at a cost of 90.00.
+    ///
+    /// # Errors
+    /// When the operator is refused.
+    pub async fn credit(&self, client: &Session, symbol: &str, quantity: i64) -> anyhow::Result<()> {
+        let path = format!("/admin/v1/accounts/{}/transfers", client.account_id);
+        let body = json!({"symbol": symbol, "quantity": quantity, "direction": "in", "price": "90.00"});
+        self.api
+            .operate(&self.operator_key, Method::POST, &path, Some(&body))
+            .await?
+            .expect(201)?;
+        Ok(())
+    }
+
+    /// Lists an instrument of the test's own at a reference price of 100.00, and waits until it trades.
+    ///
+    /// # Errors
+    /// When it is not listed in time.
+    pub async fn instrument(&self) -> anyhow::Result<String> {
+        let symbol = self.unique("TEST");
+        let body = json!({"symbol": symbol, "name": "Test", "tick_size": "0.01", "reference_price": "100.00",
+                          "band_percent": "5"});
+        self.api
+            .operate(&self.operator_key, Method::POST, "/admin/v1/instruments", Some(&body))
+            .await?
+            .expect(201)?;
+        let path = format!("/api/v1/market/{symbol}/quote");
+        eventually("the instrument appears", LIMIT, async || {
+            Ok(self.api.request(Method::GET, &path, &[], None).await?.status == 200)
+        })
+        .await?;
+        Ok(symbol)
+    }
+}

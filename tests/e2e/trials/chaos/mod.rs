@@ -1,0 +1,131 @@
+//! Many clients trade while processes are killed and frozen; then everything is reconciled.
+//!
+//! `BROKERX_TEST_LONG` makes it longer, `BROKERX_TEST_SEED` replays the choices of a run (which
+//! client does what, who is hit and when; the interleaving of real processes is not replayed).
+
+mod monkey;
+mod operator;
+mod outcomes;
+mod trader;
+mod watcher;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail, ensure};
+use brokerx_e2e::audit::reconcile;
+use brokerx_client::Cents;
+use brokerx_e2e::fixture::Fixture;
+use rand::{RngExt, SeedableRng, rngs::Xoshiro256PlusPlus};
+use tokio::task::JoinSet;
+
+use super::book::configure;
+use operator::Operator;
+use outcomes::Outcomes;
+use trader::Trader;
+use watcher::Watcher;
+
+const CLIENTS: usize = 10;
+const SYMBOLS: usize = 2;
+
+fn duration() -> Duration {
+    Duration::from_secs(if std::env::var_os("BROKERX_TEST_LONG").is_some() {
+        600
+    } else {
+        40
+    })
+}
+
+fn seed() -> u64 {
+    std::env::var("BROKERX_TEST_SEED")
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or_else(|| rand::rng().random())
+}
+
+pub async fn nothing_is_lost_or_doubled_while_processes_die(fixture: &Fixture) -> anyhow::Result<()> {
+    let seed = seed();
+    println!(
+        "chaos: seed {seed}, {:?} (replay its choices with BROKERX_TEST_SEED={seed})",
+        duration()
+    );
+    let mut symbols = Vec::new();
+    for _ in 0..SYMBOLS {
+        symbols.push(fixture.instrument().await?);
+    }
+    // Halts and sessions end with auctions of what was collected meanwhile.
+    configure(fixture, |config| {
+        config["collect_while_halted"] = true.into();
+        config["collect_while_closed"] = true.into();
+    })?;
+    // A second instance of each worker, so that a partition can change hands.
+    for service in ["settlement", "matcher"] {
+        fixture.system().start_instance(service, 1)?;
+    }
+    let stop = Arc::new(AtomicBool::new(false));
+    // Nobody goes on when the trial ends early.
+    let mut traders = JoinSet::new();
+    let mut watchers = JoinSet::new();
+    for index in 0..CLIENTS {
+        let shares: Vec<(&str, i64)> = symbols.iter().map(|symbol| (symbol.as_str(), 300)).collect();
+        let session = fixture.funded_client(Cents(40_000_00), &shares).await?;
+        watchers.spawn(Watcher::new(session.clone(), fixture.database.clone()).watch(Arc::clone(&stop)));
+        let trader = Trader::new(
+            session,
+            symbols.clone(),
+            Xoshiro256PlusPlus::seed_from_u64(seed + index as u64),
+        );
+        traders.spawn(trader.trade(Arc::clone(&stop)));
+    }
+
+    let operator = Operator {
+        api: fixture.api.clone(),
+        key: fixture.operator_key.clone(),
+        symbols: symbols.clone(),
+        random: Xoshiro256PlusPlus::seed_from_u64(seed ^ 0x0BE1),
+    };
+    let mut operators = JoinSet::new();
+    operators.spawn(operator.operate(Arc::clone(&stop)));
+
+    let mut random = Xoshiro256PlusPlus::seed_from_u64(seed ^ 0xC4A0);
+    let until = Instant::now() + duration();
+    let mut hits = 0;
+    while Instant::now() < until {
+        monkey::hit(fixture, &mut random).await?;
+        hits += 1;
+    }
+    monkey::heal(fixture)?;
+    stop.store(true, Ordering::Relaxed);
+
+    let mut halts = 0;
+    while let Some(operator) = operators.join_next().await {
+        halts += operator?.context("the operator")?;
+    }
+    let mut asked = Vec::new();
+    while let Some(trader) = traders.join_next().await {
+        asked.extend(trader?.context("a trader")?);
+    }
+    let (findings, extent) = reconcile(&fixture.platform, &fixture.codec, &fixture.database).await?;
+    if !findings.is_empty() {
+        let shown: Vec<String> = findings.iter().take(20).map(ToString::to_string).collect();
+        bail!("{} findings:\n{}", findings.len(), shown.join("\n"));
+    }
+    let Outcomes { orders, answers } = outcomes::check(&asked, &fixture.database).await?;
+    let mut pushes = 0;
+    while let Some(watcher) = watchers.join_next().await {
+        pushes += watcher?.context("a watcher")?;
+    }
+    println!(
+        "chaos: {hits} hits, {halts} halts, {orders} orders with one outcome each, as {answers} answers told, {} trades, {} events, {pushes} pushes, {} of {} records were duplicates",
+        extent.trades,
+        extent.events,
+        extent.dropped,
+        extent.records + extent.dropped
+    );
+    ensure!(
+        extent.trades > 50 && orders > 200,
+        "too little happened to prove anything"
+    );
+    Ok(())
+}
