@@ -18,8 +18,7 @@ mod report;
 
 use std::path::PathBuf;
 
-use brokerx_client::wait_until_quiet;
-use brokerx_client::Api;
+use brokerx_client::{Api, wait_until_quiet};
 use brokerx_topics::codec::Codec;
 use brokerx_topics::service::PlatformOptions;
 use clap::Parser;

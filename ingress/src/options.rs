@@ -3,10 +3,9 @@
 use std::time::Duration;
 
 use axum::http::HeaderValue;
+use brokerx_identity::keys::SecretKey;
 use brokerx_schemas::Config;
 use brokerx_topics::service::{PlatformOptions, ServiceOptions};
-
-use crate::keys::SecretKey;
 
 /// Where the ingress listens unless told otherwise.
 pub const LISTEN_DEFAULT: &str = "127.0.0.1:8080";

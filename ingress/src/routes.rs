@@ -10,7 +10,7 @@ use axum::middleware::from_fn_with_state;
 use axum::routing::{MethodRouter, delete, get, post, put};
 
 use crate::gateway::{cors_layer, gateway};
-use crate::problem::Problem;
+use crate::http::Problem;
 use crate::state::Shared;
 use crate::{admin, clients, market, orders, payments, portfolio, sessions};
 

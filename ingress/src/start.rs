@@ -1,30 +1,32 @@
 //! Puts the process together: readers, relay, sampler, HTTP server; and takes it apart again.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use axum::http::HeaderValue;
+use brokerx_identity::tokens::Tokens;
+use brokerx_identity::{Revocations, database};
+use brokerx_market::{InstrumentFeed, MarketFeed, MarketMetrics, Readiness, SNAPSHOT_CYCLE_MARGIN};
 use brokerx_schemas::{AccountCommand, InstrumentEvent, MarketData, Message, Reply, ReplyTo};
 use brokerx_topics::catalogue;
 use brokerx_topics::codec::Codec;
-use brokerx_topics::service::{self, Health, Shutdown, http_routes, kafka::producer_config};
+use brokerx_topics::reader::{Numbering, Partitions, ReadMetrics, Reader, Start};
+use brokerx_topics::service::{
+    self, Health, Shutdown, http_routes, kafka::producer_config, serve_router, watch_broker,
+};
 use rdkafka::producer::FutureProducer;
 
 use crate::clients::{Passwords, ReminderAges};
 use crate::commands::{CommandLimits, Commands, Pending, ReplySink};
-use crate::gateway::RateLimit;
-use crate::kafka::{Partitions, Reader, Start, watch_broker};
-use crate::market::{InstrumentFeed, Market, MarketFeed, SNAPSHOT_CYCLE_MARGIN};
+use crate::http::RateLimit;
+use crate::market::Market;
 use crate::options::Options;
 use crate::outbox::{Outbox, Relay};
-use crate::sessions::Revocations;
+use crate::routes;
 use crate::state::{App, Shared};
-use crate::telemetry::{CommandMetrics, HttpMetrics, MarketMetrics, SampledMetrics};
-use crate::tokens::Tokens;
-use crate::{database, routes};
+use crate::telemetry::{CommandMetrics, HttpMetrics, SampledMetrics};
 
 /// How long the registry may be away at the start.
 const REGISTRY_LIMIT: Duration = Duration::from_secs(60);
@@ -73,29 +75,55 @@ pub async fn run(options: Options, shutdown: Shutdown) -> anyhow::Result<()> {
         },
         Arc::clone(&pending),
         Arc::clone(&replies_flow),
-        command_metrics.clone(),
+        command_metrics,
     );
 
-    let reader = |name: &str, partitions, start, gather| Reader {
+    let read_metrics = ReadMetrics::new(&mut metrics);
+    let reader = |name: &str, partitions, start, numbering, gather| Reader {
         platform: options.platform.clone(),
         codec: codec.clone(),
         name: format!("ingress-{name}"),
         partitions,
         start,
+        numbering,
+        metrics: read_metrics.clone(),
         gather,
         shutdown: shutdown.clone(),
     };
-    let reply_sink = ReplySink::new(pending, replies_flow, health.add("replies"), command_metrics);
-    reader("replies", Partitions::One(options.reply_partition), Start::End, None).spawn::<Reply, _>(reply_sink)?;
+    let reply_sink = ReplySink::new(pending, replies_flow, health.add("replies"));
+    reader(
+        "replies",
+        Partitions::One(options.reply_partition),
+        Start::End,
+        Numbering::Counted,
+        None,
+    )
+    .spawn::<Reply, _>(reply_sink)?;
     let instruments = InstrumentFeed::new(Arc::clone(&market), health.add("instruments"));
-    reader("instruments", Partitions::All, Start::Beginning, None).spawn::<InstrumentEvent, _>(instruments)?;
+    reader(
+        "instruments",
+        Partitions::All,
+        Start::Beginning,
+        Numbering::Ignored,
+        None,
+    )
+    .spawn::<InstrumentEvent, _>(instruments)?;
     let cycle = Duration::from_secs(options.snapshot_cycle_seconds) + SNAPSHOT_CYCLE_MARGIN;
     let feed = MarketFeed::new(
         Arc::clone(&market),
         health.add("market-data"),
+        Readiness::EveryBook,
+        read_metrics.clone(),
         MarketMetrics::new(&mut metrics),
     );
-    reader("market-data", Partitions::All, Start::Ago(cycle), Some(MARKET_GATHER)).spawn::<MarketData, _>(feed)?;
+    reader(
+        "market-data",
+        Partitions::All,
+        Start::Ago(cycle),
+        Numbering::Dense,
+        Some(MARKET_GATHER),
+    )
+    .spawn::<MarketData, _>(feed)?;
     watch_broker(
         producer.clone(),
         AccountCommand::TOPIC,
@@ -141,7 +169,7 @@ pub async fn run(options: Options, shutdown: Shutdown) -> anyhow::Result<()> {
     tokio::spawn(sample(Arc::clone(&app), sampled));
 
     let router = routes::router(Arc::clone(&app)).merge(http_routes(Arc::new(metrics), health));
-    serve(router, app.options.service.listen, shutdown).await
+    serve_router(app.options.service.listen, router, DRAIN_LIMIT, shutdown).await
 }
 
 async fn refresh_revocations(app: Shared, shutdown: Shutdown) {
@@ -160,29 +188,5 @@ async fn sample(app: Shared, sampled: SampledMetrics) {
                 .heartbeat_age()
                 .map_or(f64::INFINITY, |age| age.as_secs_f64()),
         );
-    }
-}
-
-/// Serves HTTP until the shutdown is requested, then lets open requests end (5 s).
-///
-/// # Errors
-/// When the address is taken.
-pub async fn serve(router: axum::Router, listen: SocketAddr, shutdown: Shutdown) -> anyhow::Result<()> {
-    use axum::serve::ListenerExt;
-    let listener = tokio::net::TcpListener::bind(listen)
-        .await
-        .with_context(|| format!("cannot listen on {listen}"))?;
-    tracing::info!(address = %listener.local_addr()?, "serving");
-    // Answers are small: one that waits for more to send is only late.
-    let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
-    let requested = shutdown.clone();
-    let server = axum::serve(listener, router.into_make_service_with_connect_info::<SocketAddr>())
-        .with_graceful_shutdown(async move { requested.requested().await });
-    tokio::select! {
-        served = server.into_future() => served.context("the HTTP server failed"),
-        () = async {
-            shutdown.requested().await;
-            tokio::time::sleep(DRAIN_LIMIT).await;
-        } => Ok(()),
     }
 }

@@ -3,17 +3,17 @@
 use std::sync::Arc;
 
 use axum::http::HeaderValue;
+use brokerx_identity::Revocations;
+use brokerx_identity::tokens::Tokens;
 use sqlx::PgPool;
 
 use crate::clients::Passwords;
 use crate::commands::Commands;
-use crate::gateway::RateLimit;
+use crate::http::RateLimit;
 use crate::market::Market;
 use crate::options::Options;
 use crate::outbox::Outbox;
-use crate::sessions::Revocations;
 use crate::telemetry::HttpMetrics;
-use crate::tokens::Tokens;
 
 /// The state of the ingress. It holds nothing that trading depends on.
 pub struct App {

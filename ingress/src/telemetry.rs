@@ -2,20 +2,13 @@
 
 use std::sync::atomic::AtomicU64;
 
-use brokerx_topics::service::Metrics;
+use brokerx_topics::service::{Metrics, latency};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Unit;
-
-/// Seconds: 1 ms to 10 s.
-const LATENCY_BUCKETS: [f64; 12] = [0.001, 0.0025, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.25, 1.0, 3.0, 10.0];
-
-fn latency() -> Histogram {
-    Histogram::new(LATENCY_BUCKETS)
-}
 
 /// The labels of a request; every one of them has few values.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -82,12 +75,6 @@ pub struct CommandMetrics {
     pub undelivered: Counter,
     /// Commands without an outcome within the limit.
     pub late: Counter,
-    /// Outcomes read.
-    pub replies: Counter,
-    /// Outcomes read twice.
-    pub duplicates: Counter,
-    /// Outcomes behind a hole of their source.
-    pub holes: Counter,
     /// From the producer to the outcome.
     pub reply_seconds: Histogram,
 }
@@ -99,9 +86,6 @@ impl CommandMetrics {
             sent: Counter::default(),
             undelivered: Counter::default(),
             late: Counter::default(),
-            replies: Counter::default(),
-            duplicates: Counter::default(),
-            holes: Counter::default(),
             reply_seconds: latency(),
         };
         let registry = registry.sub_registry_with_prefix("ingress");
@@ -116,13 +100,6 @@ impl CommandMetrics {
                 "commands_late",
                 "Commands without an outcome within the limit",
                 &metrics.late,
-            ),
-            ("replies", "Outcomes read", &metrics.replies),
-            ("replies_duplicate", "Outcomes read twice", &metrics.duplicates),
-            (
-                "replies_behind_hole",
-                "Outcomes behind a hole of their source",
-                &metrics.holes,
             ),
         ] {
             registry.register(name, help, counter.clone());
@@ -176,48 +153,6 @@ impl SampledMetrics {
             "Rows that wait in the outbox",
             metrics.outbox_rows.clone(),
         );
-        metrics
-    }
-}
-
-/// What is counted of market data.
-#[derive(Clone, Debug, Default)]
-pub struct MarketMetrics {
-    /// Records applied.
-    pub records: Counter,
-    /// Records read twice.
-    pub duplicates: Counter,
-    /// Records dropped behind a hole of their source.
-    pub holes: Counter,
-    /// Books that lost an increment and waited for a snapshot.
-    pub gaps: Counter,
-}
-
-impl MarketMetrics {
-    /// Registers them.
-    pub fn new(registry: &mut Metrics) -> Self {
-        let metrics = Self::default();
-        let registry = registry.sub_registry_with_prefix("ingress");
-        for (name, help, counter) in [
-            ("market_records", "Records of market data applied", &metrics.records),
-            (
-                "market_records_duplicate",
-                "Records of market data read twice",
-                &metrics.duplicates,
-            ),
-            (
-                "market_records_behind_hole",
-                "Records of market data behind a hole of their source",
-                &metrics.holes,
-            ),
-            (
-                "market_book_gaps",
-                "Books that lost an increment and waited for a snapshot",
-                &metrics.gaps,
-            ),
-        ] {
-            registry.register(name, help, counter.clone());
-        }
         metrics
     }
 }

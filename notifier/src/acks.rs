@@ -5,13 +5,12 @@ use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use brokerx_ingress::clock::now_us;
 use brokerx_schemas::{AccountId, AckEvent, Acknowledged, Message};
 use brokerx_topics::codec::Codec;
 use brokerx_topics::partition::account_key;
 use brokerx_topics::service::Shutdown;
-use rdkafka::producer::DefaultProducerContext;
-use rdkafka::producer::{BaseRecord, Producer, ThreadedProducer};
+use brokerx_topics::service::clock::now_us;
+use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer, ThreadedProducer};
 
 use crate::telemetry::AckMetrics;
 

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use brokerx_ingress::keys::SecretKey;
+use brokerx_identity::keys::SecretKey;
 use brokerx_schemas::Config;
 use brokerx_topics::service::{PlatformOptions, ServiceOptions};
 use lettre::message::Mailbox;

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use brokerx_ingress::market::{interval_name, interval_of};
+use brokerx_json::{interval_name, interval_of};
 use brokerx_schemas::{CandleInterval, Symbol};
 use serde::ser::SerializeSeq;
 use serde::{Deserialize, Serialize, Serializer};

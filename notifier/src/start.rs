@@ -5,25 +5,24 @@ use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use anyhow::Context;
-use brokerx_ingress::database;
-use brokerx_ingress::kafka::{Partitions, Reader, Start};
-use brokerx_ingress::market::SNAPSHOT_CYCLE_MARGIN;
-use brokerx_ingress::sessions::Revocations;
-use brokerx_ingress::tokens::Tokens;
+use brokerx_identity::tokens::Tokens;
+use brokerx_identity::{Revocations, database};
+use brokerx_market::{InstrumentFeed, MarketFeed, MarketMetrics, Readiness, SNAPSHOT_CYCLE_MARGIN};
 use brokerx_schemas::{AccountEvent, InstrumentEvent, MarketData, TradeEvent};
 use brokerx_topics::codec::Codec;
+use brokerx_topics::reader::{Numbering, Partitions, ReadMetrics, Reader, Start};
 use brokerx_topics::service::kafka::producer_config;
-use brokerx_topics::service::{self, Health, Shutdown, backoff, http_routes};
+use brokerx_topics::service::{self, Health, Shutdown, backoff, http_routes, serve_router};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, MissedTickBehavior, timeout};
 
 use crate::acks::Acks;
 use crate::connection::{self, Feed, Limits};
 use crate::mail::{MailFiles, Mailer, Stationery};
-use crate::market::{BookFeed, InstrumentFeed, Market, TradeFeed};
+use crate::market::{Market, TradeFeed};
 use crate::options::Options;
 use crate::private::{AccountFeed, Accounts, History};
-use crate::telemetry::{AckMetrics, FeedMetrics, MailMetrics, ReadMetrics};
+use crate::telemetry::{AckMetrics, FeedMetrics, MailMetrics};
 
 /// How late a push may be so that many leave together: far less than a person sees.
 const GATHER: Duration = Duration::from_millis(5);
@@ -35,6 +34,8 @@ const REGISTRY_LIMIT: Duration = Duration::from_secs(60);
 const PROJECTION_LIMIT: Duration = Duration::from_secs(5);
 /// Without PostgreSQL, how far back events are read: longer than the projection is behind in general.
 const PROJECTION_LAG: Duration = Duration::from_secs(600);
+/// How long open requests may take once the process stops.
+const HTTP_DRAIN_LIMIT: Duration = Duration::from_secs(5);
 /// How long connections may take to end once the process stops.
 const DRAIN_LIMIT: Duration = Duration::from_secs(2);
 /// How often it is looked whether the sources of market data are alive; they beat once a second.
@@ -62,12 +63,14 @@ pub async fn run(options: Options, shutdown: Shutdown) -> anyhow::Result<()> {
     let accounts = Arc::new(Accounts::default());
     let pages_max = options.database_connections_max.saturating_sub(SMALL_QUESTIONS).max(1);
     let history = Arc::new(History::new(database.clone(), pages_max as usize));
-    let reader = |name: &str, start, gather| Reader {
+    let reader = |name: &str, start, numbering, gather| Reader {
         platform: options.platform.clone(),
         codec: codec.clone(),
         name: format!("notifier-{name}"),
         partitions: Partitions::All,
         start,
+        numbering,
+        metrics: read_metrics.clone(),
         gather,
         shutdown: shutdown.clone(),
     };
@@ -76,14 +79,21 @@ pub async fn run(options: Options, shutdown: Shutdown) -> anyhow::Result<()> {
         health.add("account-events"),
         read_metrics.clone(),
     );
-    reader("account-events", projected(&history).await, Some(GATHER)).spawn::<AccountEvent, _>(events)?;
+    let start = projected(&history).await;
+    reader("account-events", start, Numbering::Dense, Some(GATHER)).spawn::<AccountEvent, _>(events)?;
     let instruments = InstrumentFeed::new(Arc::clone(&market), health.add("instruments"));
-    reader("instruments", Start::Beginning, None).spawn::<InstrumentEvent, _>(instruments)?;
+    reader("instruments", Start::Beginning, Numbering::Ignored, None).spawn::<InstrumentEvent, _>(instruments)?;
     let cycle = Duration::from_secs(options.snapshot_cycle_seconds) + SNAPSHOT_CYCLE_MARGIN;
-    let books = BookFeed::new(Arc::clone(&market), health.add("market-data"), read_metrics.clone());
-    reader("market-data", Start::Ago(cycle), Some(MARKET_GATHER)).spawn::<MarketData, _>(books)?;
-    let trades = TradeFeed::new(Arc::clone(&market), health.add("trades"), read_metrics);
-    reader("trades", Start::End, Some(MARKET_GATHER)).spawn::<TradeEvent, _>(trades)?;
+    let books = MarketFeed::new(
+        Arc::clone(&market),
+        health.add("market-data"),
+        Readiness::CaughtUp,
+        read_metrics.clone(),
+        MarketMetrics::new(&mut metrics),
+    );
+    reader("market-data", Start::Ago(cycle), Numbering::Dense, Some(MARKET_GATHER)).spawn::<MarketData, _>(books)?;
+    let trades = TradeFeed::new(Arc::clone(&market), health.add("trades"), read_metrics.clone());
+    reader("trades", Start::End, Numbering::Dense, Some(MARKET_GATHER)).spawn::<TradeEvent, _>(trades)?;
 
     Mailer {
         platform: options.platform.clone(),
@@ -134,7 +144,7 @@ pub async fn run(options: Options, shutdown: Shutdown) -> anyhow::Result<()> {
     tokio::spawn(async move { revoking.revocations.refresh(&database, &requested).await });
 
     let router = connection::routes(feed).merge(http_routes(Arc::new(metrics), health));
-    brokerx_ingress::start::serve(router, options.service.listen, shutdown).await?;
+    serve_router(options.service.listen, router, HTTP_DRAIN_LIMIT, shutdown).await?;
     // Connections say goodbye, and the last acknowledgements go out.
     let _ = timeout(DRAIN_LIMIT, places.acquire_many(options.connections_max)).await;
     let _ = timeout(DRAIN_LIMIT, writing).await;

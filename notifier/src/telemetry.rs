@@ -1,22 +1,12 @@
 //! The metrics of the notifier.
 
-use brokerx_ingress::clock::now_us;
-use brokerx_topics::service::Metrics;
+use brokerx_topics::service::{Metrics, latency, since};
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
-
-/// Seconds: 1 ms to 10 s.
-const LATENCY_BUCKETS: [f64; 13] = [
-    0.001, 0.0025, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.2, 0.5, 1.0, 3.0, 10.0,
-];
-
-fn latency() -> Histogram {
-    Histogram::new(LATENCY_BUCKETS)
-}
 
 /// What is pushed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, EncodeLabelValue)]
@@ -39,13 +29,6 @@ pub enum ChannelKind {
 pub struct ChannelLabel {
     /// The kind of channel.
     pub channel: ChannelKind,
-}
-
-/// The label of what is counted per topic.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct TopicLabel {
-    /// The topic.
-    pub topic: &'static str,
 }
 
 /// What is counted of connections.
@@ -130,74 +113,9 @@ impl FeedMetrics {
         let label = ChannelLabel { channel };
         self.pushes.get_or_create(&label).inc();
         if let Some(occurred_us) = occurred_us {
-            let microseconds = now_us().saturating_sub(occurred_us).max(0);
-            self.push_seconds
-                .get_or_create(&label)
-                .observe(microseconds as f64 / 1e6);
+            let seconds = since(occurred_us).as_secs_f64();
+            self.push_seconds.get_or_create(&label).observe(seconds);
         }
-    }
-}
-
-/// What is counted of the topics that are read.
-#[derive(Clone, Debug)]
-pub struct ReadMetrics {
-    records: Family<TopicLabel, Counter>,
-    duplicates: Family<TopicLabel, Counter>,
-    holes: Family<TopicLabel, Counter>,
-    lag_seconds: Family<TopicLabel, Histogram>,
-    /// Books that lost an increment and waited for a snapshot.
-    pub book_gaps: Counter,
-}
-
-impl ReadMetrics {
-    /// Registers them.
-    pub fn new(registry: &mut Metrics) -> Self {
-        let metrics = Self {
-            records: Family::default(),
-            duplicates: Family::default(),
-            holes: Family::default(),
-            lag_seconds: Family::new_with_constructor(latency),
-            book_gaps: Counter::default(),
-        };
-        let registry = ours(registry);
-        registry.register("records", "Records read", metrics.records.clone());
-        registry.register("duplicates", "Records read twice", metrics.duplicates.clone());
-        registry.register(
-            "behind_hole",
-            "Records dropped behind a hole of their source",
-            metrics.holes.clone(),
-        );
-        registry.register_with_unit(
-            "lag",
-            "From what a record tells of (the worker's time) to its reading",
-            Unit::Seconds,
-            metrics.lag_seconds.clone(),
-        );
-        registry.register(
-            "book_gaps",
-            "Books that lost an increment and waited for a snapshot",
-            metrics.book_gaps.clone(),
-        );
-        metrics
-    }
-
-    /// Counts a record that was applied, of what happened at `occurred_us`.
-    pub fn read(&self, topic: &'static str, occurred_us: i64) {
-        self.records.get_or_create(&TopicLabel { topic }).inc();
-        let microseconds = now_us().saturating_sub(occurred_us).max(0);
-        self.lag_seconds
-            .get_or_create(&TopicLabel { topic })
-            .observe(microseconds as f64 / 1e6);
-    }
-
-    /// Counts a record that was read before.
-    pub fn duplicate(&self, topic: &'static str) {
-        self.duplicates.get_or_create(&TopicLabel { topic }).inc();
-    }
-
-    /// Counts a record that was dropped because one before it is missing.
-    pub fn hole(&self, topic: &'static str) {
-        self.holes.get_or_create(&TopicLabel { topic }).inc();
     }
 }
 

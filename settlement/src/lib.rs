@@ -6,7 +6,6 @@
 //!   `deposits` and `ledger`.
 //! - [`projector`]: writes `account-events`, `trades`, `auth` and candles to PostgreSQL.
 //! - [`payments`]: carries pending payments to the provider and its answers back.
-//! - [`reconciliation`]: checks that everything in the projection adds up.
 //! - [`provider`]: a simulated payment provider, for the local system and tests.
 
 pub mod account;
@@ -14,4 +13,3 @@ pub mod payments;
 pub mod projector;
 pub mod provider;
 pub mod publisher;
-pub mod reconciliation;

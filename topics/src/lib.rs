@@ -7,6 +7,7 @@
 //! - [`codec`]: Avro in the Confluent wire format; ids resolved once and cached.
 //! - [`headers`]: identity and correlation of a record.
 //! - [`partition`]: which partition a key belongs to, the same as the Java client's.
+//! - [`reader`]: reads a topic into memory that may be forgotten: no group, no machine.
 //! - [`service`]: what every process has: options, logs, metrics, health, a graceful stop.
 //! - [`apply`]: makes a cluster what the catalogue says, and tells where it is not.
 //! - [`tail`]: shows the records of a topic to people.
@@ -17,6 +18,7 @@ pub mod codec;
 pub mod headers;
 pub mod machine;
 pub mod partition;
+pub mod reader;
 pub mod runner;
 pub mod service;
 pub mod tail;

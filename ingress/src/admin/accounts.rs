@@ -4,6 +4,7 @@ use axum::Json;
 use axum::extract::Path;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use brokerx_json::{Cents, decimal, names, rfc3339};
 use brokerx_schemas::{
     AccountCommand, AccountId, AccountLimits, Reply, SetKillSwitch, SetLimits, Symbol, TransferDirection,
     TransferShares, TransferView,
@@ -13,12 +14,8 @@ use serde_json::value::RawValue;
 
 use super::answer;
 use super::audit::Audit;
-use crate::body::{Body, IdempotencyKey};
-use crate::clock::rfc3339;
-use crate::consistency;
-use crate::decimal::{self, Cents};
-use crate::names;
-use crate::problem::{FieldError, Problem};
+use crate::gateway::consistency;
+use crate::http::{Body, FieldError, IdempotencyKey, Problem};
 
 fn account_id(text: &str) -> Result<AccountId, Problem> {
     let id = text.parse().ok().filter(|id: &AccountId| id.0 > 0);

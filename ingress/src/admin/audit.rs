@@ -8,9 +8,8 @@ use axum::http::request::Parts;
 use axum::response::Response;
 use serde::Serialize;
 
-use crate::access::{Operator, Refused};
-use crate::gateway::RequestContext;
-use crate::problem::Problem;
+use crate::gateway::{Operator, Refused, RequestContext};
+use crate::http::Problem;
 use crate::state::Shared;
 
 /// An operator's request: who asks for it, under which correlation id.

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::audit::Audit;
 use crate::clients::{StatusChange, change_status};
-use crate::problem::Problem;
+use crate::http::Problem;
 
 /// `POST /admin/v1/clients/{client_id}/suspend`: no login, no token, no trading.
 pub async fn suspend(audit: Audit, Path(id): Path<String>) -> Result<Response, Problem> {

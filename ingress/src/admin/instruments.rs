@@ -4,16 +4,15 @@ use axum::Json;
 use axum::extract::Path;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use brokerx_json::{InstrumentBody, decimal};
+use brokerx_market::Keeper as _;
 use brokerx_schemas::{BookCommand, Config, InstrumentCommand, ListInstrument, Symbol};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::answer;
 use super::audit::Audit;
-use crate::body::{Body, IdempotencyKey, OptionalBody};
-use crate::decimal;
-use crate::market::InstrumentBody;
-use crate::problem::{FieldError, Problem};
+use crate::http::{Body, FieldError, IdempotencyKey, OptionalBody, Problem};
 use crate::state::App;
 
 const NAME_LENGTH_MAX: usize = 200;

@@ -1,4 +1,4 @@
-//! What operators do. Every handler takes an [`crate::access::Operator`] and is audited.
+//! What operators do. Every handler takes an [`crate::gateway::Operator`] and is audited.
 
 mod accounts;
 mod audit;

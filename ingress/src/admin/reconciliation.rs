@@ -2,10 +2,10 @@
 
 use axum::Json;
 use axum::extract::State;
-use brokerx_settlement::reconciliation::{Report, report};
+use brokerx_projection::reconciliation::{Report, report};
 
-use crate::access::Operator;
-use crate::problem::Problem;
+use crate::gateway::Operator;
+use crate::http::Problem;
 use crate::state::Shared;
 
 /// All checks over one state of the database.

@@ -8,8 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::audit::Audit;
 use super::instruments::{Kind, send};
-use crate::body::{IdempotencyKey, OptionalBody};
-use crate::problem::{FieldError, Problem};
+use crate::http::{FieldError, IdempotencyKey, OptionalBody, Problem};
 
 const SYMBOLS_MAX: usize = 100;
 

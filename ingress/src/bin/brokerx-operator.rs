@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::Context;
-use brokerx_ingress::database;
+use brokerx_identity::database;
 use brokerx_ingress::operators::{self, Listing};
 use clap::{Parser, Subcommand};
 use sqlx::{Connection, PgConnection};

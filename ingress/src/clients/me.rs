@@ -5,8 +5,8 @@ use axum::extract::State;
 use serde::Serialize;
 use sqlx::FromRow;
 
-use crate::access::Caller;
-use crate::problem::Problem;
+use crate::gateway::Caller;
+use crate::http::Problem;
 use crate::state::Shared;
 
 /// Who the caller is.

@@ -8,7 +8,7 @@ use argon2::password_hash::phc::PasswordHash;
 use argon2::password_hash::{PasswordHasher, PasswordVerifier};
 use tokio::sync::Semaphore;
 
-use crate::problem::Problem;
+use crate::http::Problem;
 
 /// How long a request waits for its turn. Longer queues are refused, not kept.
 const TURN_LIMIT: Duration = Duration::from_secs(3);

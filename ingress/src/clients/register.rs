@@ -3,17 +3,16 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
+use brokerx_identity::links::VERIFY_EMAIL;
 use brokerx_schemas::{AccountId, AccountState, AuthEvent, ClientRegistered};
+use brokerx_topics::service::clock::now_us;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::rules::{check_email, check_password, check_person, email_key};
-use crate::body::Body;
-use crate::clock::now_us;
 use crate::gateway::RequestContext;
-use crate::links::VERIFY_EMAIL;
+use crate::http::{Body, FieldError, Problem};
 use crate::outbox::Writer;
-use crate::problem::{FieldError, Problem};
 use crate::state::{App, Shared};
 
 /// The body of a registration.

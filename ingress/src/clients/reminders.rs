@@ -1,12 +1,12 @@
 //! Registrations whose link was never opened: reminded, then rejected. Driven from the rows alone,
 //! so it may run as often as it likes and anywhere, one instance at a time.
 
+use brokerx_identity::links::VERIFY_REMINDER;
 use brokerx_schemas::{AuthEvent, MailRequested};
+use brokerx_topics::service::clock::now_us;
 use sqlx::{Connection, PgConnection};
 
 use super::status::{StatusChange, change_status};
-use crate::clock::now_us;
-use crate::links::VERIFY_REMINDER;
 use crate::outbox::Writer;
 
 /// Clients of one round; the next round takes the rest.

@@ -2,7 +2,7 @@
 
 use jiff::civil::Date;
 
-use crate::problem::FieldError;
+use crate::http::FieldError;
 
 /// The longest e-mail address, in bytes.
 pub const EMAIL_LENGTH_MAX: usize = 254;

@@ -1,9 +1,9 @@
 //! Changes of a client's status: the row and what Kafka must learn, in one transaction.
 
 use brokerx_schemas::{AccountId, AccountState, AuthEvent, ClientChanged};
+use brokerx_topics::service::clock::now_us;
 use sqlx::PgConnection;
 
-use crate::clock::now_us;
 use crate::outbox::Writer;
 
 /// A change of status.

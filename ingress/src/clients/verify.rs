@@ -5,14 +5,13 @@ use std::time::Duration;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
+use brokerx_identity::links::{self, LinkError, VERIFY_EMAIL, VERIFY_REMINDER};
+use brokerx_topics::service::clock::now_unix_seconds;
 use serde::{Deserialize, Serialize};
 
 use super::status::{StatusChange, change_status};
-use crate::body::Query;
-use crate::clock::now_unix_seconds;
 use crate::gateway::RequestContext;
-use crate::links::{self, LinkError, VERIFY_EMAIL, VERIFY_REMINDER};
-use crate::problem::Problem;
+use crate::http::{Problem, Query};
 use crate::state::Shared;
 
 /// How long the answer waits for the status to reach the log, so that what the client does next is

@@ -20,11 +20,11 @@ use brokerx_topics::catalogue;
 use brokerx_topics::codec::Codec;
 use brokerx_topics::headers::{Trace, trace_headers};
 use brokerx_topics::partition::{account_key, partition_of, symbol_key};
+use brokerx_topics::service::clock::now_us;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::{FutureProducer, FutureRecord};
 
-use crate::clock::now_us;
-use crate::problem::Problem;
+use crate::http::Problem;
 use crate::telemetry::CommandMetrics;
 
 pub use pending::Pending;

@@ -4,55 +4,43 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use brokerx_schemas::Reply;
-use brokerx_topics::machine::Verdict;
+use brokerx_topics::reader::{Record, Sink};
 use brokerx_topics::service::Check;
 
 use super::Pending;
-use crate::kafka::{Record, Sequences, Sink};
-use crate::telemetry::CommandMetrics;
 
 /// Hands each outcome to the request that waits for it.
 ///
-/// Whatever its number, an outcome is used: it names its command, nobody waits twice for one, and
-/// outcomes do not build on one another. A reader whose base lies behind a hole would otherwise
-/// take what is sent again for duplicates, and its requests would wait in vain. The numbers are
-/// only counted.
+/// Whatever its number, an outcome is used ([`Numbering::Counted`]): it names its command, nobody
+/// waits twice for one, and outcomes do not build on one another. A reader whose base lies behind a
+/// hole would otherwise take what is sent again for duplicates, and its requests would wait in vain.
+///
+/// [`Numbering::Counted`]: brokerx_topics::reader::Numbering::Counted
 pub struct ReplySink {
     pending: Arc<Pending>,
     replies_flow: Arc<AtomicBool>,
     check: Check,
-    sequences: Sequences,
-    metrics: CommandMetrics,
 }
 
 impl ReplySink {
     /// Resolves `pending`; sets `replies_flow` and `check` once the partition's end is being read.
-    pub fn new(pending: Arc<Pending>, replies_flow: Arc<AtomicBool>, check: Check, metrics: CommandMetrics) -> Self {
+    pub fn new(pending: Arc<Pending>, replies_flow: Arc<AtomicBool>, check: Check) -> Self {
         Self {
             pending,
             replies_flow,
             check,
-            sequences: Sequences::default(),
-            metrics,
         }
     }
 }
 
 impl Sink<Reply> for ReplySink {
     fn started(&mut self, partitions: &[i32]) {
-        self.sequences.clear();
         self.replies_flow.store(false, Ordering::Release);
         self.check
             .set(false, &format!("looking for the end of partition {partitions:?}"));
     }
 
     fn record(&mut self, record: Record<Reply>) {
-        match record.identity.map(|identity| self.sequences.judge(&identity)) {
-            Some(Verdict::Duplicate) => drop(self.metrics.duplicates.inc()),
-            Some(Verdict::Hole { .. }) => drop(self.metrics.holes.inc()),
-            Some(Verdict::Next) | None => {}
-        }
-        self.metrics.replies.inc();
         self.pending.resolve(record.message);
     }
 

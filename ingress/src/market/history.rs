@@ -2,26 +2,21 @@
 
 use axum::Json;
 use axum::extract::{Path, State};
+use brokerx_json::{CandleBody, Cents, interval_of, names, rfc3339};
 use brokerx_schemas::{Candle, Symbol};
 use serde::{Deserialize, Serialize};
 use sqlx::FromRow;
 
 use super::Market;
-use super::candle::{CandleBody, interval_of};
-use super::http::unknown;
-use crate::body::Query;
-use crate::clock::rfc3339;
-use crate::decimal::Cents;
-use crate::names;
-use crate::page::{PAGE_ITEMS, Page, PageQuery};
-use crate::problem::Problem;
+use super::snapshots::unknown;
+use crate::http::{PAGE_ITEMS, Page, PageQuery, Problem, Query};
 use crate::state::Shared;
 
 /// The symbol of a path, when there is such an instrument.
 fn listed(market: &Market, symbol: &str) -> Result<Symbol, Problem> {
     Symbol::new(symbol)
         .ok()
-        .filter(|symbol| market.read().instruments.contains_key(symbol))
+        .filter(|symbol| market.read().instrument(*symbol).is_some())
         .ok_or_else(unknown)
 }
 

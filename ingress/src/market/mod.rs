@@ -1,24 +1,15 @@
-//! The market as this instance sees it: instruments, books, heartbeats.
+//! The market as requests see it: whether a symbol is known, the collar of a market order, and the
+//! REST snapshots. Nothing here decides a trade.
 //!
-//! Two readers keep it: `instruments` from its beginning, `market-data` from a snapshot cycle ago.
-//! Nothing here decides a trade. It answers whether a symbol is known, what a market order's collar
-//! is, and the REST snapshots; trades and candles of the past come from the projection. A partition is live while its last heartbeat is young; books of a
-//! partition that is not live are shown as degraded and orders for them are refused.
+//! Instruments, books and signs of life are in memory ([`Market`]); orders for a book whose partition
+//! shows none are refused. Trades and candles of the past come from the projection.
 
-mod body;
-mod book;
-mod candle;
 mod collar;
-mod feed;
 mod history;
-mod http;
+mod snapshots;
 mod state;
 
-pub use body::{InstrumentBody, QuoteBody, StatusBody};
-pub use book::{Applied, Book};
-pub use candle::{CandleBody, interval_name, interval_of};
 pub use collar::collar_cents;
-pub use feed::{InstrumentFeed, MarketFeed, SNAPSHOT_CYCLE_MARGIN};
 pub use history::{candles, trades};
-pub use http::{book, instruments, quote};
+pub use snapshots::{book, instruments, quote};
 pub use state::{Market, Terms};

@@ -3,14 +3,15 @@
 mod seed;
 
 use anyhow::{Context, ensure};
+use brokerx_identity::api_keys;
 use brokerx_schemas::{AuthEvent, ClientChanged};
+use brokerx_topics::service::clock::now_us;
 use serde::Serialize;
 use sqlx::{Connection, PgConnection};
 use uuid::Uuid;
 
-use crate::access::{Scope, key_hash, new_key};
 use crate::clients::email_key;
-use crate::clock::now_us;
+use crate::gateway::Scope;
 use crate::outbox::Writer;
 
 pub use seed::{Listing, seed};
@@ -69,13 +70,13 @@ pub async fn add(connection: &mut PgConnection, email: &str) -> anyhow::Result<A
             existing.with_context(|| format!("{email} belongs to a client, who cannot be an operator as well"))?
         }
     };
-    let api_key = new_key();
+    let api_key = api_keys::generate();
     sqlx::query(
         "INSERT INTO api_keys (key_id, client_id, name, key_hash, scopes) VALUES ($1::uuid, $2::uuid, 'command line', $3, $4)",
     )
     .bind(Uuid::new_v4().to_string())
     .bind(&client_id)
-    .bind(key_hash(api_key.as_bytes()))
+    .bind(api_keys::hash(api_key.as_bytes()))
     .bind(vec![Scope::Read.name(), Scope::Operate.name()])
     .execute(&mut *transaction)
     .await?;
@@ -89,7 +90,7 @@ pub async fn add(connection: &mut PgConnection, email: &str) -> anyhow::Result<A
 /// When the database fails.
 pub async fn delete_key(connection: &mut PgConnection, api_key: &str) -> anyhow::Result<()> {
     sqlx::query("DELETE FROM api_keys WHERE key_hash = $1")
-        .bind(key_hash(api_key.as_bytes()))
+        .bind(api_keys::hash(api_key.as_bytes()))
         .execute(connection)
         .await?;
     Ok(())

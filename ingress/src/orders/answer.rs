@@ -3,14 +3,13 @@
 use axum::Json;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use brokerx_json::OrderBody;
 use brokerx_schemas::{AccountId, OrderStatus, Reply};
 use serde::Serialize;
 
-use super::OrderBody;
 use crate::commands::Outcome;
-use crate::consistency;
-use crate::problem::Problem;
-use crate::reasons;
+use crate::gateway::consistency;
+use crate::http::{Problem, reasons};
 
 /// Marks the outcome of an earlier request with the same id.
 pub(crate) const REPLAYED: (HeaderName, HeaderValue) = (

@@ -4,18 +4,15 @@
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
-use brokerx_schemas::{AccountCommand, CancelAllOrders, CancelOrder, OrderId, ReplaceOrder, Symbol};
+use brokerx_schemas::{AccountCommand, CancelAllOrders, CancelOrder, ReplaceOrder, Symbol};
 use serde::Deserialize;
 use serde_json::json;
 
 use super::answer;
-use super::place::price_range;
-use super::shape::ReplaceInput;
-use crate::access::{Caller, Scope};
-use crate::body::{Body, IdempotencyKey, OptionalBody};
-use crate::consistency;
-use crate::gateway::RequestContext;
-use crate::problem::{FieldError, Problem};
+use super::path::{location, order_id};
+use super::shape::{PriceRange, ReplaceInput};
+use crate::gateway::{Caller, RequestContext, Scope, consistency};
+use crate::http::{Body, FieldError, IdempotencyKey, OptionalBody, Problem};
 use crate::state::{App, Shared};
 
 /// The body of a cancel; it may be left out.
@@ -125,7 +122,10 @@ pub async fn replace(
 ) -> Result<Response, Problem> {
     let account_id = caller.account(Scope::Trade)?;
     let order_id = order_id(&id)?;
-    let shape = body.order.check(price_range(&app)).map_err(Problem::fields)?;
+    let shape = body
+        .order
+        .check(PriceRange::of(&app.options))
+        .map_err(Problem::fields)?;
     let command = |meta| {
         AccountCommand::ReplaceOrder(ReplaceOrder {
             meta,
@@ -140,13 +140,4 @@ pub async fn replace(
     };
     let outcome = app.commands.account(account_id, &context.trace, command).await?;
     Ok(answer::changed(outcome, account_id, &location(order_id)))
-}
-
-/// The id of a path; what is none names no order.
-pub(super) fn order_id(text: &str) -> Result<OrderId, Problem> {
-    text.parse().map_err(|_| Problem::not_found("there is no such order"))
-}
-
-fn location(order_id: OrderId) -> String {
-    format!("/api/v1/orders/{order_id}")
 }

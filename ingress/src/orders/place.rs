@@ -7,11 +7,9 @@ use serde::Deserialize;
 
 use super::shape::{OrderInput, OrderShape, PriceRange};
 use super::{answer, repeat};
-use crate::access::{Caller, Scope};
-use crate::body::{Body, Query};
-use crate::gateway::RequestContext;
+use crate::gateway::{Caller, RequestContext, Scope};
+use crate::http::{Body, FieldError, Problem, Query};
 use crate::market::{Terms, collar_cents};
-use crate::problem::{FieldError, Problem};
 use crate::state::{App, Shared};
 
 /// The body of a new order.
@@ -47,7 +45,7 @@ pub async fn place(
     Body(body): Body<PlaceBody>,
 ) -> Result<Response, Problem> {
     let account_id = caller.account(Scope::Trade)?;
-    let range = price_range(&app);
+    let range = PriceRange::of(&app.options);
     let checked = body
         .order
         .check(range, |symbol| app.market.terms(symbol).is_some())
@@ -88,14 +86,6 @@ pub async fn place(
     };
     let outcome = app.commands.account(account_id, &context.trace, command).await?;
     Ok(answer::placed(outcome, account_id, &location))
-}
-
-/// The prices that orders may have.
-pub(super) fn price_range(app: &App) -> PriceRange {
-    PriceRange {
-        min: app.options.price_cents_min,
-        max: app.options.price_cents_max,
-    }
 }
 
 /// The collar of a market order (that of a stop is settlement's to fix); refuses while the book's partition shows no sign of life.

@@ -8,14 +8,13 @@ use std::time::Duration;
 
 use axum::response::{IntoResponse, Response};
 use brokerx_schemas::{AccountId, CommandId, OrderView, Reason, Reply, ReplyKind};
+use brokerx_topics::service::clock::now_us;
 
 use super::answer;
-use super::read::newest;
+use super::rows::newest;
 use super::shape::OrderShape;
-use crate::clock::now_us;
 use crate::commands::Outcome;
-use crate::problem::Problem;
-use crate::reasons;
+use crate::http::{Problem, reasons};
 use crate::state::App;
 
 /// How long PostgreSQL is waited for: the refusal is at hand.
@@ -43,13 +42,10 @@ async fn known(app: &App, account_id: AccountId, shape: &OrderShape) -> Result<O
     if !is_same(&order, shape) {
         return Ok(Some(reasons::problem(Reason::IdempotencyMismatch).into_response()));
     }
-    let account_seq = sqlx::query_scalar("SELECT account_seq FROM projection.accounts WHERE account_id = $1")
-        .bind(account_id.0)
-        .fetch_optional(&app.database)
-        .await?;
+    let account_seq = brokerx_projection::last_event(&app.database, account_id).await?;
     let reply = Reply {
         replayed: true,
-        account_seq,
+        account_seq: Some(account_seq),
         order: Some(order),
         executions,
         ..Reply::new(CommandId([0; 16]), ReplyKind::Order)

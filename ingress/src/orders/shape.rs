@@ -1,14 +1,13 @@
 //! The shape of an order: what is checked before anything is sent. Nothing that is refused here is
 //! recorded anywhere.
 
+use brokerx_json::{decimal, names};
 use brokerx_schemas::{OrderType, SelfTradePrevention, Side, Symbol, TimeInForce};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::body::is_client_key;
-use crate::decimal;
-use crate::names;
-use crate::problem::FieldError;
+use crate::http::{FieldError, is_client_key};
+use crate::options::Options;
 
 /// An order as a client writes it. Every field is optional here, so that each that is missing is named.
 #[derive(Debug, Deserialize)]
@@ -48,6 +47,15 @@ pub(super) struct OrderShape {
 pub(super) struct PriceRange {
     pub(super) min: i64,
     pub(super) max: i64,
+}
+
+impl PriceRange {
+    pub(super) fn of(options: &Options) -> Self {
+        Self {
+            min: options.price_cents_min,
+            max: options.price_cents_max,
+        }
+    }
 }
 
 impl OrderInput {

@@ -4,23 +4,16 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use brokerx_json::{PaymentBody, decimal, names};
 use brokerx_schemas::{AccountCommand, PaymentDirection, PaymentId, PaymentStatus, PaymentView, Reply, RequestPayment};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use sqlx::FromRow;
 
-use super::PaymentBody;
-use crate::access::{Caller, Scope};
-use crate::body::{Body, IdempotencyKey, Query};
 use crate::commands::Outcome;
-use crate::consistency;
-use crate::decimal;
-use crate::gateway::RequestContext;
-use crate::names;
+use crate::gateway::{Caller, RequestContext, Scope, consistency};
+use crate::http::{Body, FieldError, IdempotencyKey, PAGE_ITEMS, Page, PageQuery, Problem, Query, reasons};
 use crate::orders::{REPLAYED, late};
-use crate::page::{PAGE_ITEMS, Page, PageQuery};
-use crate::problem::{FieldError, Problem};
-use crate::reasons;
 use crate::state::{App, Shared};
 
 /// The body of a deposit or withdrawal.

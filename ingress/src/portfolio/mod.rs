@@ -1,23 +1,17 @@
 //! `GET /api/v1/portfolio`: cash and positions from the projection, valued at this instance's prices.
 
-mod body;
-
 use axum::Json;
 use axum::extract::State;
 use axum::http::HeaderMap;
+use brokerx_json::{CashBody, Cents, PositionBody};
 use brokerx_schemas::{CashView, PositionView, Symbol};
 use serde::{Deserialize, Serialize};
 use sqlx::FromRow;
 
-use crate::access::Caller;
-use crate::body::Query;
-use crate::consistency;
-use crate::decimal::Cents;
+use crate::gateway::{Caller, consistency};
+use crate::http::{Problem, Query};
 use crate::market::Market;
-use crate::problem::Problem;
 use crate::state::Shared;
-
-pub use body::{CashBody, PositionBody};
 
 /// The query of the portfolio.
 #[derive(Debug, Default, Deserialize)]

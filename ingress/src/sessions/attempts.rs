@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
+use brokerx_json::names;
 use brokerx_schemas::{AuthEvent, LoginAttempted, LoginOutcome};
+use brokerx_topics::service::clock::now_us;
 
-use crate::clock::now_us;
 use crate::gateway::RequestContext;
-use crate::names;
+use crate::http::Problem;
 use crate::outbox::Writer;
-use crate::problem::Problem;
 use crate::state::App;
 
 /// One try.

@@ -8,19 +8,18 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
+use brokerx_identity::tokens::Role;
+use brokerx_json::rfc3339;
 use brokerx_schemas::LoginOutcome;
+use brokerx_topics::service::clock::now_unix_seconds;
 use serde::{Deserialize, Serialize};
 use sqlx::FromRow;
 
 use super::attempts::{Attempt, too_many};
-use crate::access::Caller;
-use crate::body::Body;
 use crate::clients::{EMAIL_LENGTH_MAX, email_key};
-use crate::clock::{now_unix_seconds, rfc3339};
-use crate::gateway::RequestContext;
-use crate::problem::Problem;
+use crate::gateway::{Caller, RequestContext};
+use crate::http::{Body, Problem};
 use crate::state::Shared;
-use crate::tokens::Role;
 
 /// The body of a login.
 #[derive(Debug, Deserialize)]

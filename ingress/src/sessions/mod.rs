@@ -2,7 +2,5 @@
 
 mod attempts;
 mod login;
-mod revocations;
 
 pub use login::{login, logout};
-pub use revocations::Revocations;

@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use brokerx_ingress::clock::now_unix_seconds;
-use brokerx_ingress::tokens::{Claims, TokenError};
+use brokerx_identity::tokens::{Claims, TokenError};
 use brokerx_schemas::AccountId;
+use brokerx_topics::service::clock::now_unix_seconds;
 
 use super::{Feed, Outbox, Outgoing, Push};
 use crate::private::PrivateStream;

@@ -2,8 +2,8 @@
 
 use std::time::{Duration, SystemTime};
 
-use brokerx_ingress::keys::SecretKey;
-use brokerx_ingress::links::{self, VERIFY_EMAIL, VERIFY_REMINDER};
+use brokerx_identity::keys::SecretKey;
+use brokerx_identity::links::{self, VERIFY_EMAIL, VERIFY_REMINDER};
 use lettre::message::header::{ContentTransferEncoding, ContentType};
 use lettre::message::{Body, Mailbox, Message};
 

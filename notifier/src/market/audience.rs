@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use brokerx_ingress::market::StatusBody;
+use brokerx_json::StatusBody;
 use brokerx_schemas::{CandleInterval, CandleUpdate, LevelChange, Symbol};
 
 use super::body::MarketBody;
@@ -23,10 +23,15 @@ impl Listeners {
 
     /// Sends a message, which is made once, and only when somebody listens.
     pub(super) fn send(&self, message: impl FnOnce() -> Outgoing) {
+        self.send_if_any(|| Some(message()));
+    }
+
+    /// The same with a message that there may not be.
+    pub(super) fn send_if_any(&self, message: impl FnOnce() -> Option<Outgoing>) {
         if self.is_empty() {
             return;
         }
-        let message = message();
+        let Some(message) = message() else { return };
         for outbox in self.0.values() {
             outbox.send(Push::Market(message.clone()));
         }

@@ -1,9 +1,7 @@
 //! The market's pushes in JSON.
 
-use brokerx_ingress::clock::rfc3339;
-use brokerx_ingress::decimal::Cents;
-use brokerx_ingress::market::{Book, CandleBody, QuoteBody, StatusBody};
-use brokerx_ingress::names;
+use brokerx_json::{CandleBody, Cents, QuoteBody, StatusBody, names, rfc3339};
+use brokerx_market::Book;
 use brokerx_schemas::{Candle, LevelChange, Side, Symbol, Trade};
 use serde::Serialize;
 

@@ -21,5 +21,5 @@ mod state;
 mod tests;
 mod window;
 
-pub use feed::{BookFeed, InstrumentFeed, TradeFeed};
+pub use feed::TradeFeed;
 pub use state::Market;

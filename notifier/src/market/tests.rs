@@ -3,11 +3,12 @@
 
 use std::time::Duration;
 
-use brokerx_ingress::clock::now_unix_seconds;
+use brokerx_market::Keeper;
 use brokerx_schemas::{
     BookSnapshot, BookUpdate, Candle, CandleInterval, CandleUpdate, Heartbeat, Instrument, InstrumentStatus,
-    InstrumentStatusChange, Level, LevelChange, Side, Symbol,
+    InstrumentStatusChange, Level, LevelChange, MarketData, Side, Symbol,
 };
+use brokerx_topics::service::clock::now_unix_seconds;
 use serde_json::{Value, json};
 use tokio::sync::mpsc::Receiver;
 
@@ -72,6 +73,11 @@ fn update(sequence: i64, price_cents: i64, quantity: i64) -> BookUpdate {
     }
 }
 
+/// Reads a record of the one partition.
+fn take(market: &Market, message: MarketData) {
+    market.take(0, &message);
+}
+
 struct Listener(Receiver<Push>);
 
 impl Listener {
@@ -101,11 +107,11 @@ impl Listener {
 #[test]
 fn a_late_joiner_gets_the_book_and_then_each_change() {
     let market = market();
-    market.book_snapshot(&snapshot(5, 9_900));
-    market.book_update(&update(6, 9_910, 3));
+    take(&market, MarketData::BookSnapshot(snapshot(5, 9_900)));
+    take(&market, MarketData::BookUpdate(update(6, 9_910, 3)));
     let mut listener = Listener::new(&market, 1, PublicChannel::Book, Mode::Normal);
-    market.book_update(&update(6, 9_910, 3));
-    market.book_update(&update(7, 9_910, 0));
+    take(&market, MarketData::BookUpdate(update(6, 9_910, 3)));
+    take(&market, MarketData::BookUpdate(update(7, 9_910, 0)));
     let expected = [
         json!({"type": "book_snapshot", "symbol": "AAPL", "sequence": 6, "asks": [], "bids": [
             {"price": "99.10", "quantity": 3, "orders": 1}, {"price": "99.00", "quantity": 10, "orders": 1}]}),
@@ -118,25 +124,25 @@ fn a_late_joiner_gets_the_book_and_then_each_change() {
 #[test]
 fn after_a_gap_comes_a_snapshot_without_asking() {
     let market = market();
-    market.book_snapshot(&snapshot(5, 9_900));
+    take(&market, MarketData::BookSnapshot(snapshot(5, 9_900)));
     let mut listener = Listener::new(&market, 1, PublicChannel::Book, Mode::Normal);
-    market.book_update(&update(8, 9_910, 3));
-    market.book_update(&update(9, 9_910, 4));
-    market.book_snapshot(&snapshot(9, 9_910));
-    market.book_snapshot(&snapshot(9, 9_910));
-    market.book_update(&update(10, 9_920, 1));
+    take(&market, MarketData::BookUpdate(update(8, 9_910, 3)));
+    take(&market, MarketData::BookUpdate(update(9, 9_910, 4)));
+    take(&market, MarketData::BookSnapshot(snapshot(9, 9_910)));
+    take(&market, MarketData::BookSnapshot(snapshot(9, 9_910)));
+    take(&market, MarketData::BookUpdate(update(10, 9_920, 1)));
     assert_eq!(listener.sequences(), [(-1, 5), (-1, 9), (9, 10)]);
 }
 
 #[test]
 fn throttled_listeners_hear_conflated_changes() {
     let market = market();
-    market.book_snapshot(&snapshot(5, 9_900));
+    take(&market, MarketData::BookSnapshot(snapshot(5, 9_900)));
     let mut first = Listener::new(&market, 1, PublicChannel::Book, Mode::Throttled);
-    market.book_update(&update(6, 9_910, 3));
-    market.book_update(&update(7, 9_910, 4));
+    take(&market, MarketData::BookUpdate(update(6, 9_910, 3)));
+    take(&market, MarketData::BookUpdate(update(7, 9_910, 4)));
     let mut second = Listener::new(&market, 2, PublicChannel::Book, Mode::Throttled);
-    market.book_update(&update(8, 9_910, 5));
+    take(&market, MarketData::BookUpdate(update(8, 9_910, 5)));
     market.flush_throttled();
     market.flush_throttled();
     assert_eq!(first.sequences(), [(-1, 5), (5, 7), (7, 8)]);
@@ -148,9 +154,9 @@ fn quotes_are_pushed_when_they_change_and_conflated_when_throttled() {
     let market = market();
     let mut normal = Listener::new(&market, 1, PublicChannel::Quote, Mode::Normal);
     let mut throttled = Listener::new(&market, 2, PublicChannel::Quote, Mode::Throttled);
-    market.book_snapshot(&snapshot(5, 9_900));
-    market.book_update(&update(6, 9_800, 3));
-    market.book_update(&update(7, 9_910, 3));
+    take(&market, MarketData::BookSnapshot(snapshot(5, 9_900)));
+    take(&market, MarketData::BookUpdate(update(6, 9_800, 3)));
+    take(&market, MarketData::BookUpdate(update(7, 9_910, 3)));
     market.flush_throttled();
     market.flush_throttled();
     let bids = |heard: Vec<Value>| {
@@ -162,7 +168,7 @@ fn quotes_are_pushed_when_they_change_and_conflated_when_throttled() {
     assert_eq!(bids(normal.heard()), ["99.00", "99.10"]);
     assert_eq!(bids(throttled.heard()), ["99.10"]);
     market.unsubscribe(PublicChannel::Quote, symbol(), 1);
-    market.book_update(&update(8, 9_920, 3));
+    take(&market, MarketData::BookUpdate(update(8, 9_920, 3)));
     assert!(normal.heard().is_empty());
     let mut late = Listener::new(&market, 3, PublicChannel::Quote, Mode::Normal);
     assert_eq!(bids(late.heard()), ["99.20"]);
@@ -171,14 +177,14 @@ fn quotes_are_pushed_when_they_change_and_conflated_when_throttled() {
 #[test]
 fn a_crossed_book_is_shown_and_has_no_quote() {
     let market = market();
-    market.book_snapshot(&snapshot(5, 9_900));
+    take(&market, MarketData::BookSnapshot(snapshot(5, 9_900)));
     let mut listener = Listener::new(&market, 1, PublicChannel::Quote, Mode::Normal);
     let mut crossing = update(6, 9_900, 4);
     crossing.changes[0].side = Side::Sell;
-    market.book_update(&crossing);
+    take(&market, MarketData::BookUpdate(crossing.clone()));
     crossing.sequence = 7;
     crossing.changes[0].quantity = 0;
-    market.book_update(&crossing);
+    take(&market, MarketData::BookUpdate(crossing.clone()));
     let quotes: Vec<_> = listener
         .heard()
         .iter()
@@ -218,11 +224,23 @@ fn candles_are_pushed_to_those_of_their_interval() {
     let minutes = PublicChannel::Candles(Minute);
     let mut normal = Listener::new(&market, 1, minutes, Mode::Normal);
     let mut throttled = Listener::new(&market, 2, minutes, Mode::Throttled);
-    market.candle_update(&candles(58, &[(Second, 57, true), (Minute, 0, false)]));
-    market.candle_update(&candles(60, &[(Second, 59, true), (Minute, 0, true)]));
-    market.candle_update(&candles(62, &[(Second, 61, true), (Minute, 60, false)]));
+    take(
+        &market,
+        MarketData::CandleUpdate(candles(58, &[(Second, 57, true), (Minute, 0, false)])),
+    );
+    take(
+        &market,
+        MarketData::CandleUpdate(candles(60, &[(Second, 59, true), (Minute, 0, true)])),
+    );
+    take(
+        &market,
+        MarketData::CandleUpdate(candles(62, &[(Second, 61, true), (Minute, 60, false)])),
+    );
     // Reading began anew.
-    market.candle_update(&candles(58, &[(Second, 57, true), (Minute, 0, false)]));
+    take(
+        &market,
+        MarketData::CandleUpdate(candles(58, &[(Second, 57, true), (Minute, 0, false)])),
+    );
     market.flush_throttled();
     market.flush_throttled();
     let heard = normal.heard();
@@ -243,7 +261,7 @@ fn candles_are_pushed_to_those_of_their_interval() {
     assert_eq!(closes(heard), ["99.58", "99.60", "99.62"]);
     assert_eq!(closes(throttled.heard()), ["99.60", "99.62"], "of each the last");
     market.unsubscribe(minutes, symbol(), 1);
-    market.candle_update(&candles(63, &[(Minute, 60, false)]));
+    take(&market, MarketData::CandleUpdate(candles(63, &[(Minute, 60, false)])));
     assert!(normal.heard().is_empty());
 }
 
@@ -257,7 +275,7 @@ fn beat(market: &Market, second: i64) {
         second,
         instruments: 1,
     };
-    market.heartbeat(heartbeat, 0);
+    take(market, MarketData::Heartbeat(heartbeat));
 }
 
 #[test]
@@ -271,18 +289,19 @@ fn a_status_comes_at_once_and_with_each_change() {
         "no book and no sign of life"
     );
     beat(&market, now_unix_seconds());
-    market.book_snapshot(&snapshot(5, 9_900));
-    market.book_update(&update(6, 9_910, 3));
-    market.status_change(&InstrumentStatusChange {
+    take(&market, MarketData::BookSnapshot(snapshot(5, 9_900)));
+    take(&market, MarketData::BookUpdate(update(6, 9_910, 3)));
+    let halt = InstrumentStatusChange {
         symbol: symbol(),
         sequence: 7,
         status: InstrumentStatus::Halted,
         note: None,
         occurred_us: 3,
-    });
+    };
+    take(&market, MarketData::InstrumentStatusChange(halt));
     let mut second = Listener::new(&market, 2, PublicChannel::Status, Mode::Throttled);
     market.check_feeds();
-    market.book_update(&update(9, 9_910, 3));
+    take(&market, MarketData::BookUpdate(update(9, 9_910, 3)));
     market.learn(instrument(InstrumentStatus::Delisted, 2));
     // Of a delisted one nothing more is to come, so nothing is missing.
     let end = [status("halted", "degraded"), status("delisted", "ok")];
@@ -297,7 +316,7 @@ fn a_status_comes_at_once_and_with_each_change() {
 fn a_source_that_falls_silent_is_told() {
     let market = market();
     market.restart(1);
-    market.book_snapshot(&snapshot(5, 9_900));
+    take(&market, MarketData::BookSnapshot(snapshot(5, 9_900)));
     beat(&market, now_unix_seconds() - 60);
     let mut listener = Listener::new(&market, 1, PublicChannel::Status, Mode::Normal);
     market.check_feeds();

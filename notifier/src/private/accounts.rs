@@ -3,15 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use brokerx_ingress::kafka::{Record, Sequences, Sink};
 use brokerx_schemas::{AccountEvent, AccountId, Message};
-use brokerx_topics::machine::Verdict;
+use brokerx_topics::reader::{ReadMetrics, Record, Sink};
 use brokerx_topics::service::Check;
 
 use super::event::Happened;
 use super::recent::Recent;
 use crate::connection::{ConnectionId, Outbox, Push};
-use crate::telemetry::ReadMetrics;
 
 /// Accounts that are remembered at least: far more than are active while the projection is behind.
 const RECENT_HALF: usize = 500_000;
@@ -90,8 +88,6 @@ impl Accounts {
 /// Reads `account-events` into [`Accounts`].
 pub struct AccountFeed {
     accounts: Arc<Accounts>,
-    /// A source numbers each partition apart.
-    sequences: Vec<Sequences>,
     /// Partitions that were not read to their end yet.
     behind: BTreeSet<i32>,
     check: Check,
@@ -103,7 +99,6 @@ impl AccountFeed {
     pub fn new(accounts: Arc<Accounts>, check: Check, metrics: ReadMetrics) -> Self {
         Self {
             accounts,
-            sequences: Vec::new(),
             behind: BTreeSet::new(),
             check,
             metrics,
@@ -113,22 +108,11 @@ impl AccountFeed {
 
 impl Sink<AccountEvent> for AccountFeed {
     fn started(&mut self, partitions: &[i32]) {
-        self.sequences = partitions.iter().map(|_| Sequences::default()).collect();
         self.behind = partitions.iter().copied().collect();
     }
 
     fn record(&mut self, record: Record<AccountEvent>) {
-        let sequences = self.sequences.get_mut(record.partition as usize);
-        match sequences
-            .zip(record.identity.as_ref())
-            .map(|(sequences, identity)| sequences.judge(identity))
-        {
-            Some(Verdict::Duplicate) => return self.metrics.duplicate(AccountEvent::TOPIC),
-            // The sender starts over from before the hole.
-            Some(Verdict::Hole { .. }) => return self.metrics.hole(AccountEvent::TOPIC),
-            Some(Verdict::Next) | None => {}
-        }
-        self.metrics.read(AccountEvent::TOPIC, record.message.occurred_us);
+        self.metrics.lag(AccountEvent::TOPIC, record.message.occurred_us);
         self.accounts.publish(Happened {
             event: record.message,
             correlation_id: record.trace.correlation_id,

@@ -1,11 +1,6 @@
 //! An event of an account in JSON. Its parts look as they do in the HTTP API.
 
-use brokerx_ingress::clock::rfc3339;
-use brokerx_ingress::decimal::Cents;
-use brokerx_ingress::names;
-use brokerx_ingress::orders::{ExecutionBody, OrderBody};
-use brokerx_ingress::payments::PaymentBody;
-use brokerx_ingress::portfolio::{CashBody, PositionBody};
+use brokerx_json::{CashBody, Cents, ExecutionBody, OrderBody, PaymentBody, PositionBody, names, rfc3339};
 use brokerx_schemas::{AccountEvent, TransferView};
 use serde::Serialize;
 

@@ -58,13 +58,13 @@ impl History {
     /// # Errors
     /// When PostgreSQL does not answer within 1 s.
     pub async fn last(&self, account_id: AccountId) -> anyhow::Result<i64> {
-        let question = sqlx::query_scalar("SELECT account_seq FROM projection.accounts WHERE account_id = $1")
-            .bind(account_id.0)
-            .fetch_optional(&self.database);
-        let last: Option<i64> = timeout(QUESTION_LIMIT, question)
-            .await
-            .context("the projection did not answer in time")??;
-        Ok(last.unwrap_or(0))
+        let last = timeout(
+            QUESTION_LIMIT,
+            brokerx_projection::last_event(&self.database, account_id),
+        )
+        .await
+        .context("the projection did not answer in time")??;
+        Ok(last)
     }
 
     /// How far each partition of `account-events` is projected: what comes from there on is not, or
@@ -73,11 +73,6 @@ impl History {
     /// # Errors
     /// When PostgreSQL is away.
     pub async fn positions(&self) -> anyhow::Result<BTreeMap<i32, i64>> {
-        let rows: Vec<(i32, i64)> =
-            sqlx::query_as("SELECT partition, position FROM projection.log_positions WHERE topic = $1")
-                .bind(AccountEvent::TOPIC)
-                .fetch_all(&self.database)
-                .await?;
-        Ok(rows.into_iter().collect())
+        Ok(brokerx_projection::positions(&self.database, AccountEvent::TOPIC).await?)
     }
 }

@@ -34,13 +34,9 @@ pub(super) async fn open(url: &str) -> Result<PgConnection, ProjectorError> {
         .map_err(ProjectorError::Database)
 }
 
-/// Brings the schema up to date; instances take turns by an advisory lock.
+/// Brings the schema up to date.
 pub(super) async fn migrate(connection: &mut PgConnection) -> Result<(), ProjectorError> {
-    let mut migrator = sqlx::migrate!("./migrations");
-    // Apart from the migrations of other schemas in the same database.
-    migrator.dangerous_set_table_name("projection._sqlx_migrations");
-    migrator.create_schema("projection");
-    timeout(MIGRATE_LIMIT, migrator.run_direct(None, connection, false))
+    timeout(MIGRATE_LIMIT, brokerx_projection::migrate(connection))
         .await
         .map_err(|_| ProjectorError::Late("migrating the projection"))?
         .map_err(ProjectorError::Migrate)

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use brokerx_topics::service::Backoff;
+use brokerx_topics::service::since;
 use sqlx::{Connection, PgConnection};
 
 use super::batch::{Batch, Log};
@@ -138,7 +139,7 @@ fn committed(batch: &Batch, metrics: &ProjectorMetrics) {
         metrics.projected(partition.0.topic(), (advance.to - advance.from) as u64);
     }
     metrics.batch_records.observe(batch.records as f64);
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let newest = Duration::from_millis(batch.newest_ms.max(0) as u64);
-    metrics.lag_seconds.set(now.saturating_sub(newest).as_secs_f64());
+    metrics
+        .lag_seconds
+        .set(since(batch.newest_ms.saturating_mul(1_000)).as_secs_f64());
 }

@@ -14,8 +14,6 @@ use serde_json::{Value, json};
 use sqlx::PgPool;
 use sqlx::postgres::PgPoolOptions;
 
-
-
 /// The password of every client of the tests.
 pub const PASSWORD: &str = "Correct-Horse-9";
 const LIMIT: Duration = Duration::from_secs(30);

@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
-use brokerx_client::{Answer, Cents, Session, place_order};
-use brokerx_client::eventually;
+use brokerx_client::{Answer, Cents, Session, eventually, place_order};
 use brokerx_e2e::fixture::Fixture;
 use reqwest::Method;
 use serde_json::{Value, json};

@@ -3,10 +3,9 @@
 use std::time::Duration;
 
 use anyhow::ensure;
-use brokerx_client::{Cents, place_order};
-use brokerx_client::eventually;
-use brokerx_e2e::fixture::Fixture;
 use brokerx_client::log::read_topic;
+use brokerx_client::{Cents, eventually, place_order};
+use brokerx_e2e::fixture::Fixture;
 use brokerx_schemas::DeadLetter;
 use brokerx_topics::service::kafka;
 use rdkafka::producer::{FutureProducer, FutureRecord};

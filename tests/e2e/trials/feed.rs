@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
-use brokerx_client::{Cents, Stream, place_order};
-use brokerx_client::eventually;
+use brokerx_client::{Cents, Stream, eventually, place_order};
 use brokerx_e2e::fixture::Fixture;
 use reqwest::Method;
 use serde_json::{Value, json};

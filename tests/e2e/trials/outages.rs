@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
-use brokerx_client::{Cents, place_order};
-use brokerx_client::eventually;
+use brokerx_client::{Cents, eventually, place_order};
 use brokerx_e2e::fixture::Fixture;
 
 const LIMIT: Duration = Duration::from_secs(60);

@@ -12,7 +12,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Unit;
 
 use crate::machine::Applied;
-use crate::service::Metrics;
+use crate::service::{Metrics, latency};
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct PartitionLabels {
@@ -26,13 +26,6 @@ struct MachineLabels {
 }
 
 type Seconds = Gauge<f64, AtomicU64>;
-
-/// 10 microseconds to 10 seconds.
-fn latency() -> Histogram {
-    Histogram::new([
-        0.000_01, 0.000_05, 0.000_1, 0.000_5, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0,
-    ])
-}
 
 macro_rules! partition_metrics {
     ($( $(#[doc = $help:literal])+ $name:ident: $type:ty $(, $unit:expr)?; )+) => {

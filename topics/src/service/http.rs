@@ -8,6 +8,7 @@ use anyhow::Context;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use axum::serve::ListenerExt;
 use axum::{Json, Router};
 use prometheus_client::encoding::text::encode;
 use serde_json::json;
@@ -58,18 +59,34 @@ pub async fn serve(
     health: Health,
     shutdown: Shutdown,
 ) -> anyhow::Result<()> {
+    serve_router(listen, http_routes(metrics, health), DRAIN_LIMIT, shutdown).await
+}
+
+/// Serves a router until the shutdown is requested, then lets open requests end, for `drain_limit`
+/// at most. Handlers can take the client's address as `ConnectInfo<SocketAddr>`.
+///
+/// # Errors
+/// When the address cannot be bound, with the address.
+pub async fn serve_router(
+    listen: SocketAddr,
+    router: Router,
+    drain_limit: Duration,
+    shutdown: Shutdown,
+) -> anyhow::Result<()> {
     let listener = tokio::net::TcpListener::bind(listen)
         .await
         .with_context(|| format!("cannot listen on {listen}"))?;
-    tracing::info!(address = %listener.local_addr()?, "serving metrics and health");
-    let drained = shutdown.clone();
-    let server = axum::serve(listener, http_routes(metrics, health))
-        .with_graceful_shutdown(async move { drained.requested().await });
+    tracing::info!(address = %listener.local_addr()?, "serving");
+    // Answers are small: one that waits for more to send is only late.
+    let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
+    let requested = shutdown.clone();
+    let server = axum::serve(listener, router.into_make_service_with_connect_info::<SocketAddr>())
+        .with_graceful_shutdown(async move { requested.requested().await });
     tokio::select! {
         served = server.into_future() => served.context("the HTTP server failed"),
         () = async {
             shutdown.requested().await;
-            tokio::time::sleep(DRAIN_LIMIT).await;
+            tokio::time::sleep(drain_limit).await;
         } => Ok(()),
     }
 }

@@ -15,23 +15,20 @@
 //! ```
 
 mod backoff;
+pub mod clock;
 mod health;
 mod http;
 pub mod kafka;
+mod metrics;
 mod options;
+mod probe;
 mod shutdown;
 pub mod telemetry;
 
 pub use backoff::{Backoff, backoff};
 pub use health::{Check, Health};
-pub use http::{http_routes, serve};
+pub use http::{http_routes, serve, serve_router};
+pub use metrics::{Metrics, TopicLabel, latency, metrics, since};
 pub use options::{PlatformOptions, ServiceOptions, parse_options};
+pub use probe::watch_broker;
 pub use shutdown::Shutdown;
-
-/// The metrics of a process.
-pub type Metrics = prometheus_client::registry::Registry;
-
-/// A registry in which every metric's name begins with `brokerx_`.
-pub fn metrics() -> Metrics {
-    Metrics::with_prefix("brokerx")
-}

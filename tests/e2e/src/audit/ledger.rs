@@ -77,7 +77,7 @@ pub(super) async fn check(topics: &Topics, database: &PgPool, findings: &mut Vec
             )));
         }
     }
-    let report = brokerx_settlement::reconciliation::report(database).await?;
+    let report = brokerx_projection::reconciliation::report(database).await?;
     if !report.consistent {
         findings.push(Finding(format!(
             "reconciliation in the database: {}",

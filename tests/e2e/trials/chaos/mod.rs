@@ -14,8 +14,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
-use brokerx_e2e::audit::reconcile;
 use brokerx_client::Cents;
+use brokerx_e2e::audit::reconcile;
 use brokerx_e2e::fixture::Fixture;
 use rand::{RngExt, SeedableRng, rngs::Xoshiro256PlusPlus};
 use tokio::task::JoinSet;

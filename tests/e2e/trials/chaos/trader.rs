@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{bail, ensure};
-use brokerx_e2e::audit::Told;
 use brokerx_client::{Answer, Cents, Session, place_order};
+use brokerx_e2e::audit::Told;
 use brokerx_schemas::OrderStatus;
 use rand::{RngExt, rngs::Xoshiro256PlusPlus};
 use reqwest::Method;

@@ -7,7 +7,7 @@ mod saving;
 mod upkeep;
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use brokerx_schemas::Message;
 use rdkafka::Message as _;
@@ -24,6 +24,7 @@ use super::snapshots::SnapshotSchedule;
 use super::workbench::{Interruption, Workbench, dispatch, guarded};
 use crate::headers::{Trace, worker_headers};
 use crate::machine::{Driver, Emission, Machine};
+use crate::service::clock::now_us;
 use saving::Saving;
 
 /// One life of a partition.
@@ -234,6 +235,5 @@ impl<M: Machine> Partition<M> {
 
 /// The wall clock, milliseconds since the epoch. Only the clock's ticks and metrics depend on it.
 fn wall_ms() -> i64 {
-    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH);
-    since_epoch.map_or(0, |duration| duration.as_millis() as i64)
+    now_us() / 1_000
 }

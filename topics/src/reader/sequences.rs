@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use brokerx_topics::machine::{Identity, Verdict};
+use crate::machine::{Identity, Verdict};
 
 /// The last number applied of each source; the first that is seen is the base.
 #[derive(Debug, Default)]
@@ -27,11 +27,6 @@ impl Sequences {
                 Verdict::Next
             }
         }
-    }
-
-    /// Forgets everything: reading begins anew.
-    pub fn clear(&mut self) {
-        self.last.clear();
     }
 }
 

@@ -4,7 +4,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 
-use crate::problem::Problem;
+use crate::http::Problem;
 
 /// Items on one page.
 pub const PAGE_ITEMS: i64 = 20;
@@ -48,7 +48,7 @@ impl<T> Page<T> {
 pub struct PageQuery {
     /// The `next_cursor` of the page before.
     pub cursor: Option<String>,
-    /// Read only what includes this; see [`crate::consistency`].
+    /// Read only what includes this; see [`crate::gateway::consistency`].
     pub consistency_token: Option<String>,
 }
 

@@ -2,15 +2,13 @@
 
 use axum::Json;
 use axum::extract::{Path, State};
+use brokerx_json::{BookBody, InstrumentBody, QuoteBody};
+use brokerx_market::View;
 use brokerx_schemas::{Instrument, Symbol};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
-use super::body::{BookBody, QuoteBody};
-use super::book::Book;
-use super::{InstrumentBody, Market};
-use crate::body::Query;
-use crate::page::Page;
-use crate::problem::Problem;
+use super::Market;
+use crate::http::{Page, Problem, Query};
 use crate::state::Shared;
 
 /// Instruments on one page: they are small and a client wants them all.
@@ -30,10 +28,9 @@ pub async fn instruments(
 ) -> Result<Json<Page<InstrumentBody>>, Problem> {
     let after = query.cursor.as_deref().map(Symbol::new).transpose();
     let after = after.map_err(|_| Problem::invalid_request("cursor is not one that a list returned"))?;
-    let state = app.market.read();
-    let mut behind = state
-        .instruments
-        .values()
+    let view = app.market.read();
+    let mut behind = view
+        .instruments()
         .filter(|instrument| after.is_none_or(|after| instrument.symbol > after));
     let page: Vec<&Instrument> = behind.by_ref().take(INSTRUMENTS_PER_PAGE).collect();
     let next_cursor = page
@@ -47,34 +44,22 @@ pub async fn instruments(
 }
 
 /// `GET /api/v1/market/{symbol}/quote`.
-pub async fn quote(
-    State(app): State<Shared>,
-    Path(symbol): Path<String>,
-) -> Result<Json<impl Serialize + use<>>, Problem> {
-    of_book(&app.market, &symbol, QuoteBody::new)
+pub async fn quote(State(app): State<Shared>, Path(symbol): Path<String>) -> Result<Json<QuoteBody>, Problem> {
+    of_symbol(&app.market, &symbol, View::quote_body)
 }
 
 /// `GET /api/v1/market/{symbol}/book`: every level, and the sequence number to join increments by.
-pub async fn book(
-    State(app): State<Shared>,
-    Path(symbol): Path<String>,
-) -> Result<Json<impl Serialize + use<>>, Problem> {
-    of_book(&app.market, &symbol, BookBody::new)
+pub async fn book(State(app): State<Shared>, Path(symbol): Path<String>) -> Result<Json<BookBody>, Problem> {
+    of_symbol(&app.market, &symbol, View::book_body)
 }
 
-fn of_book<T>(
+fn of_symbol<T>(
     market: &Market,
     symbol: &str,
-    body: impl FnOnce(&Instrument, &Book, bool) -> T,
+    body: impl FnOnce(&View, Symbol) -> Option<T>,
 ) -> Result<Json<T>, Problem> {
-    let state = market.read();
     let symbol = Symbol::new(symbol).map_err(|_| unknown())?;
-    let instrument = state.instruments.get(&symbol).ok_or_else(unknown)?;
-    let live = market.is_live(&state, symbol);
-    Ok(Json(match state.books.get(&symbol) {
-        Some(book) => body(instrument, book, live),
-        None => body(instrument, &Book::default(), live),
-    }))
+    body(&market.read(), symbol).map(Json).ok_or_else(unknown)
 }
 
 pub(super) fn unknown() -> Problem {

@@ -3,9 +3,8 @@
 use brokerx_schemas::{Execution, OrderView, SelfTradePrevention};
 use serde::Serialize;
 
-use crate::clock::rfc3339;
-use crate::decimal::{Cents, divide_half_up};
-use crate::names;
+use crate::time::rfc3339;
+use crate::{Cents, divide_half_up, names};
 
 /// An order.
 #[derive(Clone, Debug, Serialize)]

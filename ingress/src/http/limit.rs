@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use axum::http::HeaderName;
 use axum::response::{IntoResponse, Response};
 
-use crate::problem::Problem;
+use crate::http::Problem;
 
 /// 512 KiB.
 const SLOTS: usize = 1 << 16;

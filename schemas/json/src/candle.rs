@@ -3,8 +3,8 @@
 use brokerx_schemas::{Candle, CandleInterval};
 use serde::Serialize;
 
-use crate::clock::rfc3339;
-use crate::decimal::Cents;
+use crate::Cents;
+use crate::time::rfc3339;
 
 const INTERVALS: [(&str, CandleInterval); 5] = [
     ("1s", CandleInterval::Second),

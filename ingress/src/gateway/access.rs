@@ -8,14 +8,13 @@ use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
+use brokerx_identity::{api_keys, tokens::Role};
 use brokerx_schemas::AccountId;
-use sha2::{Digest, Sha256};
+use brokerx_topics::service::clock::now_unix_seconds;
 use sqlx::{FromRow, PgPool};
 
-use crate::clock::now_unix_seconds;
-use crate::problem::Problem;
+use crate::http::Problem;
 use crate::state::{App, Shared};
-use crate::tokens::Role;
 
 /// What an API key may be used for. A token may be used for everything that its role may.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -154,8 +153,8 @@ fn by_token(app: &App, headers: &HeaderMap) -> Result<Caller, Problem> {
         .tokens
         .verify(token, now_unix_seconds())
         .map_err(|error| match error {
-            crate::tokens::TokenError::Expired => Problem::unauthenticated("the token has expired"),
-            crate::tokens::TokenError::Invalid => Problem::unauthenticated("the token is not valid"),
+            brokerx_identity::tokens::TokenError::Expired => Problem::unauthenticated("the token has expired"),
+            brokerx_identity::tokens::TokenError::Invalid => Problem::unauthenticated("the token is not valid"),
         })?;
     if app.revocations.is_revoked(&claims.jti) {
         return Err(Problem::unauthenticated("the token was revoked"));
@@ -187,7 +186,7 @@ async fn by_api_key(database: &PgPool, key: &[u8]) -> Result<Caller, Problem> {
         "SELECT client_id::text AS client_id, account_id, role, status, scopes
          FROM api_keys JOIN clients USING (client_id) WHERE key_hash = $1",
     )
-    .bind(key_hash(key))
+    .bind(api_keys::hash(key))
     .fetch_optional(database)
     .await?;
     let row = row.ok_or_else(|| Problem::unauthenticated("the API key is not valid"))?;
@@ -205,19 +204,6 @@ async fn by_api_key(database: &PgPool, key: &[u8]) -> Result<Caller, Problem> {
         },
         scopes: Some(row.scopes),
     })
-}
-
-/// What is stored of an API key. A key has 256 random bits, so one fast hash is enough.
-pub fn key_hash(key: &[u8]) -> Vec<u8> {
-    Sha256::digest(key).to_vec()
-}
-
-/// A new API key: `bx_` and 256 random bits in base64url.
-pub fn new_key() -> String {
-    use base64::Engine;
-    let mut bytes = [0_u8; 32];
-    rand::fill(&mut bytes);
-    format!("bx_{}", base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(bytes))
 }
 
 #[cfg(test)]
@@ -251,13 +237,5 @@ mod tests {
             caller(None, None).account(Scope::Read).unwrap_err().code(),
             "NO_ACCOUNT"
         );
-    }
-
-    #[test]
-    fn keys_are_long_and_never_the_same() {
-        let (one, other) = (new_key(), new_key());
-        assert_ne!(one, other);
-        assert_eq!(one.len(), 3 + 43);
-        assert_eq!(key_hash(one.as_bytes()).len(), 32);
     }
 }

@@ -3,9 +3,8 @@
 use brokerx_schemas::{PaymentDirection, PaymentView};
 use serde::Serialize;
 
-use crate::clock::rfc3339;
-use crate::decimal::Cents;
-use crate::names;
+use crate::time::rfc3339;
+use crate::{Cents, names};
 
 /// A deposit or withdrawal.
 #[derive(Clone, Debug, Serialize)]

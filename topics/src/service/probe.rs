@@ -3,8 +3,9 @@
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use brokerx_topics::service::{Check, Shutdown};
 use rdkafka::producer::{FutureProducer, Producer};
+
+use super::{Check, Shutdown};
 
 const INTERVAL: Duration = Duration::from_secs(1);
 const LIMIT: Duration = Duration::from_secs(2);

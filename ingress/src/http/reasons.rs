@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use axum::http::StatusCode;
+use brokerx_json::names;
 use brokerx_schemas::{Reason, Refusal};
 
-use crate::names;
-use crate::problem::Problem;
+use crate::http::Problem;
 
 /// The status of a refusal for each reason. The code is the reason's own name.
 pub fn status(reason: Reason) -> StatusCode {

@@ -8,7 +8,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use serde::de::DeserializeOwned;
 use serde_json::error::Category;
 
-use crate::problem::Problem;
+use crate::http::Problem;
 
 /// A JSON body. Types that are used with it refuse unknown fields.
 pub struct Body<T>(pub T);

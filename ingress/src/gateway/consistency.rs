@@ -14,8 +14,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use brokerx_schemas::AccountId;
 use sqlx::PgPool;
 
-use crate::access::{Caller, Scope};
-use crate::problem::Problem;
+use crate::gateway::{Caller, Scope};
+use crate::http::Problem;
 use crate::state::App;
 
 const POLL: Duration = Duration::from_millis(10);
@@ -57,12 +57,7 @@ pub async fn readable(
 async fn wait(database: &PgPool, account_id: AccountId, wanted: i64, limit: Duration) -> Result<(), Problem> {
     let end = Instant::now() + limit;
     loop {
-        let reached: Option<i64> =
-            sqlx::query_scalar("SELECT account_seq FROM projection.accounts WHERE account_id = $1")
-                .bind(account_id.0)
-                .fetch_optional(database)
-                .await?;
-        if reached.unwrap_or(0) >= wanted {
+        if brokerx_projection::last_event(database, account_id).await? >= wanted {
             return Ok(());
         }
         if Instant::now() >= end {

@@ -3,7 +3,7 @@
 use brokerx_schemas::{CashView, PositionView};
 use serde::Serialize;
 
-use crate::decimal::{Cents, divide_half_up};
+use crate::{Cents, divide_half_up};
 
 /// An account's cash.
 #[derive(Debug, PartialEq, Eq, Serialize)]

@@ -1,16 +1,6 @@
-//! The time, read at the edge and written in JSON as RFC 3339 in UTC with microseconds.
+//! Times in JSON: RFC 3339 in UTC with microseconds.
 
 use jiff::Timestamp;
-
-/// Microseconds since the epoch.
-pub fn now_us() -> i64 {
-    Timestamp::now().as_microsecond()
-}
-
-/// Seconds since the epoch.
-pub fn now_unix_seconds() -> i64 {
-    Timestamp::now().as_second()
-}
 
 /// RFC 3339 of microseconds since the epoch, such as `2030-01-02T03:04:05.000006Z`.
 pub fn rfc3339(microseconds: i64) -> String {

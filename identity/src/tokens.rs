@@ -1,5 +1,5 @@
 //! The JSON Web Tokens that clients authenticate with: HS256, issuer `brokerx`, audience
-//! `brokerx.web`. Whether a token was revoked is not seen in it; see [`crate::sessions`].
+//! `brokerx.web`. Whether a token was revoked is not seen in it; see [`crate::Revocations`].
 
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use serde::{Deserialize, Serialize};

@@ -11,15 +11,18 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use brokerx_schemas::Message;
-use brokerx_topics::codec::{Codec, DecodeError};
-use brokerx_topics::headers::{Trace, identity_of, trace_of};
-use brokerx_topics::machine::Identity;
-use brokerx_topics::service::kafka::{consumer_config, gathering};
-use brokerx_topics::service::{PlatformOptions, Shutdown, backoff};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Message as _};
 use rdkafka::{Offset, TopicPartitionList};
+
+use super::{ReadMetrics, Sequences};
+use crate::codec::{Codec, DecodeError};
+use crate::headers::{Trace, identity_of, trace_of};
+use crate::machine::{Identity, Verdict};
+use crate::service::clock::now_us;
+use crate::service::kafka::{consumer_config, gathering};
+use crate::service::{PlatformOptions, Shutdown, backoff};
 
 /// Limit of one question to the broker.
 const QUESTION_LIMIT: Duration = Duration::from_secs(5);
@@ -49,12 +52,21 @@ pub enum Partitions {
     One(i32),
 }
 
+/// What becomes of a worker's record whose number is not the next of its source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Numbering {
+    /// It is left out: a lower number was seen before, and the sender starts over from before a hole.
+    Dense,
+    /// It is handed on like the others, and only counted.
+    Counted,
+    /// Numbers are not looked at: the topic is compacted, so some are missing.
+    Ignored,
+}
+
 /// A record of a topic.
 pub struct Record<M> {
     /// Its partition.
     pub partition: i32,
-    /// The worker that wrote it, if one did.
-    pub identity: Option<Identity>,
     /// The request that it belongs to.
     pub trace: Trace,
     /// Its value.
@@ -84,6 +96,10 @@ pub struct Reader {
     pub partitions: Partitions,
     /// From where.
     pub start: Start,
+    /// What becomes of duplicates and of what stands behind a hole.
+    pub numbering: Numbering,
+    /// What is counted.
+    pub metrics: ReadMetrics,
     /// How long the broker gathers records before it answers; at once without.
     pub gather: Option<Duration>,
     /// When to stop.
@@ -134,6 +150,11 @@ impl Reader {
             assignment.add_partition_offset(M::TOPIC, *partition, Offset::Offset(range.start))?;
         }
         consumer.assign(&assignment)?;
+        // The first number of each source is its base: what was known before is forgotten.
+        let mut sequences: BTreeMap<i32, Sequences> = behind
+            .keys()
+            .map(|partition| (*partition, Sequences::default()))
+            .collect();
         sink.started(&behind.keys().copied().collect::<Vec<_>>());
         behind.retain(|partition, range| {
             let more = range.start < range.end;
@@ -147,10 +168,12 @@ impl Reader {
                 None => {}
                 Some(Ok(message)) => {
                     succeeded();
-                    if let Some(record) = self.decode(&message, runtime) {
+                    let partition = message.partition();
+                    if let Some((identity, record)) = self.decode(&message, runtime)
+                        && self.is_wanted(M::TOPIC, identity.as_ref(), sequences.entry(partition).or_default())
+                    {
                         sink.record(record);
                     }
-                    let partition = message.partition();
                     if behind
                         .get(&partition)
                         .is_some_and(|range| message.offset() + 1 >= range.end)
@@ -204,8 +227,33 @@ impl Reader {
         Ok(ranges)
     }
 
-    /// The record of a message; none when it cannot be used.
-    fn decode<M: Message>(&self, message: &BorrowedMessage<'_>, runtime: &tokio::runtime::Handle) -> Option<Record<M>> {
+    /// Judges a record by its number, counts it, and tells whether the sink gets it.
+    fn is_wanted(&self, topic: &'static str, identity: Option<&Identity>, sequences: &mut Sequences) -> bool {
+        let judged = identity.filter(|_| self.numbering != Numbering::Ignored);
+        let is_next = match judged.map(|identity| sequences.judge(identity)) {
+            Some(Verdict::Next) | None => true,
+            Some(Verdict::Duplicate) => {
+                self.metrics.duplicate(topic);
+                false
+            }
+            Some(Verdict::Hole { .. }) => {
+                self.metrics.behind_hole(topic);
+                false
+            }
+        };
+        let is_wanted = is_next || self.numbering == Numbering::Counted;
+        if is_wanted {
+            self.metrics.applied(topic);
+        }
+        is_wanted
+    }
+
+    /// The record of a message and who wrote it; none when it cannot be used.
+    fn decode<M: Message>(
+        &self,
+        message: &BorrowedMessage<'_>,
+        runtime: &tokio::runtime::Handle,
+    ) -> Option<(Option<Identity>, Record<M>)> {
         let unusable = |error: &dyn std::fmt::Display| {
             tracing::error!(
                 topic = M::TOPIC, partition = message.partition(), offset = message.offset(), %error,
@@ -228,12 +276,12 @@ impl Reader {
             };
             match decoded {
                 Ok(decoded) => {
-                    return Some(Record {
+                    let record = Record {
                         partition: message.partition(),
-                        identity,
                         trace: trace_of(message.headers()),
                         message: decoded,
-                    });
+                    };
+                    return Some((identity, record));
                 }
                 Err(DecodeError::UnknownSchema(schema_id)) if !self.shutdown.is_requested() => {
                     tracing::warn!(topic = M::TOPIC, schema_id, "waiting for a schema");
@@ -250,7 +298,7 @@ impl Reader {
 
 /// The first offset that is not older than `age`; none when nothing is that young.
 fn offset_ago(consumer: &BaseConsumer, topic: &str, partition: i32, age: Duration) -> Result<Option<i64>, KafkaError> {
-    let since_ms = (crate::clock::now_us() - age.as_micros() as i64) / 1_000;
+    let since_ms = (now_us() - age.as_micros() as i64) / 1_000;
     let mut question = TopicPartitionList::with_capacity(1);
     question.add_partition_offset(topic, partition, Offset::Offset(since_ms))?;
     let answer = consumer.offsets_for_times(question, QUESTION_LIMIT)?;

@@ -1,0 +1,14 @@
+//! What handlers speak: bodies, queries and keys on the way in, pages and problems on the way out.
+//!
+//! Nothing here knows the application's state: a request is taken apart, an answer is put together.
+
+mod body;
+mod limit;
+mod page;
+mod problem;
+pub mod reasons;
+
+pub use body::{Body, IdempotencyKey, OptionalBody, Query, decode, is_client_key};
+pub use limit::RateLimit;
+pub use page::{PAGE_ITEMS, Page, PageQuery};
+pub use problem::{FieldError, Problem};

@@ -1,0 +1,222 @@
+//! Everything that is known of the market.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::time::Duration;
+
+use brokerx_json::{BookBody, Cents, LevelBody, QuoteBody, StatusBody, divide_half_up, names, rfc3339};
+use brokerx_schemas::{Heartbeat, Instrument, InstrumentStatus, MarketData, Symbol};
+use brokerx_topics::partition::{partition_of, symbol_key};
+use brokerx_topics::service::since;
+
+use crate::book::{Applied, Book};
+
+/// Instruments, books and signs of life. A partition is live while its last heartbeat is young; books
+/// of a partition that is not are shown as degraded.
+#[derive(Debug)]
+pub struct View {
+    instruments: BTreeMap<Symbol, Instrument>,
+    /// Whether all instruments that there are were read.
+    instruments_read: bool,
+    books: HashMap<Symbol, Book>,
+    /// The last heartbeat of each book partition.
+    heartbeats: Vec<Option<Heartbeat>>,
+    /// The symbols of each partition that a snapshot came of.
+    snapshots: Vec<BTreeSet<Symbol>>,
+    heartbeat_age_max: Duration,
+}
+
+impl View {
+    /// A market of which nothing is known; a heartbeat is good for `heartbeat_age_max`.
+    pub fn new(heartbeat_age_max: Duration) -> Self {
+        Self {
+            instruments: BTreeMap::new(),
+            instruments_read: false,
+            books: HashMap::new(),
+            heartbeats: Vec::new(),
+            snapshots: Vec::new(),
+            heartbeat_age_max,
+        }
+    }
+
+    /// Takes an instrument, unless a newer version is known; tells whether it was taken.
+    pub fn learn(&mut self, instrument: Instrument) -> bool {
+        let known = self.instruments.get(&instrument.symbol);
+        let is_news = known.is_none_or(|known| instrument.version >= known.version);
+        if is_news {
+            self.instruments.insert(instrument.symbol, instrument);
+        }
+        is_news
+    }
+
+    /// All instruments that there are were read.
+    pub fn instruments_read(&mut self) {
+        self.instruments_read = true;
+    }
+
+    /// Reading of the books begins, for the first time or anew. What was missed is unknown: each book
+    /// waits for its next snapshot, its prices stay.
+    pub fn restart(&mut self, partitions: usize) {
+        self.heartbeats = vec![None; partitions];
+        self.snapshots = vec![BTreeSet::new(); partitions];
+        self.books.values_mut().for_each(Book::distrust);
+    }
+
+    /// Takes a record of a partition of `market-data`; tells what it did to its book, if it is an
+    /// increment. Candles are nothing that a view keeps.
+    pub fn take(&mut self, partition: usize, message: &MarketData) -> Option<Applied> {
+        match message {
+            MarketData::Heartbeat(heartbeat) => {
+                if let Some(last) = self.heartbeats.get_mut(partition) {
+                    *last = Some(*heartbeat);
+                }
+                None
+            }
+            MarketData::BookSnapshot(snapshot) => {
+                if let Some(seen) = self.snapshots.get_mut(partition) {
+                    seen.insert(snapshot.symbol);
+                }
+                self.books.entry(snapshot.symbol).or_default().snapshot(snapshot);
+                None
+            }
+            MarketData::BookUpdate(update) => Some(self.books.entry(update.symbol).or_default().update(update)),
+            MarketData::InstrumentStatusChange(change) => {
+                Some(self.books.entry(change.symbol).or_default().status_change(change))
+            }
+            // The second is a kind of a newer matcher.
+            MarketData::CandleUpdate(_) | MarketData::Unknown => None,
+        }
+    }
+
+    /// Whether every partition has shown a sign of life and all of its books.
+    pub fn is_complete(&self) -> bool {
+        let partitions = self.heartbeats.iter().zip(&self.snapshots);
+        !self.heartbeats.is_empty()
+            && partitions.into_iter().all(|(heartbeat, snapshots)| {
+                heartbeat.is_some_and(|heartbeat| snapshots.len() as i64 >= i64::from(heartbeat.instruments))
+            })
+    }
+
+    /// Age of the oldest of the partitions' last heartbeats; none before each partition had one.
+    pub fn heartbeat_age(&self) -> Option<Duration> {
+        let seconds = self
+            .heartbeats
+            .iter()
+            .map(|last| last.map(|heartbeat| heartbeat.second));
+        Some(age(seconds.min()??))
+    }
+
+    /// Whether the partition of a symbol's book shows signs of life.
+    pub fn is_live(&self, symbol: Symbol) -> bool {
+        if self.heartbeats.is_empty() {
+            return false;
+        }
+        let partition = partition_of(&symbol_key(symbol), self.heartbeats.len() as i32) as usize;
+        self.heartbeats[partition].is_some_and(|heartbeat| age(heartbeat.second) <= self.heartbeat_age_max)
+    }
+
+    /// An instrument, the delisted ones too.
+    pub fn instrument(&self, symbol: Symbol) -> Option<&Instrument> {
+        self.instruments.get(&symbol)
+    }
+
+    /// All instruments by symbol, the delisted ones too.
+    pub fn instruments(&self) -> impl Iterator<Item = &Instrument> {
+        self.instruments.values()
+    }
+
+    /// Whether there may be an instrument of that symbol; before all were read, there may be any.
+    pub fn may_be_listed(&self, symbol: Symbol) -> bool {
+        !self.instruments_read || self.instruments.contains_key(&symbol)
+    }
+
+    /// The book of a symbol, once anything is known of it.
+    pub fn book(&self, symbol: Symbol) -> Option<&Book> {
+        self.books.get(&symbol)
+    }
+
+    /// The last trade, or the listed reference before the first, cents.
+    pub fn reference_cents(&self, symbol: Symbol) -> Option<i64> {
+        let of_book = self.book(symbol).and_then(Book::reference_cents);
+        of_book.or_else(|| Some(self.instrument(symbol)?.reference_price_cents))
+    }
+
+    /// The quote of an instrument, empty while its book is not known.
+    pub fn quote_body(&self, symbol: Symbol) -> Option<QuoteBody> {
+        self.shown(symbol, |instrument, book, feed| {
+            let (bid, ask) = book.best();
+            let mid = bid
+                .zip(ask)
+                .and_then(|(bid, ask)| divide_half_up(bid.checked_add(ask)?, 2));
+            QuoteBody {
+                symbol: symbol.to_string(),
+                bid: bid.map(Cents),
+                ask: ask.map(Cents),
+                mid: mid.map(Cents),
+                last: book.last_cents().map(Cents),
+                reference: Cents(book.reference_cents().unwrap_or(instrument.reference_price_cents)),
+                sequence: book.sequence(),
+                status: status(instrument, book),
+                feed,
+                ts: rfc3339(book.updated_us()),
+            }
+        })
+    }
+
+    /// The status of an instrument, also while its book is not known.
+    pub fn status_body(&self, symbol: Symbol) -> Option<StatusBody> {
+        self.shown(symbol, |instrument, book, feed| StatusBody {
+            symbol: symbol.to_string(),
+            status: status(instrument, book),
+            feed,
+        })
+    }
+
+    /// The levels of an instrument, none while its book is not known.
+    pub fn book_body(&self, symbol: Symbol) -> Option<BookBody> {
+        let level = |(price, quantity, order_count)| LevelBody {
+            price: Cents(price),
+            quantity,
+            order_count,
+        };
+        self.shown(symbol, |instrument, book, feed| BookBody {
+            symbol: symbol.to_string(),
+            sequence: book.sequence(),
+            bids: book.bids().map(level).collect(),
+            asks: book.asks().map(level).collect(),
+            status: status(instrument, book),
+            feed,
+            ts: rfc3339(book.updated_us()),
+        })
+    }
+
+    /// What is shown of an instrument, with the state of its feed.
+    fn shown<T>(&self, symbol: Symbol, show: impl FnOnce(&Instrument, &Book, &'static str) -> T) -> Option<T> {
+        let instrument = self.instrument(symbol)?;
+        let unknown = Book::default();
+        let book = self.book(symbol).unwrap_or(&unknown);
+        // Of a delisted one there are no snapshots to wait for.
+        let is_known = book.is_valid() || instrument.status == InstrumentStatus::Delisted;
+        let feed = if is_known && self.is_live(symbol) {
+            "ok"
+        } else {
+            "degraded"
+        };
+        Some(show(instrument, book, feed))
+    }
+}
+
+fn status(instrument: &Instrument, book: &Book) -> String {
+    // A delisted instrument has no book whose status would change again.
+    let of_instrument = instrument.status;
+    let status = if of_instrument == InstrumentStatus::Delisted {
+        of_instrument
+    } else {
+        book.status().unwrap_or(of_instrument)
+    };
+    names::lower(status)
+}
+
+/// How long ago a second began. A clock that runs behind the sender's sees no age.
+fn age(second: i64) -> Duration {
+    since(second.saturating_mul(1_000_000))
+}

@@ -1,0 +1,67 @@
+//! What is counted of the topics that a process reads: `brokerx_reader_*`, by topic.
+
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::Unit;
+
+use crate::service::{Metrics, TopicLabel, latency, since};
+
+/// The metrics of all readers of a process; every clone counts into the same.
+#[derive(Clone, Debug)]
+pub struct ReadMetrics {
+    applied: Family<TopicLabel, Counter>,
+    duplicate: Family<TopicLabel, Counter>,
+    behind_hole: Family<TopicLabel, Counter>,
+    lag: Family<TopicLabel, Histogram>,
+}
+
+impl ReadMetrics {
+    /// Registers them.
+    pub fn new(registry: &mut Metrics) -> Self {
+        let metrics = Self {
+            applied: Family::default(),
+            duplicate: Family::default(),
+            behind_hole: Family::default(),
+            lag: Family::new_with_constructor(latency),
+        };
+        let registry = registry.sub_registry_with_prefix("reader");
+        for (name, help, family) in [
+            ("records_applied", "Records handed on", &metrics.applied),
+            ("records_duplicate", "Records read twice", &metrics.duplicate),
+            (
+                "records_behind_hole",
+                "Records behind a hole of their source",
+                &metrics.behind_hole,
+            ),
+        ] {
+            registry.register(name, help, family.clone());
+        }
+        registry.register_with_unit(
+            "lag",
+            "From what a record tells of (the worker's time) to its reading",
+            Unit::Seconds,
+            metrics.lag.clone(),
+        );
+        metrics
+    }
+
+    /// Measures how late a record of what happened at `occurred_us` was read.
+    pub fn lag(&self, topic: &'static str, occurred_us: i64) {
+        self.lag
+            .get_or_create(&TopicLabel { topic })
+            .observe(since(occurred_us).as_secs_f64());
+    }
+
+    pub(super) fn applied(&self, topic: &'static str) {
+        self.applied.get_or_create(&TopicLabel { topic }).inc();
+    }
+
+    pub(super) fn duplicate(&self, topic: &'static str) {
+        self.duplicate.get_or_create(&TopicLabel { topic }).inc();
+    }
+
+    pub(super) fn behind_hole(&self, topic: &'static str) {
+        self.behind_hole.get_or_create(&TopicLabel { topic }).inc();
+    }
+}
