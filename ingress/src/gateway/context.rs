@@ -4,12 +4,13 @@ use std::convert::Infallible;
 use std::net::IpAddr;
 
 use axum::extract::FromRequestParts;
-use axum::http::HeaderMap;
 use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderName};
 use brokerx_topics::headers::Trace;
 use uuid::Uuid;
 
-use super::CORRELATION_ID;
+/// The header of the correlation id.
+pub const CORRELATION_ID: HeaderName = HeaderName::from_static("x-correlation-id");
 
 /// The longest correlation id that is accepted, in characters.
 const CORRELATION_ID_LENGTH_MAX: usize = 64;

@@ -9,13 +9,10 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use tracing::Instrument;
 
-use super::RequestContext;
+use super::{CORRELATION_ID, RequestContext};
 use crate::http::Problem;
 use crate::state::{App, Shared};
 use crate::telemetry::{RequestLabels, RouteLabels};
-
-/// The header of the correlation id.
-pub const CORRELATION_ID: HeaderName = HeaderName::from_static("x-correlation-id");
 
 /// For an API: nothing is framed, sniffed, cached or sent on.
 const SECURITY_HEADERS: [(HeaderName, HeaderValue); 5] = [

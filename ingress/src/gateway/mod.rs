@@ -8,6 +8,6 @@ mod cors;
 mod layer;
 
 pub use access::{Caller, Operator, Refused, Scope};
-pub use context::RequestContext;
+pub use context::{CORRELATION_ID, RequestContext};
 pub use cors::cors_layer;
-pub use layer::{CORRELATION_ID, gateway};
+pub use layer::gateway;

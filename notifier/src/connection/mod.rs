@@ -4,10 +4,12 @@
 //! read cannot make work. What the readers push waits in a bounded queue ([`Outbox`]); a client
 //! that lets it fill up, or does not take a write within a limit, is told and disconnected.
 
+mod feed;
 mod outbox;
 mod session;
 mod socket;
 
+pub use feed::{Feed, Limits};
 pub use outbox::{ConnectionId, Outbox, Outgoing, Push, Slow};
 pub use session::{Ending, Session};
-pub use socket::{Feed, Limits, routes};
+pub use socket::routes;

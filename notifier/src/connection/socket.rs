@@ -1,7 +1,7 @@
 //! The socket of a connection, and the route that opens it.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use axum::Router;
@@ -10,23 +10,16 @@ use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use brokerx_identity::Revocations;
-use brokerx_identity::tokens::Tokens;
-use brokerx_topics::service::Shutdown;
 use brokerx_topics::service::clock::now_unix_seconds;
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt, StreamExt};
 use serde::Deserialize;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 
 use super::outbox::Slow;
-use super::{Ending, Outbox, Outgoing, Push, Session};
-use crate::acks::Acks;
-use crate::market::Market;
-use crate::private::{Accounts, History};
+use super::{Ending, Feed, Outbox, Outgoing, Push, Session};
 use crate::protocol::{Answer, ErrorCode};
-use crate::telemetry::FeedMetrics;
 
 /// How long a client may take to receive what is written to it.
 const WRITE_LIMIT: Duration = Duration::from_secs(10);
@@ -34,47 +27,6 @@ const WRITE_LIMIT: Duration = Duration::from_secs(10);
 const FAREWELL_LIMIT: Duration = Duration::from_secs(1);
 /// Messages that are written together.
 const BATCH: usize = 256;
-
-/// What a connection may do.
-#[derive(Clone, Copy, Debug)]
-pub struct Limits {
-    /// Channels of one connection.
-    pub subscriptions_max: usize,
-    /// Messages that may wait.
-    pub queue_messages_max: usize,
-    /// Bytes of a message of the client.
-    pub message_bytes_max: usize,
-    /// How often a connection gets a ping and its token is checked.
-    pub ping: Duration,
-    /// How long a connection may say nothing, not even a pong.
-    pub idle: Duration,
-}
-
-/// What all connections share.
-pub struct Feed {
-    /// The private events.
-    pub accounts: Arc<Accounts>,
-    /// Their past.
-    pub history: Arc<History>,
-    /// The market.
-    pub market: Arc<Market>,
-    /// Checks tokens.
-    pub tokens: Tokens,
-    /// Tokens that do not count any more.
-    pub revocations: Revocations,
-    /// Takes acknowledgements.
-    pub acks: Arc<Acks>,
-    /// What is counted.
-    pub metrics: FeedMetrics,
-    /// What a connection may do.
-    pub limits: Limits,
-    /// One permit per connection.
-    pub places: Arc<Semaphore>,
-    /// Names the next connection.
-    pub next_id: AtomicU64,
-    /// When to stop.
-    pub shutdown: Shutdown,
-}
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -1,0 +1,56 @@
+//! What all connections share.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use brokerx_identity::Revocations;
+use brokerx_identity::tokens::Tokens;
+use brokerx_topics::service::Shutdown;
+use tokio::sync::Semaphore;
+
+use crate::acks::Acks;
+use crate::market::Market;
+use crate::private::{Accounts, History};
+use crate::telemetry::FeedMetrics;
+
+/// What a connection may do.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Channels of one connection.
+    pub subscriptions_max: usize,
+    /// Messages that may wait.
+    pub queue_messages_max: usize,
+    /// Bytes of a message of the client.
+    pub message_bytes_max: usize,
+    /// How often a connection gets a ping and its token is checked.
+    pub ping: Duration,
+    /// How long a connection may say nothing, not even a pong.
+    pub idle: Duration,
+}
+
+/// What all connections share.
+pub struct Feed {
+    /// The private events.
+    pub accounts: Arc<Accounts>,
+    /// Their past.
+    pub history: Arc<History>,
+    /// The market.
+    pub market: Arc<Market>,
+    /// Checks tokens.
+    pub tokens: Tokens,
+    /// Tokens that do not count any more.
+    pub revocations: Revocations,
+    /// Takes acknowledgements.
+    pub acks: Arc<Acks>,
+    /// What is counted.
+    pub metrics: FeedMetrics,
+    /// What a connection may do.
+    pub limits: Limits,
+    /// One permit per connection.
+    pub places: Arc<Semaphore>,
+    /// Names the next connection.
+    pub next_id: AtomicU64,
+    /// When to stop.
+    pub shutdown: Shutdown,
+}

@@ -1,0 +1,83 @@
+//! The house is as ARCHITECTURE.md shows it.
+#![allow(clippy::unwrap_used)]
+
+use std::fs;
+
+use brokerx_structure::graph::{Graph, circles, reachable, reduced};
+use brokerx_structure::{files, rooms, root};
+
+const WORKERS: [&str; 4] = ["ingress", "matcher", "notifier", "settlement"];
+
+fn edges(graph: &Graph) -> Vec<String> {
+    graph
+        .iter()
+        .flat_map(|(from, all)| all.iter().map(move |to| format!("{from} -> {to}")))
+        .collect()
+}
+
+#[test]
+fn the_picture_shows_the_rooms_and_what_they_depend_on() {
+    let text = fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
+    let shown = rooms::from_picture(&text).unwrap();
+    let built = rooms::from_manifests(&root()).unwrap();
+    let names = |graph: &Graph| graph.keys().cloned().collect::<Vec<_>>();
+    assert_eq!(
+        names(&shown),
+        names(&built),
+        "the rooms of the picture, and those of the workspace"
+    );
+    assert_eq!(
+        edges(&shown),
+        edges(&reduced(&built)),
+        "the arrows of the picture, and the dependencies that do not follow from others"
+    );
+}
+
+#[test]
+fn no_worker_depends_on_another_nor_on_a_test() {
+    let built = rooms::from_manifests(&root()).unwrap();
+    for worker in WORKERS {
+        let below = reachable(&built, worker);
+        let wrong: Vec<_> = below
+            .iter()
+            .filter(|room| WORKERS.contains(&room.as_str()) || room.starts_with("tests/"))
+            .collect();
+        assert!(wrong.is_empty(), "{worker} depends on {wrong:?}");
+    }
+}
+
+#[test]
+fn no_files_of_a_crate_need_each_other_in_a_circle() {
+    let mut found = Vec::new();
+    for room in rooms::from_manifests(&root()).unwrap().into_keys() {
+        for crate_root in files::crate_roots(&root().join(&room)).unwrap() {
+            let graph = files::edges(&root(), &crate_root).unwrap();
+            for circle in circles(&graph) {
+                // A circle may stand where each of its files says why it is one thing.
+                let says_why = |file: &String| {
+                    fs::read_to_string(root().join(file))
+                        .unwrap()
+                        .contains("One thing with `")
+                };
+                if circle.iter().all(says_why) {
+                    continue;
+                }
+                let inside = graph.iter().filter(|(file, _)| circle.contains(*file));
+                let ties = inside.map(|(file, needed)| (file.clone(), needed & &circle)).collect();
+                found.push(edges(&ties).join("\n"));
+            }
+        }
+    }
+    assert!(found.is_empty(), "circles of files:\n{}", found.join("\n\n"));
+}
+
+#[test]
+fn edges_between_files_are_seen() {
+    let graph = files::edges(&root(), &root().join("tests/structure/src/lib.rs")).unwrap();
+    let expected = [
+        "tests/structure/src/files.rs -> tests/structure/src/graph.rs",
+        "tests/structure/src/files.rs -> tests/structure/src/modules.rs",
+        "tests/structure/src/rooms.rs -> tests/structure/src/graph.rs",
+    ];
+    assert_eq!(edges(&graph), expected);
+}
