@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use axum::http::HeaderValue;
 use brokerx_identity::keys::SecretKey;
+use brokerx_market::MarketOptions;
 use brokerx_schemas::Config;
 use brokerx_topics::service::{PlatformOptions, ServiceOptions};
 
@@ -20,6 +21,9 @@ pub struct Options {
     /// Kafka and the registry.
     #[command(flatten)]
     pub platform: PlatformOptions,
+    /// How the market is kept.
+    #[command(flatten)]
+    pub market: MarketOptions,
     /// PostgreSQL; the schemas `identity` (ours) and `projection` (settlement's)
     #[arg(long, env = "BROKERX_DATABASE_URL", hide_env_values = true)]
     pub database_url: String,
@@ -44,9 +48,6 @@ pub struct Options {
     /// How many requests may wait for an outcome at once; further ones get 503
     #[arg(long, env = "BROKERX_WAITING_MAX", default_value_t = 10_000)]
     pub waiting_max: usize,
-    /// Beyond this age of its last heartbeat a book partition counts as away, milliseconds
-    #[arg(long, env = "BROKERX_HEARTBEAT_AGE_MS_MAX", default_value_t = 3_000)]
-    pub heartbeat_age_ms_max: u64,
     /// How long a read waits for what its consistency token asks for, milliseconds
     #[arg(long, env = "BROKERX_CONSISTENCY_MS_MAX", default_value_t = 1_000)]
     pub consistency_ms_max: u64,
@@ -115,9 +116,6 @@ pub struct Options {
     /// How far the collar of a market order is from its reference, basis points
     #[arg(long, env = "BROKERX_COLLAR_BPS", default_value_t = Config::default().collar_bps)]
     pub collar_bps: i32,
-    /// Within this time each symbol appears in a snapshot, seconds; the same as in the configuration of the machines
-    #[arg(long, env = "BROKERX_SNAPSHOT_CYCLE_SECONDS", default_value_t = Config::default().snapshot_cycle_seconds as u64)]
-    pub snapshot_cycle_seconds: u64,
 }
 
 impl Options {

@@ -8,11 +8,11 @@ use anyhow::{Context, ensure};
 use axum::http::HeaderValue;
 use brokerx_identity::tokens::Tokens;
 use brokerx_identity::{Revocations, database};
-use brokerx_market::{InstrumentFeed, MarketFeed, MarketMetrics, Readiness, SNAPSHOT_CYCLE_MARGIN};
-use brokerx_schemas::{AccountCommand, InstrumentEvent, MarketData, Message, Reply, ReplyTo};
+use brokerx_market::Readiness;
+use brokerx_schemas::{AccountCommand, Message, Reply, ReplyTo};
 use brokerx_topics::catalogue;
 use brokerx_topics::codec::Codec;
-use brokerx_topics::reader::{Numbering, Partitions, ReadMetrics, Reader, Start};
+use brokerx_topics::reader::{Numbering, ReadMetrics, Readers, Start};
 use brokerx_topics::service::{
     self, Health, Shutdown, http_routes, kafka::producer_config, serve_router, watch_broker,
 };
@@ -30,8 +30,6 @@ use crate::telemetry::{CommandMetrics, HttpMetrics, SampledMetrics};
 
 /// How long the registry may be away at the start.
 const REGISTRY_LIMIT: Duration = Duration::from_secs(60);
-/// How late a quote or a reference price may be for this.
-const MARKET_GATHER: Duration = Duration::from_millis(20);
 /// How long open requests may take once the process stops: longer than a command's outcome.
 const DRAIN_LIMIT: Duration = Duration::from_secs(5);
 /// How often the gauges are sampled.
@@ -61,7 +59,7 @@ pub async fn run(options: Options, shutdown: Shutdown) -> anyhow::Result<()> {
     let command_metrics = CommandMetrics::new(&mut metrics);
     let pending = Pending::new(options.waiting_max);
     let replies_flow = Arc::new(AtomicBool::new(false));
-    let market = Arc::new(Market::new(Duration::from_millis(options.heartbeat_age_ms_max)));
+    let market = Arc::new(Market::new(options.market.heartbeat_age_max()));
     let commands = Commands::new(
         producer.clone(),
         codec.clone(),
@@ -78,52 +76,26 @@ pub async fn run(options: Options, shutdown: Shutdown) -> anyhow::Result<()> {
         command_metrics,
     );
 
-    let read_metrics = ReadMetrics::new(&mut metrics);
-    let reader = |name: &str, partitions, start, numbering, gather| Reader {
+    let readers = Readers {
+        process: "ingress",
         platform: options.platform.clone(),
         codec: codec.clone(),
-        name: format!("ingress-{name}"),
-        partitions,
-        start,
-        numbering,
-        metrics: read_metrics.clone(),
-        gather,
+        metrics: ReadMetrics::new(&mut metrics),
         shutdown: shutdown.clone(),
     };
-    let reply_sink = ReplySink::new(pending, replies_flow, health.add("replies"));
-    reader(
-        "replies",
-        Partitions::One(options.reply_partition),
-        Start::End,
-        Numbering::Counted,
-        None,
-    )
-    .spawn::<Reply, _>(reply_sink)?;
-    let instruments = InstrumentFeed::new(Arc::clone(&market), health.add("instruments"));
-    reader(
-        "instruments",
-        Partitions::All,
-        Start::Beginning,
-        Numbering::Ignored,
-        None,
-    )
-    .spawn::<InstrumentEvent, _>(instruments)?;
-    let cycle = Duration::from_secs(options.snapshot_cycle_seconds) + SNAPSHOT_CYCLE_MARGIN;
-    let feed = MarketFeed::new(
-        Arc::clone(&market),
-        health.add("market-data"),
+    readers
+        .from(Start::End)
+        .partition(options.reply_partition)
+        .numbering(Numbering::Counted)
+        .spawn(ReplySink::new(pending, replies_flow, health.add("replies")))?;
+    brokerx_market::spawn(
+        &market,
+        &options.market,
         Readiness::EveryBook,
-        read_metrics.clone(),
-        MarketMetrics::new(&mut metrics),
-    );
-    reader(
-        "market-data",
-        Partitions::All,
-        Start::Ago(cycle),
-        Numbering::Dense,
-        Some(MARKET_GATHER),
-    )
-    .spawn::<MarketData, _>(feed)?;
+        &readers,
+        &health,
+        &mut metrics,
+    )?;
     watch_broker(
         producer.clone(),
         AccountCommand::TOPIC,

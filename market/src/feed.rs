@@ -1,30 +1,66 @@
-//! The readers of `instruments` and `market-data`.
+//! The one feed of the market: the readers of `instruments` and `market-data`.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use brokerx_schemas::{InstrumentEvent, MarketData, Message};
-use brokerx_topics::reader::{ReadMetrics, Record, Sink};
-use brokerx_topics::service::{Check, Metrics};
+use brokerx_topics::reader::{Numbering, ReadMetrics, Readers, Record, Sink, Start};
+use brokerx_topics::service::{Check, Health, Metrics};
 use prometheus_client::metrics::counter::Counter;
 
 use crate::book::Applied;
 use crate::keeper::Keeper;
+use crate::options::MarketOptions;
 
 /// Beyond the snapshot cycle, how far back `market-data` is read at the start.
-pub const SNAPSHOT_CYCLE_MARGIN: Duration = Duration::from_secs(3);
+const SNAPSHOT_CYCLE_MARGIN: Duration = Duration::from_secs(3);
+/// How late a quote or a reference price may be so that many records come together.
+const GATHER: Duration = Duration::from_millis(20);
 
-/// Keeps the instruments. The topic is compacted: the version of an instrument orders its records.
-pub struct InstrumentFeed<K> {
-    keeper: Arc<K>,
-    check: Check,
+/// Starts the readers of both topics. The checks `instruments` and `market-data` hold once all
+/// instruments were read, and when `readiness` says so.
+///
+/// # Errors
+/// When the system gives no thread.
+///
+/// # Panics
+/// Outside of a Tokio runtime.
+pub fn spawn<K: Keeper>(
+    keeper: &Arc<K>,
+    options: &MarketOptions,
+    readiness: Readiness,
+    readers: &Readers,
+    health: &Health,
+    metrics: &mut Metrics,
+) -> std::io::Result<()> {
+    let instruments = InstrumentFeed {
+        keeper: Arc::clone(keeper),
+        check: health.add("instruments"),
+    };
+    readers
+        .from(Start::Beginning)
+        // The topic is compacted: the version of an instrument orders its records.
+        .numbering(Numbering::Ignored)
+        .spawn(instruments)?;
+    let books = MarketFeed {
+        keeper: Arc::clone(keeper),
+        check: health.add("market-data"),
+        readiness,
+        complete: false,
+        reading: readers.metrics.clone(),
+        metrics: MarketMetrics::new(metrics),
+    };
+    readers
+        .from(Start::Ago(options.snapshot_cycle() + SNAPSHOT_CYCLE_MARGIN))
+        .gathering(GATHER)
+        .spawn(books)?;
+    Ok(())
 }
 
-impl<K: Keeper> InstrumentFeed<K> {
-    /// Keeps the instruments of `keeper`; sets `check` once all of them were read.
-    pub fn new(keeper: Arc<K>, check: Check) -> Self {
-        Self { keeper, check }
-    }
+/// Keeps the instruments.
+struct InstrumentFeed<K> {
+    keeper: Arc<K>,
+    check: Check,
 }
 
 impl<K: Keeper> Sink<InstrumentEvent> for InstrumentFeed<K> {
@@ -44,13 +80,12 @@ impl<K: Keeper> Sink<InstrumentEvent> for InstrumentFeed<K> {
 
 /// What is counted of the market: `brokerx_market_*`.
 #[derive(Clone, Debug, Default)]
-pub struct MarketMetrics {
+struct MarketMetrics {
     book_gaps: Counter,
 }
 
 impl MarketMetrics {
-    /// Registers them.
-    pub fn new(registry: &mut Metrics) -> Self {
+    fn new(registry: &mut Metrics) -> Self {
         let metrics = Self::default();
         registry.sub_registry_with_prefix("market").register(
             "book_gaps",
@@ -71,33 +106,13 @@ pub enum Readiness {
 }
 
 /// Keeps the books and heartbeats.
-pub struct MarketFeed<K> {
+struct MarketFeed<K> {
     keeper: Arc<K>,
     check: Check,
     readiness: Readiness,
     complete: bool,
     reading: ReadMetrics,
     metrics: MarketMetrics,
-}
-
-impl<K: Keeper> MarketFeed<K> {
-    /// Keeps the books of `keeper`; sets `check` when `readiness` says so.
-    pub fn new(
-        keeper: Arc<K>,
-        check: Check,
-        readiness: Readiness,
-        reading: ReadMetrics,
-        metrics: MarketMetrics,
-    ) -> Self {
-        Self {
-            keeper,
-            check,
-            readiness,
-            complete: false,
-            reading,
-            metrics,
-        }
-    }
 }
 
 impl<K: Keeper> Sink<MarketData> for MarketFeed<K> {

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use brokerx_identity::keys::SecretKey;
-use brokerx_schemas::Config;
+use brokerx_market::MarketOptions;
 use brokerx_topics::service::{PlatformOptions, ServiceOptions};
 use lettre::message::Mailbox;
 
@@ -20,6 +20,9 @@ pub struct Options {
     /// Kafka and the registry.
     #[command(flatten)]
     pub platform: PlatformOptions,
+    /// How the market is kept.
+    #[command(flatten)]
+    pub market: MarketOptions,
     /// PostgreSQL; the schemas `identity` (the ingress's) and `projection` (settlement's) are read
     #[arg(long, env = "BROKERX_DATABASE_URL", hide_env_values = true)]
     pub database_url: String,
@@ -66,12 +69,6 @@ pub struct Options {
     /// How often throttled channels are pushed, milliseconds
     #[arg(long, env = "BROKERX_THROTTLE_MS", default_value_t = 1_000, value_parser = clap::value_parser!(u64).range(10..))]
     pub throttle_ms: u64,
-    /// Beyond this age of its last heartbeat a book partition counts as away, milliseconds
-    #[arg(long, env = "BROKERX_HEARTBEAT_AGE_MS_MAX", default_value_t = 3_000)]
-    pub heartbeat_age_ms_max: u64,
-    /// Within this time each symbol appears in a snapshot, seconds; the same as in the configuration of the machines
-    #[arg(long, env = "BROKERX_SNAPSHOT_CYCLE_SECONDS", default_value_t = Config::default().snapshot_cycle_seconds as u64)]
-    pub snapshot_cycle_seconds: u64,
 }
 
 fn subscriptions(text: &str) -> Result<usize, String> {

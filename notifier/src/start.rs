@@ -7,10 +7,9 @@ use std::time::Duration;
 use anyhow::Context;
 use brokerx_identity::tokens::Tokens;
 use brokerx_identity::{Revocations, database};
-use brokerx_market::{InstrumentFeed, MarketFeed, MarketMetrics, Readiness, SNAPSHOT_CYCLE_MARGIN};
-use brokerx_schemas::{AccountEvent, InstrumentEvent, MarketData, TradeEvent};
+use brokerx_market::Readiness;
 use brokerx_topics::codec::Codec;
-use brokerx_topics::reader::{Numbering, Partitions, ReadMetrics, Reader, Start};
+use brokerx_topics::reader::{ReadMetrics, Readers, Start};
 use brokerx_topics::service::kafka::producer_config;
 use brokerx_topics::service::{self, Health, Shutdown, backoff, http_routes, serve_router};
 use tokio::sync::Semaphore;
@@ -26,8 +25,8 @@ use crate::telemetry::{AckMetrics, FeedMetrics, MailMetrics};
 
 /// How late a push may be so that many leave together: far less than a person sees.
 const GATHER: Duration = Duration::from_millis(5);
-/// The same for quotes and trades, of which there are far more.
-const MARKET_GATHER: Duration = Duration::from_millis(20);
+/// The same for trades, of which there are far more.
+const TRADES_GATHER: Duration = Duration::from_millis(20);
 /// How long the registry may be away at the start.
 const REGISTRY_LIMIT: Duration = Duration::from_secs(60);
 /// How long PostgreSQL is waited for at the start.
@@ -58,42 +57,36 @@ pub async fn run(options: Options, shutdown: Shutdown) -> anyhow::Result<()> {
     let database_options = database::connect_options(&options.database_url)?.application_name("brokerx-notifier");
     let database = database::pool(database_options, options.database_connections_max);
 
-    let read_metrics = ReadMetrics::new(&mut metrics);
-    let market = Arc::new(Market::new(Duration::from_millis(options.heartbeat_age_ms_max)));
+    let market = Arc::new(Market::new(options.market.heartbeat_age_max()));
     let accounts = Arc::new(Accounts::default());
     let pages_max = options.database_connections_max.saturating_sub(SMALL_QUESTIONS).max(1);
     let history = Arc::new(History::new(database.clone(), pages_max as usize));
-    let reader = |name: &str, start, numbering, gather| Reader {
+    let readers = Readers {
+        process: "notifier",
         platform: options.platform.clone(),
         codec: codec.clone(),
-        name: format!("notifier-{name}"),
-        partitions: Partitions::All,
-        start,
-        numbering,
-        metrics: read_metrics.clone(),
-        gather,
+        metrics: ReadMetrics::new(&mut metrics),
         shutdown: shutdown.clone(),
     };
     let events = AccountFeed::new(
         Arc::clone(&accounts),
         health.add("account-events"),
-        read_metrics.clone(),
+        readers.metrics.clone(),
     );
-    let start = projected(&history).await;
-    reader("account-events", start, Numbering::Dense, Some(GATHER)).spawn::<AccountEvent, _>(events)?;
-    let instruments = InstrumentFeed::new(Arc::clone(&market), health.add("instruments"));
-    reader("instruments", Start::Beginning, Numbering::Ignored, None).spawn::<InstrumentEvent, _>(instruments)?;
-    let cycle = Duration::from_secs(options.snapshot_cycle_seconds) + SNAPSHOT_CYCLE_MARGIN;
-    let books = MarketFeed::new(
-        Arc::clone(&market),
-        health.add("market-data"),
+    readers
+        .from(projected(&history).await)
+        .gathering(GATHER)
+        .spawn(events)?;
+    brokerx_market::spawn(
+        &market,
+        &options.market,
         Readiness::CaughtUp,
-        read_metrics.clone(),
-        MarketMetrics::new(&mut metrics),
-    );
-    reader("market-data", Start::Ago(cycle), Numbering::Dense, Some(MARKET_GATHER)).spawn::<MarketData, _>(books)?;
-    let trades = TradeFeed::new(Arc::clone(&market), health.add("trades"), read_metrics.clone());
-    reader("trades", Start::End, Numbering::Dense, Some(MARKET_GATHER)).spawn::<TradeEvent, _>(trades)?;
+        &readers,
+        &health,
+        &mut metrics,
+    )?;
+    let trades = TradeFeed::new(Arc::clone(&market), health.add("trades"), readers.metrics.clone());
+    readers.from(Start::End).gathering(TRADES_GATHER).spawn(trades)?;
 
     Mailer {
         platform: options.platform.clone(),

@@ -6,7 +6,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use brokerx_json::{Cents, decimal, names, rfc3339};
 use brokerx_schemas::{
-    AccountCommand, AccountId, AccountLimits, Reply, SetKillSwitch, SetLimits, Symbol, TransferDirection,
+    AccountCommand, AccountId, AccountLimits, CommandMeta, Reply, SetKillSwitch, SetLimits, Symbol, TransferDirection,
     TransferShares, TransferView,
 };
 use serde::{Deserialize, Serialize};
@@ -20,6 +20,23 @@ use crate::http::{Body, FieldError, IdempotencyKey, Problem};
 fn account_id(text: &str) -> Result<AccountId, Problem> {
     let id = text.parse().ok().filter(|id: &AccountId| id.0 > 0);
     id.ok_or_else(|| Problem::not_found("there is no such account"))
+}
+
+/// Sends one command on one account, audited; `body` makes the answer when it was done.
+async fn act_on(
+    audit: &Audit,
+    action: &'static str,
+    account_id: AccountId,
+    request: &impl Serialize,
+    command: impl FnOnce(CommandMeta) -> AccountCommand,
+    body: impl FnOnce(&Reply) -> Option<Response>,
+) -> Result<Response, Problem> {
+    let act = async {
+        let commands = &audit.app.commands;
+        let outcome = commands.account(account_id, &audit.context.trace, command).await?;
+        answer(outcome, "/admin/v1/reconciliation", body)
+    };
+    audit.around(action, &account_id.to_string(), request, act).await
 }
 
 /// The body of a share transfer.
@@ -118,23 +135,16 @@ pub async fn transfer(
             price_cents: price.flatten(),
         })
     };
-    let act = async {
-        let outcome = audit
-            .app
-            .commands
-            .account(account_id, &audit.context.trace, command)
-            .await?;
-        answer(outcome, "/admin/v1/reconciliation", |reply: &Reply| {
-            let body = Transferred::new(reply.transfer.as_ref()?, reply.account_seq);
-            let status = if reply.replayed {
-                StatusCode::OK
-            } else {
-                StatusCode::CREATED
-            };
-            Some((status, Json(body)).into_response())
-        })
+    let answer = |reply: &Reply| {
+        let body = Transferred::new(reply.transfer.as_ref()?, reply.account_seq);
+        let status = if reply.replayed {
+            StatusCode::OK
+        } else {
+            StatusCode::CREATED
+        };
+        Some((status, Json(body)).into_response())
     };
-    audit.around("transfer_shares", &id, &body, act).await
+    act_on(&audit, "transfer_shares", account_id, &body, command, answer).await
 }
 
 /// The body of new limits.
@@ -176,23 +186,16 @@ pub async fn set_limits(
             limits,
         })
     };
-    let act = async {
-        let outcome = audit
-            .app
-            .commands
-            .account(account_id, &audit.context.trace, command)
-            .await?;
-        answer(outcome, "/admin/v1/reconciliation", |_| {
-            let done = serde_json::json!({
-                "account_id": account_id.to_string(),
-                "order_quantity_max": limits.order_quantity_max,
-                "order_notional_max": Cents(limits.order_notional_cents_max),
-                "open_orders_max": limits.open_orders_max,
-            });
-            Some(Json(done).into_response())
-        })
+    let answer = |_: &Reply| {
+        let done = serde_json::json!({
+            "account_id": account_id.to_string(),
+            "order_quantity_max": limits.order_quantity_max,
+            "order_notional_max": Cents(limits.order_notional_cents_max),
+            "open_orders_max": limits.open_orders_max,
+        });
+        Some(Json(done).into_response())
     };
-    audit.around("set_limits", &id, &body, act).await
+    act_on(&audit, "set_limits", account_id, &body, command, answer).await
 }
 
 /// `POST /admin/v1/accounts/{account_id}/kill`: cancels all orders and refuses new ones.
@@ -223,18 +226,10 @@ async fn kill_switch(
         })
     };
     let request = serde_json::json!({ "engaged": engaged });
-    let act = async {
-        let outcome = audit
-            .app
-            .commands
-            .account(account_id, &audit.context.trace, command)
-            .await?;
-        answer(outcome, "/admin/v1/reconciliation", |_| {
-            let done = serde_json::json!({ "account_id": id, "kill_switch": engaged });
-            Some(Json(done).into_response())
-        })
+    let answer = |_: &Reply| {
+        let done = serde_json::json!({ "account_id": account_id.to_string(), "kill_switch": engaged });
+        Some(Json(done).into_response())
     };
-    audit
-        .around(if engaged { "kill" } else { "unkill" }, id, &request, act)
-        .await
+    let action = if engaged { "kill" } else { "unkill" };
+    act_on(audit, action, account_id, &request, command, answer).await
 }

@@ -13,5 +13,5 @@ mod reading;
 mod sequences;
 
 pub use metrics::ReadMetrics;
-pub use reading::{Numbering, Partitions, Reader, Record, Sink, Start};
+pub use reading::{Numbering, Reader, Readers, Record, Sink, Start};
 pub use sequences::Sequences;

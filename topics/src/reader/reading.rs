@@ -43,15 +43,6 @@ pub enum Start {
     At(BTreeMap<i32, i64>),
 }
 
-/// Which partitions are read.
-#[derive(Clone, Copy, Debug)]
-pub enum Partitions {
-    /// All of the topic.
-    All,
-    /// Only this one.
-    One(i32),
-}
-
 /// What becomes of a worker's record whose number is not the next of its source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Numbering {
@@ -84,29 +75,67 @@ pub trait Sink<M>: Send + 'static {
     fn caught_up(&mut self, partition: i32);
 }
 
-/// What a reader needs.
-pub struct Reader {
+/// What all readers of a process have in common.
+#[derive(Clone)]
+pub struct Readers {
+    /// Names the threads and the clients, each with its topic; no group is joined.
+    pub process: &'static str,
     /// Where the brokers are.
     pub platform: PlatformOptions,
     /// Decodes the values.
     pub codec: Codec,
-    /// Names the thread and the client; no group is joined.
-    pub name: String,
-    /// Which partitions.
-    pub partitions: Partitions,
-    /// From where.
-    pub start: Start,
-    /// What becomes of duplicates and of what stands behind a hole.
-    pub numbering: Numbering,
     /// What is counted.
     pub metrics: ReadMetrics,
-    /// How long the broker gathers records before it answers; at once without.
-    pub gather: Option<Duration>,
     /// When to stop.
     pub shutdown: Shutdown,
 }
 
+impl Readers {
+    /// A reader of all partitions of a topic whose numbers are dense, which gets each record at once.
+    pub fn from(&self, start: Start) -> Reader {
+        Reader {
+            common: self.clone(),
+            start,
+            partition: None,
+            numbering: Numbering::Dense,
+            gather: None,
+        }
+    }
+}
+
+/// A reader that is not started yet.
+#[must_use = "it reads once it is spawned"]
+pub struct Reader {
+    common: Readers,
+    start: Start,
+    /// All of them without one.
+    partition: Option<i32>,
+    numbering: Numbering,
+    gather: Option<Duration>,
+}
+
 impl Reader {
+    /// Reads one partition only.
+    pub fn partition(self, partition: i32) -> Self {
+        Self {
+            partition: Some(partition),
+            ..self
+        }
+    }
+
+    /// What becomes of duplicates and of what stands behind a hole.
+    pub fn numbering(self, numbering: Numbering) -> Self {
+        Self { numbering, ..self }
+    }
+
+    /// Lets the broker gather records for so long before it answers.
+    pub fn gathering(self, gather: Duration) -> Self {
+        Self {
+            gather: Some(gather),
+            ..self
+        }
+    }
+
     /// Starts the thread; it ends when the shutdown is requested.
     ///
     /// # Errors
@@ -116,10 +145,11 @@ impl Reader {
     /// Outside of a Tokio runtime, which is where foreign schemas are fetched.
     pub fn spawn<M: Message, S: Sink<M>>(self, mut sink: S) -> std::io::Result<JoinHandle<()>> {
         let runtime = tokio::runtime::Handle::current();
-        std::thread::Builder::new().name(self.name.clone()).spawn(move || {
+        let name = format!("{}-{}", self.common.process, M::TOPIC);
+        std::thread::Builder::new().name(name.clone()).spawn(move || {
             let mut pause = backoff();
-            while !self.shutdown.is_requested() {
-                if let Err(error) = self.read(&mut sink, &runtime, || pause.reset()) {
+            while !self.common.shutdown.is_requested() {
+                if let Err(error) = self.read(&name, &mut sink, &runtime, || pause.reset()) {
                     tracing::warn!(topic = M::TOPIC, %error, "reading begins anew");
                     std::thread::sleep(pause.next());
                 }
@@ -129,11 +159,12 @@ impl Reader {
 
     fn read<M: Message, S: Sink<M>>(
         &self,
+        name: &str,
         sink: &mut S,
         runtime: &tokio::runtime::Handle,
         mut succeeded: impl FnMut(),
     ) -> Result<(), KafkaError> {
-        let config = consumer_config(&self.platform, &self.name);
+        let config = consumer_config(&self.common.platform, name);
         let mut config = match self.gather {
             Some(wait) => gathering(config, wait),
             None => config,
@@ -163,7 +194,7 @@ impl Reader {
             }
             more
         });
-        while !self.shutdown.is_requested() {
+        while !self.common.shutdown.is_requested() {
             match consumer.poll(POLL) {
                 None => {}
                 Some(Ok(message)) => {
@@ -202,9 +233,9 @@ impl Reader {
 
     /// For each partition where to begin, and where its log ended when that was asked.
     fn ranges(&self, consumer: &BaseConsumer, topic: &str) -> Result<BTreeMap<i32, Range<i64>>, KafkaError> {
-        let partitions: Vec<i32> = match self.partitions {
-            Partitions::One(partition) => vec![partition],
-            Partitions::All => {
+        let partitions: Vec<i32> = match self.partition {
+            Some(partition) => vec![partition],
+            None => {
                 let metadata = consumer.fetch_metadata(Some(topic), QUESTION_LIMIT)?;
                 let count = metadata.topics().first().map_or(0, |topic| topic.partitions().len());
                 if count == 0 {
@@ -233,17 +264,17 @@ impl Reader {
         let is_next = match judged.map(|identity| sequences.judge(identity)) {
             Some(Verdict::Next) | None => true,
             Some(Verdict::Duplicate) => {
-                self.metrics.duplicate(topic);
+                self.common.metrics.duplicate(topic);
                 false
             }
             Some(Verdict::Hole { .. }) => {
-                self.metrics.behind_hole(topic);
+                self.common.metrics.behind_hole(topic);
                 false
             }
         };
         let is_wanted = is_next || self.numbering == Numbering::Counted;
         if is_wanted {
-            self.metrics.applied(topic);
+            self.common.metrics.applied(topic);
         }
         is_wanted
     }
@@ -270,8 +301,8 @@ impl Reader {
         let value = message.payload()?;
         let mut pause = backoff();
         loop {
-            let decoded = match self.codec.decode::<M>(value) {
-                Err(DecodeError::UnknownSchema(_)) => runtime.block_on(self.codec.decode_resolving(value)),
+            let decoded = match self.common.codec.decode::<M>(value) {
+                Err(DecodeError::UnknownSchema(_)) => runtime.block_on(self.common.codec.decode_resolving(value)),
                 decoded => decoded,
             };
             match decoded {
@@ -283,7 +314,7 @@ impl Reader {
                     };
                     return Some((identity, record));
                 }
-                Err(DecodeError::UnknownSchema(schema_id)) if !self.shutdown.is_requested() => {
+                Err(DecodeError::UnknownSchema(schema_id)) if !self.common.shutdown.is_requested() => {
                     tracing::warn!(topic = M::TOPIC, schema_id, "waiting for a schema");
                     std::thread::sleep(pause.next());
                 }
@@ -307,4 +338,44 @@ fn offset_ago(consumer: &BaseConsumer, topic: &str, partition: i32, age: Duratio
         .first()
         .and_then(|element| element.offset().to_raw())
         .filter(|offset| *offset >= 0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn readers() -> Readers {
+        Readers {
+            process: "test",
+            platform: PlatformOptions {
+                kafka_brokers: String::new(),
+                schema_registry_url: String::new(),
+            },
+            codec: Codec::detached(),
+            metrics: ReadMetrics::new(&mut crate::service::metrics()),
+            shutdown: Shutdown::default(),
+        }
+    }
+
+    #[test]
+    fn the_numbering_says_what_is_handed_on() {
+        // The second is a duplicate, the fourth stands behind a hole.
+        let numbers = [Some(7), Some(7), Some(8), Some(10), None];
+        for (numbering, expected) in [
+            (Numbering::Dense, [true, false, true, false, true]),
+            (Numbering::Counted, [true; 5]),
+            (Numbering::Ignored, [true; 5]),
+        ] {
+            let reader = readers().from(Start::End).numbering(numbering);
+            let mut sequences = Sequences::default();
+            let handed_on = numbers.map(|seq| {
+                let identity = seq.map(|seq| Identity {
+                    source: "account-commands-0".to_owned(),
+                    seq,
+                });
+                reader.is_wanted("account-events", identity.as_ref(), &mut sequences)
+            });
+            assert_eq!(handed_on, expected, "{numbering:?}");
+        }
+    }
 }
