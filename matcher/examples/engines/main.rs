@@ -12,7 +12,9 @@
 
 mod allocations;
 mod book;
+mod engine;
 mod machine;
+mod messages;
 mod naive;
 mod published;
 mod stream;
@@ -20,23 +22,11 @@ mod stream;
 use std::time::Instant;
 
 use allocations::Counting;
-use stream::{Command, Stream};
+use engine::Engine;
+use stream::Stream;
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
-
-/// An engine under test.
-pub trait Engine {
-    /// How it is called in the report.
-    const NAME: &'static str;
-    /// At most this many commands per run: the naive one is slow.
-    const COMMANDS_MAX: usize = usize::MAX;
-
-    /// Empty books for this many symbols.
-    fn new(symbols: usize) -> Self;
-    /// Carries out a command and returns how many trades it made.
-    fn apply(&mut self, command: &Command) -> usize;
-}
 
 /// What one engine came to.
 #[derive(Default)]

@@ -3,7 +3,7 @@
 use orderbook_rs::OrderBook;
 use pricelevel::{Hash32, Id, OrderUpdate, Price, Quantity, Side, TimeInForce};
 
-use super::Engine;
+use super::engine::Engine;
 use super::stream::{Action, Command};
 
 /// One book per symbol.

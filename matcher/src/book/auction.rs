@@ -1,7 +1,8 @@
 //! The call auction: a book that was collected while nothing traded is uncrossed at one price.
 
 use super::orders::Order;
-use super::{Book, Effects, Event, Party, SelfTradePrevention, Side, Ticks};
+use super::queues::Book;
+use super::types::{Effects, Event, Party, SelfTradePrevention, Side, Ticks};
 
 /// How good a price is: more shares, then a smaller imbalance, then nearer to the reference.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -3,7 +3,8 @@
 use std::fmt;
 
 use super::orders::NONE;
-use super::{Book, Side, Ticks};
+use super::queues::Book;
+use super::types::{Side, Ticks};
 
 /// A book that contradicts itself. It must not trade on.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! One side of a book: its price levels, sorted.
 
 use super::orders::NONE;
-use super::{Side, Ticks};
+use super::types::{LevelView, Side, Ticks};
 
 /// The orders at one price.
 #[derive(Clone, Debug)]
@@ -22,6 +22,15 @@ impl Level {
     /// All shares of all its orders.
     pub fn total(&self) -> i64 {
         self.visible + self.hidden
+    }
+
+    /// The level as others see it.
+    pub fn view(&self) -> LevelView {
+        LevelView {
+            price: self.price,
+            quantity: self.visible,
+            order_count: self.count,
+        }
     }
 }
 

@@ -3,7 +3,9 @@
 use brokerx_schemas::{BookStatus, Reason};
 
 use super::orders::{NONE, Order};
-use super::{Answer, Book, Effects, Event, Incoming, Party, Progress, SelfTradePrevention, TimeInForce, shares};
+use super::quantity::shares;
+use super::queues::Book;
+use super::types::{Answer, Effects, Event, Incoming, Party, Progress, SelfTradePrevention, TimeInForce};
 
 /// What an order could take at once, as far as it needs.
 struct Reach {

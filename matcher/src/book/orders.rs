@@ -3,7 +3,7 @@
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::index::OrderIndex;
-use super::{SelfTradePrevention, Side, Ticks, TimeInForce};
+use super::types::{SelfTradePrevention, Side, Ticks, TimeInForce};
 
 /// No slot.
 pub(super) const NONE: u32 = u32::MAX;

@@ -3,7 +3,9 @@
 use brokerx_schemas::{BookStatus, Reason};
 
 use super::orders::Order;
-use super::{Answer, Book, Effects, Incoming, Progress, Replacement, shares};
+use super::quantity::shares;
+use super::queues::Book;
+use super::types::{Answer, Effects, Incoming, Progress, Replacement};
 
 impl Book {
     /// Gives a resting order new terms. A price unchanged and a quantity not larger keep its place in

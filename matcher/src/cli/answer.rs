@@ -7,7 +7,7 @@ use brokerx_schemas::{
 };
 use brokerx_topics::machine::Outputs;
 
-use super::Op;
+use super::command::Op;
 use crate::book::Book;
 
 struct Trade {

@@ -2,9 +2,8 @@
 
 use brokerx_schemas::{Config, NewOrder, OrderType, Reason, ReplaceBookOrder};
 
-use super::Matcher;
 use super::listing::Listing;
-use super::orders::has_limit;
+use super::state::Matcher;
 use crate::book::{Incoming, QUANTITY_MAX, SelfTradePrevention, Side, Stop, Ticks, TimeInForce};
 
 /// No configuration allows a price beyond this: differences and sums of prices stay within 64 bits.
@@ -220,6 +219,11 @@ pub(super) enum Terms {
         limit: Option<Ticks>,
         time_in_force: TimeInForce,
     },
+}
+
+/// Whether an order of this type has a limit.
+fn has_limit(order_type: OrderType) -> bool {
+    matches!(order_type, OrderType::Limit | OrderType::StopLimit)
 }
 
 /// Why nothing trades: the session comes before the halt.

@@ -8,7 +8,7 @@ use brokerx_schemas::{
 use brokerx_topics::machine::{Context, Outputs, Setup};
 use brokerx_topics::partition::{account_key, partition_of, symbol_key};
 
-use super::Asked;
+use super::entrant::Asked;
 use super::listing::Listing;
 use crate::book::{Answer, LevelView, Party, Side, Ticks};
 

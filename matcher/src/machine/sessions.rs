@@ -10,25 +10,12 @@
 //! Without a calendar a session lasts from 00:00 to 00:00 UTC and the next begins at once: DAY orders
 //! expire, no book closes.
 
-use brokerx_schemas::Reason;
 use brokerx_topics::machine::{Context, Outputs};
 
-use super::Matcher;
 use super::calendar::Calendar;
 use super::publish::Publisher;
-use super::work::Work;
-use crate::book::TimeInForce;
-
-/// What happens to each listing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Pass {
-    /// The session closes.
-    Close,
-    /// The session ends and the next one begins at once.
-    Expire,
-    /// The session opens.
-    Open,
-}
+use super::state::Matcher;
+use super::work::{Pass, Work};
 
 impl Matcher {
     /// Puts what the calendar asks for at this time on the stack.
@@ -94,28 +81,6 @@ impl Matcher {
             Pass::Open => {}
         }
         self.account_for(index);
-    }
-
-    /// Puts the end of the orders that do not outlive the session on the stack: DAY orders and stops,
-    /// and market orders that were collected.
-    pub(super) fn end_session(&mut self, listing: usize) {
-        let book = &self.listings[listing].book;
-        let mut order_ids = book.order_ids(|time_in_force| time_in_force == TimeInForce::Day);
-        order_ids.extend(book.immediate_ids());
-        self.push_ends(listing, order_ids, Reason::SessionEnded);
-    }
-
-    /// Puts the end of orders on the stack, the first of the list first.
-    pub(super) fn push_ends(&mut self, listing: usize, mut order_ids: Vec<i64>, cause: Reason) {
-        if !order_ids.is_empty() {
-            // The list is worked off from its end.
-            order_ids.reverse();
-            self.work.push(Work::Ends {
-                listing,
-                order_ids,
-                cause,
-            });
-        }
     }
 
     /// Tells the accounts of the next day that has ended.
