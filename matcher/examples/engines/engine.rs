@@ -1,10 +1,10 @@
-//! What is measured.
+//! What an engine must offer to be measured.
 
 use super::stream::Command;
 
 /// An engine under test.
 pub trait Engine {
-    /// How it is called in the report.
+    /// Its name in the report.
     const NAME: &'static str;
     /// At most this many commands per run: the naive one is slow.
     const COMMANDS_MAX: usize = usize::MAX;

@@ -2,9 +2,10 @@
 //! `cargo run --release -p brokerx-matcher --example engines`.
 //!
 //! About 60 % new orders, 35 % cancels and replaces, 5 % that take; the book keeps its size. The
-//! commands are made before the clock starts, the first part of them fills the books. Throughput is
-//! timed over all commands, latency around each of them in a run of its own, so that the clock's cost
-//! is in the latencies only. Engines take turns, since the machine may be noisy: compare within one run.
+//! commands are made before the clock starts; the first of them fill the books. Throughput is timed
+//! over all commands, latency around each of them in a run of its own, so that the clock's cost is
+//! in the latencies only. Engines take turns, since the machine may be noisy: compare within one
+//! run.
 //!
 //! The book checks its invariants after every command, as it does in the machine, and prevents
 //! self-trades; the published engine does neither here. `machine` is the whole machine with every record
@@ -28,7 +29,7 @@ use stream::Stream;
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// What one engine came to.
+/// The figures of one engine.
 #[derive(Default)]
 struct Report {
     name: &'static str,

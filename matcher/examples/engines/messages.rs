@@ -7,7 +7,7 @@ use brokerx_schemas::{
 
 use super::stream::{Action, Command};
 
-/// The listing of a symbol's number, with a band that is no obstacle.
+/// Lists the symbol of this number, with a band that is wide enough for every order of the stream.
 pub fn listing(symbol: usize) -> ListInstrument {
     ListInstrument {
         meta: CommandMeta {

@@ -45,7 +45,7 @@ impl Engine for OrderbookRs {
                 );
                 match placed {
                     Ok((_, Some(result))) => result.match_result.trades().len(),
-                    // An immediate order that is not filled whole is an error there.
+                    // To this engine an immediate order that is not filled completely is an error.
                     _ => 0,
                 }
             }

@@ -15,8 +15,8 @@ impl Book {
         }
     }
 
-    /// Takes in a new order while nothing trades: it rests, whatever its time in force. One that is
-    /// immediate should be [ended](Book::end) after the auction.
+    /// Takes in a new order while nothing trades: it rests, whatever its time in force. An
+    /// immediate order should be [ended](Book::end) after the auction.
     pub fn collect(&mut self, incoming: Incoming, effects: &mut Effects) -> Answer {
         match self.post_only_refusal(&incoming) {
             Some(reason) => Answer::rejected(reason, incoming.leaves),
@@ -29,7 +29,7 @@ impl Book {
         self.sweep(incoming, effects, events_max)
     }
 
-    /// Takes an order or a stop out on its owner's wish.
+    /// Takes out an order or a stop because its owner asks for it.
     pub fn cancel(&mut self, order_id: i64, account_id: i64, effects: &mut Effects) -> Answer {
         let by_client = |leaves| Answer::cancelled(Reason::CancelledByClient, leaves);
         match self.find_of(order_id, account_id) {
@@ -46,8 +46,8 @@ impl Book {
         }
     }
 
-    /// Takes an order or a stop out by the rules (expiry, delisting). Returns its owner and the shares
-    /// that were left; none when it is not in the book.
+    /// Takes out an order or a stop because the rules end it (expiry, delisting). Returns its owner
+    /// and the shares that were left; none when it is not in the book.
     pub fn end(&mut self, order_id: i64, effects: &mut Effects) -> Option<(i64, i64)> {
         match self.orders.find(order_id) {
             Some(slot) => {

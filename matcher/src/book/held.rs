@@ -41,8 +41,8 @@ impl Book {
         self.stops.remove(order_id)
     }
 
-    /// Gives a held stop a new limit, quantity and time in force. A limit unchanged and a quantity
-    /// not larger keep its place among the stops; anything else sends it to the end.
+    /// Gives a held stop a new limit, quantity and time in force. With the same limit and no larger
+    /// quantity it keeps its place among the stops; anything else sends it to the end.
     pub fn replace_stop(
         &mut self,
         order_id: i64,

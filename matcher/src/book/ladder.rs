@@ -128,7 +128,8 @@ impl Ladder {
         self.position(self.rank(price)).ok().map(|at| self.rungs[at].level)
     }
 
-    /// The level at a price, a new one when there is none; its first order must follow at once.
+    /// The level at a price. When there is none it is opened, and its first order must follow at
+    /// once.
     pub fn find_or_open(&mut self, price: Ticks) -> u32 {
         let rank = self.rank(price);
         match self.position(rank) {

@@ -84,7 +84,7 @@ impl Book {
         ladder.add(level_index, visible, hidden, 1);
     }
 
-    /// Takes an order out of its queue, its level with it when that is empty then.
+    /// Takes an order out of its queue, and closes its level when that is empty then.
     pub(super) fn take_out(&mut self, slot: u32, effects: &mut Effects) -> Order {
         let order = self.orders.remove(slot);
         effects.touch(order.side, order.price);

@@ -104,7 +104,7 @@ impl Stops {
         places.filter_map(|(_, (side, place))| self.side(*side).get(place))
     }
 
-    /// Whether both ways to find a stop know the same ones.
+    /// Whether both ways to find a stop know equally many.
     pub fn agrees(&self) -> bool {
         self.buys.len() + self.sells.len() == self.places.len()
     }

@@ -60,8 +60,8 @@ impl Book {
             .wrapping_add(self.priority_last)
     }
 
-    /// The orders and stops whose time in force is meant by `which`, first come first. It does not
-    /// rely on the queues, so it works on a broken book too.
+    /// The orders and stops that `which` chooses by their time in force, first come first. The
+    /// queues are not used, so this works on a broken book too.
     pub fn order_ids(&self, which: impl Fn(TimeInForce) -> bool) -> Vec<i64> {
         let orders = self.orders.iter_from(0).map(|(_, order)| order);
         let orders = orders.map(|order| (order.time_in_force, order.priority, order.order_id));

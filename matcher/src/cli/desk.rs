@@ -111,7 +111,7 @@ impl Desk {
         }
     }
 
-    /// The command of a line whose fields are there.
+    /// The command that a line asks for; the fields that it needs are there.
     fn command(&self, line: &Line) -> BookCommand {
         let (order_id, account_id) = (OrderId(line.id.unwrap_or(0)), AccountId(line.account.unwrap_or(0)));
         let command_id = CommandId([0; 16]);
@@ -207,7 +207,7 @@ impl Desk {
         }
         match book.stop(order_id) {
             Some(stop) => (stop.limit, stop.quantity, stay_of(stop.time_in_force)),
-            // The machine says that there is no such order.
+            // The machine will say that there is no such order.
             None => (None, 1, TimeInForce::Gtc),
         }
     }

@@ -1,4 +1,4 @@
-//! The machine that the runner drives: a record in, the work that it causes done.
+//! The machine as the runner drives it: it takes in a record and does the work that follows.
 
 use brokerx_schemas::{BookCommand, Config};
 use brokerx_topics::machine::{Context, Machine, Outputs, Setup, SnapshotError, Step};
@@ -54,14 +54,14 @@ impl Machine for Matcher {
                 .now_ms
                 .saturating_sub(self.config.closed_key_seconds.saturating_mul(1_000)),
         );
-        // A delisted one is in no snapshot any more, and nobody shall wait for it.
+        // A delisted instrument is in no snapshot any more: nobody is to wait for it.
         let listed = self
             .listings
             .iter()
             .filter(|listing| !listing.standing.delisted)
             .count();
         Publisher::new(&self.routes, context, outputs).heartbeat(second, listed);
-        // A tick that comes late writes the part of the seconds that it skipped.
+        // A late tick also writes what was due in the seconds that it skipped.
         let cycle = i64::from(self.config.snapshot_cycle_seconds.max(1));
         let elapsed = second.saturating_sub(self.last_tick_second).clamp(1, cycle) as usize;
         self.last_tick_second = second;

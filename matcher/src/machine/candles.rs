@@ -79,7 +79,8 @@ pub(super) struct Candles {
 }
 
 impl Candles {
-    /// Adds a trade. Returns candles of an earlier second that it showed to be over.
+    /// Adds a trade. When it is of a later second than the trades before it, returns the candles
+    /// that are over by that.
     pub fn trade(&mut self, now_ms: i64, price_cents: i64, quantity: i64) -> Vec<Candle> {
         let start_ms = start_of(now_ms, CandleInterval::Second);
         let trade = Bar {

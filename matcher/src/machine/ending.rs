@@ -18,7 +18,7 @@ impl Matcher {
         self.push_ends(listing, order_ids, Reason::SessionEnded);
     }
 
-    /// Puts the end of orders on the stack, the first of the list first.
+    /// Puts the end of these orders on the stack; the first of the list will end first.
     pub(super) fn push_ends(&mut self, listing: usize, mut order_ids: Vec<i64>, cause: Reason) {
         if !order_ids.is_empty() {
             // The list is worked off from its end.

@@ -95,8 +95,8 @@ impl Matcher {
         });
     }
 
-    /// Deadline, idempotency, the deed, the reply. The work that the deed leads to comes behind the
-    /// reply.
+    /// Checks the deadline and the key, carries the request out, replies. The work that it leads to
+    /// comes after the reply.
     fn decide(
         &mut self,
         context: &Context,

@@ -49,7 +49,7 @@ impl Matcher {
         self.account_for(listing);
     }
 
-    /// Answers a command; of a stop that has entered only an end is news.
+    /// Answers a command. A stop was answered when it was placed: only its end is told.
     fn tell(&self, context: &Context, entrant: Entrant, answer: &Answer, outputs: &mut Outputs) {
         let mut publisher = Publisher::new(&self.routes, context, outputs);
         match entrant {

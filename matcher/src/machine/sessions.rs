@@ -1,11 +1,11 @@
 //! The calendar at work: on a tick, sessions end and begin in every book, and days are closed.
 //!
-//! A tick ends what has ended, then closes the days, then begins what has begun; one that comes after
-//! an outage makes up for all that was missed in this order. `DayClosed` goes to every account
-//! partition, exactly once per day and in the order of days, behind the last fill and expiry of the
-//! day: for days that were missed one after the other. What happened before the first tick belongs to
-//! no day. A machine goes by its own time, so a trade in the second before the tick still belongs to
-//! the day that ends.
+//! A tick ends what has ended, then closes the days, then begins what has begun; one that comes
+//! after an outage makes up for all that was missed in this order. `DayClosed` goes to every
+//! account partition, exactly once per day and in the order of days, missed ones included, after
+//! the last fill and expiry of the day. What happened before the first tick belongs to no day. The
+//! machine goes by its own time, so a trade in the second before the tick still belongs to the day
+//! that ends.
 //!
 //! Without a calendar a session lasts from 00:00 to 00:00 UTC and the next begins at once: DAY orders
 //! expire, no book closes.
@@ -54,7 +54,7 @@ impl Matcher {
         self.work.push(Work::Pass { pass, next: 0 });
     }
 
-    /// One listing of a pass.
+    /// Does one listing of a pass, and leaves the next on the stack.
     pub(super) fn pass_on(&mut self, context: &Context, pass: Pass, index: usize, outputs: &mut Outputs) {
         match pass {
             Pass::Close => self.calendar_open = false,

@@ -59,8 +59,8 @@ impl Matcher {
         self.conclude(context, listing, Entrant::Stop(asked), progress, outputs);
     }
 
-    /// What a stop is in the book: a limit order within the band, or an immediate one that ends at the
-    /// tighter of its collar and the band.
+    /// What a triggered stop enters as: a limit order within the band, or an immediate one that
+    /// ends at the tighter of its collar and the band.
     fn limit_of(&self, listing: usize, stop: &Stop) -> Result<(i64, TimeInForce), Reason> {
         let listing = &self.listings[listing];
         match stop.limit {

@@ -25,7 +25,7 @@ impl Matcher {
         if self.reached.is_empty() {
             return;
         }
-        // While stops wait, the work to let them in waits too.
+        // When stops wait already, so does the work that lets them in.
         if self.triggered.is_empty() {
             self.work.push(Work::Triggered);
         }
