@@ -9,7 +9,7 @@ use reqwest::Method;
 use serde_json::json;
 use tokio::sync::Mutex;
 
-use crate::Options;
+use crate::options::Options;
 use crate::pace::Pace;
 use crate::report::Latencies;
 

@@ -12,63 +12,17 @@
 mod ceiling;
 mod http;
 mod kafka;
+mod options;
 mod pace;
 mod pipeline;
 mod report;
 
-use std::path::PathBuf;
-
 use brokerx_client::{Api, wait_until_quiet};
 use brokerx_topics::codec::Codec;
-use brokerx_topics::service::PlatformOptions;
 use clap::Parser;
 use sqlx::postgres::PgPoolOptions;
 
-/// What is measured, and where.
-#[derive(Parser)]
-struct Options {
-    #[command(flatten)]
-    platform: PlatformOptions,
-    /// The ingress.
-    #[arg(long, env = "BROKERX_INGRESS_URL", default_value = "http://127.0.0.1:8080")]
-    ingress_url: String,
-    /// The notifier's WebSocket.
-    #[arg(long, env = "BROKERX_FEED_URL", default_value = "ws://127.0.0.1:8090/ws")]
-    stream_url: String,
-    /// Where mails are written as files.
-    #[arg(long, env = "BROKERX_MAIL_DIR", default_value = ".brokerx/mail")]
-    mail_dir: PathBuf,
-    /// The database of the projection.
-    #[arg(long, env = "BROKERX_DATABASE_URL", hide_env_values = true)]
-    database_url: String,
-    /// The API key of an operator.
-    #[arg(long, env = "BROKERX_OPERATOR_KEY")]
-    operator_key: String,
-    /// Orders (and records) a second while latency is measured.
-    #[arg(long, default_value_t = 2_000)]
-    rate: u32,
-    /// Seconds of each measurement of latency.
-    #[arg(long, default_value_t = 15)]
-    seconds: u32,
-    /// Rounds; ceiling and pipeline take turns.
-    #[arg(long, default_value_t = 2)]
-    rounds: u32,
-    /// Orders that are drained as fast as they go.
-    #[arg(long, default_value_t = 60_000)]
-    drained_orders: u32,
-    /// Records that are drained through the ceiling.
-    #[arg(long, default_value_t = 300_000)]
-    drained_records: u32,
-    /// Accounts over which the orders are spread.
-    #[arg(long, default_value_t = 400)]
-    accounts: u32,
-    /// Orders a second over HTTP.
-    #[arg(long, default_value_t = 1_200)]
-    http_rate: u32,
-    /// Clients of the HTTP part.
-    #[arg(long, default_value_t = 24)]
-    http_clients: u32,
-}
+use options::Options;
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {

@@ -21,9 +21,10 @@ use rdkafka::producer::BaseProducer;
 use reqwest::Method;
 use serde_json::json;
 
+use crate::kafka;
+use crate::options::Options;
 use crate::pace::Pace;
 use crate::report::Latencies;
-use crate::{Options, kafka};
 
 const ACCOUNT_PARTITIONS: i32 = 8;
 /// The last of the 64 partitions of `replies`: no ingress of a local system reads it.

@@ -11,7 +11,7 @@ use brokerx_schemas::{
     AccountId, BookCommand, CommandId, CommandMeta, Config, ListInstrument, NewOrder, OrderId, OrderType,
     SelfTradePrevention, Side, Symbol, TimeInForce,
 };
-use brokerx_topics::machine::{Context, Machine, Outputs, Setup, Step};
+use brokerx_topics::machine::{Context, Machine, Outputs, Step};
 
 #[global_allocator]
 static ALLOCATOR: allocations::Counting = allocations::Counting;
@@ -20,17 +20,7 @@ const SYMBOLS: i64 = 10_000;
 const ORDERS: i64 = 1_000_000;
 
 fn main() {
-    let topics = ["account-commands", "trades", "market-data", "instruments", "replies"];
-    let setup = Setup {
-        log_id: "memory".to_owned(),
-        partition: 0,
-        generation: 0,
-        logic_version: 1,
-        config_version: 1,
-        config: Config::default(),
-        topics: topics.map(|topic| (topic.to_owned(), 8)).to_vec(),
-    };
-    let mut matcher = Matcher::new(&setup);
+    let mut matcher = Matcher::new(&Matcher::trial_setup(Config::default(), 8));
     let mut outputs = Outputs::default();
     let mut offset = 0;
     let mut feed = |matcher: &mut Matcher, command| {

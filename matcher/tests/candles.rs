@@ -19,7 +19,7 @@ const INTERVALS: [CandleInterval; 5] = [
     CandleInterval::Day,
 ];
 
-/// What a reader keeps: the last record about each candle, and the trades to hold it against.
+/// What a reader keeps: the last record about each candle, and the trades to check it against.
 #[derive(Default)]
 struct Reader {
     candles: BTreeMap<Name, Candle>,
@@ -109,7 +109,7 @@ fn run(seed: u64) {
             ..limit(order_id, account_id, side, price_cents, quantity)
         };
         reader.read(&desk.feed(BookCommand::NewOrder(order)));
-        // The clock does not come every second, and not at the second.
+        // Ticks do not come every second, nor right on the second.
         let second = desk.now_ms / 1_000;
         if second > last_second && random.chance(40) {
             last_second = second;
@@ -134,7 +134,7 @@ fn run(seed: u64) {
     assert!(!quiet.iter().any(is_candle), "without trades there are none");
 }
 
-/// With the end of a second the longer candles come as they stand.
+/// When a second ends, the longer candles are published as they stand.
 #[test]
 fn longer_candles_are_told_every_second() {
     let mut desk = Desk::new();

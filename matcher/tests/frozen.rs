@@ -13,6 +13,14 @@ use brokerx_schemas::*;
 use brokerx_topics::machine::{Context, Fold, Machine, Outputs, Step};
 use common::*;
 
+/// The place of the commands that a broken book meets.
+const CONTEXT: Context = Context {
+    partition: 0,
+    offset: 9,
+    appended_ms: NOW_MS,
+    now_ms: NOW_MS,
+};
+
 #[test]
 fn a_broken_book_is_frozen_and_the_others_go_on() {
     let mut desk = Desk::new();
@@ -26,14 +34,8 @@ fn a_broken_book_is_frozen_and_the_others_go_on() {
     let mut machine = rebuilt(&desk.fold);
     machine.corrupt(symbol(), BookSide::Sell);
     let mut outputs = Outputs::default();
-    let context = Context {
-        partition: 0,
-        offset: 9,
-        appended_ms: NOW_MS,
-        now_ms: NOW_MS,
-    };
     let mut apply = |machine: &mut Matcher, command| {
-        assert_eq!(machine.apply(&context, command, &mut outputs), Step::Done);
+        assert_eq!(machine.apply(&CONTEXT, command, &mut outputs), Step::Done);
         let messages = outputs.drain().map(|output| output.message);
         messages.collect::<Vec<_>>()
     };
@@ -89,14 +91,8 @@ fn a_stop_that_was_triggered_by_a_book_that_broke_ends() {
     let mut machine = rebuilt(&desk.fold);
     machine.corrupt(symbol(), BookSide::Sell);
     let mut outputs = Outputs::default();
-    let context = Context {
-        partition: 0,
-        offset: 9,
-        appended_ms: NOW_MS,
-        now_ms: NOW_MS,
-    };
     let order = BookCommand::NewOrder(limit(3, 3, Side::Buy, 101_00, 1));
-    assert_eq!(machine.apply(&context, order, &mut outputs), Step::Done);
+    assert_eq!(machine.apply(&CONTEXT, order, &mut outputs), Step::Done);
     let ended = outputs.drain().find_map(|output| match output.message {
         AnyMessage::AccountCommand(AccountCommand::OrderEnded(ended)) => Some(ended),
         _ => None,

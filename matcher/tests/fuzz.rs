@@ -35,7 +35,7 @@ fn apply(desk: &mut Desk, codec: &Codec, bytes: &[u8], advance_ms: i64) -> bool 
     true
 }
 
-/// Numbers that orders meet with, and the edges of what 64 bits hold.
+/// Numbers with which orders meet, and the edges of what 64 bits hold.
 fn number() -> impl Strategy<Value = i64> {
     prop_oneof![
         8 => 9_990..10_010_i64,
@@ -233,7 +233,7 @@ proptest! {
         desk.restore();
     }
 
-    /// Bytes that nobody meant.
+    /// Random bytes.
     #[test]
     fn no_bytes_panic(records in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..200), 1..20)) {
         let codec = Codec::detached();

@@ -11,17 +11,9 @@ mod common;
 use brokerx_matcher::machine::{EVENTS_MAX, Matcher};
 use brokerx_schemas::*;
 use brokerx_topics::codec::Codec;
-use brokerx_topics::machine::{Content, Emission, Fold, Record};
+use brokerx_topics::machine::{Content, Fold, Record};
 use brokerx_topics::partition::{account_key, partition_of, symbol_key};
 use common::*;
-
-fn market_data(emissions: &[Emission]) -> Vec<MarketData> {
-    let records = emissions.iter().filter_map(|emission| match &emission.output.message {
-        AnyMessage::MarketData(record) => Some(record.clone()),
-        _ => None,
-    });
-    records.collect()
-}
 
 #[test]
 fn records_go_where_their_keys_say() {

@@ -11,14 +11,6 @@ use brokerx_schemas::*;
 use brokerx_topics::machine::Emission;
 use common::*;
 
-fn market_data(emissions: &[Emission]) -> Vec<MarketData> {
-    let records = emissions.iter().filter_map(|emission| match &emission.output.message {
-        AnyMessage::MarketData(record) => Some(record.clone()),
-        _ => None,
-    });
-    records.collect()
-}
-
 fn instruments(emissions: &[Emission]) -> Vec<Instrument> {
     let records = emissions.iter().filter_map(|emission| match &emission.output.message {
         AnyMessage::InstrumentEvent(InstrumentEvent::Instrument(instrument)) => Some(instrument.clone()),

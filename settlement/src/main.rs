@@ -1,52 +1,22 @@
 //! `brokerx-settlement`: the account machine, the publisher, the projector and the payments stage in
 //! one process, or some of them.
 
+mod options;
 mod parts;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use brokerx_settlement::payments::PaymentsOptions;
-use brokerx_settlement::projector::{self, ProjectorOptions, RebuildOptions};
+use brokerx_settlement::projector::{self, RebuildOptions};
 use brokerx_topics::codec::Codec;
-use brokerx_topics::runner::RunnerOptions;
-use brokerx_topics::service::{self, Health, PlatformOptions, ServiceOptions, Shutdown, parse_options, telemetry};
+use brokerx_topics::service::{self, Health, Shutdown, parse_options, telemetry};
 
-use parts::{Part, Parts};
+use options::{Command, Options};
+use parts::Parts;
 
 /// How long a start waits for the schema registry.
 const REGISTRY_LIMIT: Duration = Duration::from_secs(60);
-
-#[derive(clap::Parser)]
-#[command(
-    name = "brokerx-settlement",
-    version,
-    about = "Accounts, the public topics, the projection and payments"
-)]
-struct Options {
-    #[command(flatten)]
-    service: ServiceOptions,
-    #[command(flatten)]
-    platform: PlatformOptions,
-    #[command(flatten)]
-    runner: RunnerOptions,
-    #[command(flatten)]
-    projector: ProjectorOptions,
-    #[command(flatten)]
-    payments: PaymentsOptions,
-    /// Run only these parts, separated by commas; all by default
-    #[arg(long, env = "BROKERX_SETTLEMENT_ONLY", value_enum, value_delimiter = ',', default_values_t = Part::ALL)]
-    only: Vec<Part>,
-    #[command(subcommand)]
-    command: Option<Command>,
-}
-
-#[derive(clap::Subcommand)]
-enum Command {
-    /// Project up to where the logs end now, then end; may run beside the service
-    Project(RebuildOptions),
-}
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {

@@ -10,37 +10,10 @@ use brokerx_topics::runner::{self, RunnerHandle, RunnerOptions};
 use brokerx_topics::service::{Health, Metrics, Shutdown};
 use tokio::task::JoinHandle;
 
-use super::Options;
+use super::options::{Options, Part};
 
 /// The public topics are for other teams: no client of ours waits for them.
 const PUBLISHER_GATHER_MS: u64 = 50;
-
-/// A part that can be run by itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum Part {
-    /// The account machine: commands to events.
-    Account,
-    /// The publisher: events to the public topics.
-    Publisher,
-    /// The projector: events to PostgreSQL.
-    Projector,
-    /// The payments stage: pending payments to the provider.
-    Payments,
-}
-
-impl Part {
-    /// All of them.
-    pub const ALL: [Self; 4] = [Self::Account, Self::Publisher, Self::Projector, Self::Payments];
-}
-
-impl std::fmt::Display for Part {
-    /// As on the command line.
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        use clap::ValueEnum;
-        let value = self.to_possible_value();
-        formatter.write_str(value.as_ref().map_or("", |value| value.get_name()))
-    }
-}
 
 /// The parts that run.
 pub struct Parts {
@@ -51,7 +24,7 @@ pub struct Parts {
 }
 
 impl Parts {
-    /// Starts what the options name. Nothing here waits for PostgreSQL or the provider.
+    /// Starts the parts that the options name. Nothing here waits for PostgreSQL or the provider.
     pub fn start(
         options: &Options,
         codec: &Codec,
@@ -91,7 +64,7 @@ impl Parts {
         Ok(parts)
     }
 
-    /// Waits until a part has ended that nobody asked to.
+    /// Waits until a part ends that was not asked to, and returns why.
     pub async fn failed(&mut self) -> anyhow::Error {
         tokio::select! {
             error = runner_failed(&mut self.account) => error.context("the account machine ended"),
@@ -101,8 +74,8 @@ impl Parts {
         }
     }
 
-    /// Stops all parts at the same time: outputs are acknowledged, offsets committed. The shutdown
-    /// must have been requested. Returns the first error.
+    /// Stops all parts at the same time, once their outputs are acknowledged and their offsets
+    /// committed. The shutdown must have been requested. Returns the first error.
     pub async fn stop(self) -> anyhow::Result<()> {
         let (account, publisher, projector, payments) = tokio::join!(
             stop_runner(self.account),

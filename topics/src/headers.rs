@@ -50,7 +50,8 @@ pub enum HeaderError {
     },
 }
 
-/// What a record belongs to. What is no UTF-8 or too long is left out: it is for people, not for machines.
+/// What a record belongs to. Text that is not UTF-8 or too long is left out: it is for people, not
+/// for machines.
 pub fn trace_of<H: Headers>(headers: Option<&H>) -> Trace {
     let mut trace = Trace::default();
     for header in headers.iter().flat_map(|headers| headers.iter()) {

@@ -9,7 +9,8 @@ use brokerx_schemas::{AccountId, Symbol};
 /// When `partitions` is not positive.
 pub fn partition_of(key: &[u8], partitions: i32) -> i32 {
     assert!(partitions > 0, "a topic has at least one partition");
-    // The sign bit is masked, not the absolute value taken: `toPositive` of the Java client.
+    // The sign bit is masked off, as `toPositive` of the Java client does; the absolute value would
+    // differ.
     ((murmur2(key) & 0x7fff_ffff) % partitions as u32) as i32
 }
 

@@ -2,7 +2,7 @@
 
 use brokerx_matcher::book::{Book, Effects, Event, Incoming, Progress, Replacement, Side, TimeInForce, Trading};
 
-use super::Engine;
+use super::engine::Engine;
 use super::stream::{Action, Command};
 
 /// One book per symbol.

@@ -2,9 +2,10 @@
 //! `cargo run --release -p brokerx-matcher --example engines`.
 //!
 //! About 60 % new orders, 35 % cancels and replaces, 5 % that take; the book keeps its size. The
-//! commands are made before the clock starts, the first part of them fills the books. Throughput is
-//! timed over all commands, latency around each of them in a run of its own, so that the clock's cost
-//! is in the latencies only. Engines take turns, since the machine may be noisy: compare within one run.
+//! commands are made before the clock starts; the first of them fill the books. Throughput is timed
+//! over all commands, latency around each of them in a run of its own, so that the clock's cost is
+//! in the latencies only. Engines take turns, since the machine may be noisy: compare within one
+//! run.
 //!
 //! The book checks its invariants after every command, as it does in the machine, and prevents
 //! self-trades; the published engine does neither here. `machine` is the whole machine with every record
@@ -12,7 +13,9 @@
 
 mod allocations;
 mod book;
+mod engine;
 mod machine;
+mod messages;
 mod naive;
 mod published;
 mod stream;
@@ -20,25 +23,13 @@ mod stream;
 use std::time::Instant;
 
 use allocations::Counting;
-use stream::{Command, Stream};
+use engine::Engine;
+use stream::Stream;
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// An engine under test.
-pub trait Engine {
-    /// How it is called in the report.
-    const NAME: &'static str;
-    /// At most this many commands per run: the naive one is slow.
-    const COMMANDS_MAX: usize = usize::MAX;
-
-    /// Empty books for this many symbols.
-    fn new(symbols: usize) -> Self;
-    /// Carries out a command and returns how many trades it made.
-    fn apply(&mut self, command: &Command) -> usize;
-}
-
-/// What one engine came to.
+/// The figures of one engine.
 #[derive(Default)]
 struct Report {
     name: &'static str,

@@ -3,7 +3,7 @@
 use orderbook_rs::OrderBook;
 use pricelevel::{Hash32, Id, OrderUpdate, Price, Quantity, Side, TimeInForce};
 
-use super::Engine;
+use super::engine::Engine;
 use super::stream::{Action, Command};
 
 /// One book per symbol.
@@ -45,7 +45,7 @@ impl Engine for OrderbookRs {
                 );
                 match placed {
                     Ok((_, Some(result))) => result.match_result.trades().len(),
-                    // An immediate order that is not filled whole is an error there.
+                    // To this engine an immediate order that is not filled completely is an error.
                     _ => 0,
                 }
             }

@@ -53,7 +53,7 @@ impl Stream {
     /// A mix that keeps the books at their size: what is placed is taken or cancelled.
     pub fn new(symbols: usize, count: usize) -> Self {
         let mut random = Random(88_172_645_463_325_252);
-        // Cancels and replaces mean an order of the last ones of their symbol; many are gone by then.
+        // Cancels and replaces pick one of the latest orders; many of those are gone by then.
         let memory = 20_000.max(symbols * 20);
         let warm_up = memory * 4;
         let mut placed: Vec<Command> = Vec::new();
@@ -92,7 +92,7 @@ impl Stream {
                 95..100 => {
                     command.action = Action::Take;
                     command.quantity = 1 + random.below(800);
-                    // An account of its own, so that nothing is prevented.
+                    // An account of its own, so that no trade is prevented as a self-trade.
                     command.account_id = 1_001;
                 }
                 _ => {}

@@ -1,7 +1,8 @@
 //! The call auction: a book that was collected while nothing traded is uncrossed at one price.
 
 use super::orders::Order;
-use super::{Book, Effects, Event, Party, SelfTradePrevention, Side, Ticks};
+use super::queues::Book;
+use super::types::{Effects, Event, Party, SelfTradePrevention, Side, Ticks};
 
 /// How good a price is: more shares, then a smaller imbalance, then nearer to the reference.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -13,9 +14,9 @@ struct Merit {
 }
 
 impl Book {
-    /// The price at which the crossed book trades most. Of equal ones the one that leaves the
-    /// smallest imbalance, then the one nearest to `reference`, then the lower. None when the book is
-    /// not crossed. The cost depends on the levels that cross.
+    /// The price at which the crossed book trades most. Among equal prices it is the one that
+    /// leaves the smallest imbalance, then the one nearest to `reference`, then the lower. None
+    /// when the book is not crossed. The cost grows with the levels that cross.
     pub fn auction_price(&self, reference: Ticks) -> Option<Ticks> {
         let (low, high) = (self.asks.best_price()?, self.bids.best_price()?);
         if low > high {
@@ -56,7 +57,7 @@ impl Book {
 
     /// Trades what crosses at `price`, best prices first and first come first served on both sides.
     /// Of two orders of one account the later one is treated as incoming. Stops after `events_max`
-    /// events; whether it is done.
+    /// events. Returns whether it is done.
     ///
     /// Orders that give way may leave the book crossed: then another auction must follow.
     pub fn uncross(&mut self, price: Ticks, effects: &mut Effects, events_max: usize) -> bool {

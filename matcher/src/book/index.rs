@@ -27,7 +27,7 @@ fn hash_in(entry: u64) -> u32 {
 }
 
 impl OrderIndex {
-    /// The entry where a hash would be at best.
+    /// The entry at which the search for a hash begins.
     fn home(&self, hash: u32) -> usize {
         // The top bits of the hash, as many as the table needs.
         ((u64::from(hash) * self.entries.len() as u64) >> 32) as usize
@@ -124,7 +124,8 @@ impl OrderIndex {
 mod tests {
     use super::*;
 
-    /// Ids of every density come and go; what is in is found, what is out is not.
+    /// Ids come and go, near to each other and far apart: those in the index are found, others are
+    /// not.
     #[test]
     fn agrees_with_a_list() {
         for stride in [1_i64, 3, 1 << 20, 1 << 44] {

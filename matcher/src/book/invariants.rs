@@ -3,7 +3,8 @@
 use std::fmt;
 
 use super::orders::NONE;
-use super::{Book, Side, Ticks};
+use super::queues::Book;
+use super::types::{Side, Ticks};
 
 /// A book that contradicts itself. It must not trade on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,7 +39,7 @@ pub enum Broken {
         /// Shares of its levels.
         levels: i64,
     },
-    /// The stops are not found both ways, or one is held that a trade has reached.
+    /// The two ways to find a stop disagree, or a stop is held that a trade has reached.
     Stops,
 }
 
@@ -68,14 +69,14 @@ pub enum Trading {
     No,
 }
 
-/// How many orders of a touched level are walked: its head, in a queue that is longer.
+/// How many orders of a touched level are walked; of a longer queue only the head is.
 const WALK_MAX: u32 = 8;
 
 impl Book {
     /// Checks the book around the levels that a command touched. The cost depends on those alone:
-    /// queues up to 8 orders are added up, longer ones are covered by the totals of their side.
-    /// `trading` is the last trade price of a book that trades: it must not be crossed, and no stop
-    /// may be held that the price has reached. A book that collects may be crossed.
+    /// queues up to 8 orders are added up, longer ones are covered by the totals of their side. A
+    /// book that trades must not be crossed, and must not hold a stop that its last price has
+    /// reached. A book that collects orders may be crossed.
     ///
     /// # Errors
     /// When the book contradicts itself.

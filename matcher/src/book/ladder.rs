@@ -1,7 +1,7 @@
 //! One side of a book: its price levels, sorted.
 
 use super::orders::NONE;
-use super::{Side, Ticks};
+use super::types::{LevelView, Side, Ticks};
 
 /// The orders at one price.
 #[derive(Clone, Debug)]
@@ -22,6 +22,15 @@ impl Level {
     /// All shares of all its orders.
     pub fn total(&self) -> i64 {
         self.visible + self.hidden
+    }
+
+    /// The level as others see it.
+    pub fn view(&self) -> LevelView {
+        LevelView {
+            price: self.price,
+            quantity: self.visible,
+            order_count: self.count,
+        }
     }
 }
 
@@ -119,7 +128,8 @@ impl Ladder {
         self.position(self.rank(price)).ok().map(|at| self.rungs[at].level)
     }
 
-    /// The level at a price, a new one when there is none; its first order must follow at once.
+    /// The level at a price. When there is none it is opened, and its first order must follow at
+    /// once.
     pub fn find_or_open(&mut self, price: Ticks) -> u32 {
         let rank = self.rank(price);
         match self.position(rank) {

@@ -1,21 +1,23 @@
-//! What an order meets on its way in.
+//! Matching: what becomes of an order on its way into the book.
 
 use brokerx_schemas::{BookStatus, Reason};
 
 use super::orders::{NONE, Order};
-use super::{Answer, Book, Effects, Event, Incoming, Party, Progress, SelfTradePrevention, TimeInForce, shares};
+use super::quantity::shares;
+use super::queues::Book;
+use super::types::{Answer, Effects, Event, Incoming, Party, Progress, SelfTradePrevention, TimeInForce};
 
-/// What an order could take at once, as far as it needs.
+/// How much an order could take at once, counted no further than it needs.
 struct Reach {
     available: i64,
-    /// Whether an own order, to which it would have to give way, ended the count.
+    /// Whether the count ended at an order of the same account, to which it would have to give way.
     gives_way: bool,
 }
 
 impl Book {
     /// Why the book refuses an order whole, before anything changes: post-only first, then
     /// fill-or-kill, then, for an order that rests already, that it would have to give way to an
-    /// own order.
+    /// order of the same account.
     pub(super) fn refusal(&self, incoming: &Incoming) -> Option<Reason> {
         if let Some(reason) = self.post_only_refusal(incoming) {
             return Some(reason);
@@ -41,8 +43,8 @@ impl Book {
             .is_some_and(|price| incoming.side.reaches(incoming.limit, price))
     }
 
-    /// All shares within the order's limit, own and hidden ones included: cheaper than to walk the
-    /// orders.
+    /// All shares within the order's limit, hidden ones and those of the same account included:
+    /// cheaper than to walk the orders.
     fn depth(&self, incoming: &Incoming) -> i64 {
         self.ladder(incoming.side.opposite())
             .iter()
@@ -51,8 +53,9 @@ impl Book {
             .sum()
     }
 
-    /// Counts what the order could take, in the order in which it would, until it has enough. What an
-    /// iceberg hides comes behind the whole queue of its level, so an own order there comes first.
+    /// Counts what the order could take, in the order in which it would, until it has enough. What
+    /// an iceberg hides trades only after the whole queue of its level, so an order of the same
+    /// account in that queue is met before it.
     fn reach(&self, incoming: &Incoming) -> Reach {
         let mut reach = Reach {
             available: 0,
@@ -104,7 +107,7 @@ impl Book {
                 self.trade(slot, &mut incoming, effects);
                 continue;
             }
-            // An own order is reached: what traded before stands.
+            // An order of the same account is reached: what traded before stands.
             match incoming.self_trade_prevention {
                 SelfTradePrevention::CancelIncoming if incoming.leaves == incoming.quantity => {
                     return Progress::Done(Answer::rejected(Reason::SelfTrade, incoming.leaves));

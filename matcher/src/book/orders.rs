@@ -3,7 +3,7 @@
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::index::OrderIndex;
-use super::{SelfTradePrevention, Side, Ticks, TimeInForce};
+use super::types::{SelfTradePrevention, Side, Ticks, TimeInForce};
 
 /// No slot.
 pub(super) const NONE: u32 = u32::MAX;
@@ -45,7 +45,7 @@ impl Order {
         self.leaves - self.visible
     }
 
-    /// What an order with this much left shows after it has come to the end of a queue.
+    /// Shares that an order with this much left shows when it comes to the end of a queue.
     pub fn shown_of(leaves: u32, display: u32) -> u32 {
         if display == 0 { leaves } else { leaves.min(display) }
     }
@@ -82,7 +82,8 @@ pub(super) struct Orders {
     count: usize,
     /// Orders that rest only until the next auction.
     immediate_count: usize,
-    /// Shares left, bids and asks. Kept from the orders alone, to be held against the levels.
+    /// Shares left, bids and asks. Computed from the orders alone, to be checked against the
+    /// levels.
     leaves_total: [i64; 2],
     hash: u64,
 }
@@ -184,7 +185,7 @@ impl Orders {
         self.slots[slot as usize].previous = previous;
     }
 
-    /// Orders from a slot on, in the order of their slots, which means nothing outside.
+    /// Orders from a slot on, in the order of their slots, which has no meaning outside the slab.
     pub fn iter_from(&self, slot: u32) -> impl Iterator<Item = (u32, &Order)> {
         (slot..)
             .zip(self.slots.iter().skip(slot as usize))

@@ -3,18 +3,21 @@
 use brokerx_schemas::{BookStatus, Reason};
 
 use super::orders::Order;
-use super::{Answer, Book, Effects, Incoming, Progress, Replacement, shares};
+use super::quantity::shares;
+use super::queues::Book;
+use super::types::{Answer, Effects, Incoming, Progress, Replacement};
 
 impl Book {
-    /// Gives a resting order new terms. A price unchanged and a quantity not larger keep its place in
-    /// the queue; anything else sends it to the end, and when it crosses there it trades at once as
-    /// the taker. A new total that is traded already ends it. Of an iceberg the hidden shares shrink
-    /// first.
+    /// Gives a resting order new terms. With the same price and no larger quantity it keeps its
+    /// place in the queue; anything else sends it to the end, and when its new price crosses it
+    /// trades at once as the taker. A new total that has traded already ends it. Of an iceberg the
+    /// hidden shares shrink first.
     ///
-    /// It is refused, and stays as it was, its place included, when a post-only order would trade, or
-    /// when it would have to give way to an own order. With `CancelResting` the own order gives way.
+    /// The change is refused, and the order stays as it was, its place included, when it is
+    /// post-only and would trade, or when it would have to give way to another order of its
+    /// account. With `CancelResting` that other order gives way.
     ///
-    /// While the book `collects` nothing trades: it rests on its new terms.
+    /// While the book `collects` nothing trades: the order rests on its new terms.
     pub fn replace(
         &mut self,
         terms: &Replacement,
@@ -69,7 +72,7 @@ impl Book {
         self.sweep(incoming, effects, events_max)
     }
 
-    /// Not more shares, at the same place.
+    /// Fewer shares or as many, at the same place in the queue.
     fn shrink(&mut self, slot: u32, old: &Order, leaves: u32, terms: &Replacement, effects: &mut Effects) {
         let visible = old.visible.min(leaves);
         let hidden = leaves - visible;

@@ -5,10 +5,9 @@
 
 use std::collections::BTreeMap;
 
-use brokerx_schemas::{BookStatus, Reason};
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::{Answer, Book, Side, Stop, Ticks, TimeInForce};
+use super::types::{Side, Stop, Ticks};
 
 /// Stop price, then place in time.
 type Place = (Ticks, u64);
@@ -105,82 +104,8 @@ impl Stops {
         places.filter_map(|(_, (side, place))| self.side(*side).get(place))
     }
 
-    /// Whether both ways to find a stop know the same ones.
+    /// Whether both ways to find a stop know equally many.
     pub fn agrees(&self) -> bool {
         self.buys.len() + self.sells.len() == self.places.len()
-    }
-}
-
-impl Book {
-    /// Holds a stop behind all that came before it.
-    pub fn hold(&mut self, stop: Stop) -> Answer {
-        self.priority_last += 1;
-        self.stops.insert(Stop {
-            placed: self.priority_last,
-            ..stop
-        });
-        Answer {
-            status: BookStatus::Working,
-            reason: None,
-            leaves: stop.quantity,
-        }
-    }
-
-    /// A stop that is held; none when it is not.
-    pub fn stop(&self, order_id: i64) -> Option<&Stop> {
-        self.stops.get(order_id)
-    }
-
-    /// How many stops are held.
-    pub fn stop_count(&self) -> usize {
-        self.stops.len()
-    }
-
-    /// All stops: buys by stop price from the lowest, then sells.
-    pub fn stops(&self) -> impl Iterator<Item = &Stop> {
-        self.stops.iter()
-    }
-
-    /// Up to `count` stops from an id on, and the id to go on from.
-    pub fn stops_from(&self, order_id: i64, count: usize) -> (Vec<Stop>, Option<i64>) {
-        let mut stops: Vec<Stop> = self.stops.from(order_id).take(count + 1).copied().collect();
-        let next = (stops.len() > count).then(|| stops.pop()).flatten();
-        (stops, next.map(|stop| stop.order_id))
-    }
-
-    /// Takes out one stop that a trade at `price` triggers; none when there is none (any more).
-    pub fn take_triggered(&mut self, price: Ticks) -> Option<Stop> {
-        let order_id = self.stops.reached(price)?;
-        self.stops.remove(order_id)
-    }
-
-    /// Gives a held stop a new limit, quantity and time in force. A limit unchanged and a quantity
-    /// not larger keep its place among the stops; anything else sends it to the end.
-    pub fn replace_stop(
-        &mut self,
-        order_id: i64,
-        limit: Option<Ticks>,
-        quantity: i64,
-        time_in_force: TimeInForce,
-    ) -> Answer {
-        let Some(stop) = self.stops.remove(order_id) else {
-            return Answer::rejected(Reason::OrderClosed, 0);
-        };
-        let keeps = limit == stop.limit && quantity <= stop.quantity;
-        if !keeps {
-            self.priority_last += 1;
-        }
-        self.stops.insert(Stop {
-            limit,
-            quantity,
-            time_in_force,
-            placed: if keeps { stop.placed } else { self.priority_last },
-            ..stop
-        });
-        Answer {
-            status: BookStatus::Replaced,
-            reason: None,
-            leaves: quantity,
-        }
     }
 }

@@ -3,8 +3,6 @@
 use brokerx_schemas::{BookStatus, Reason};
 use serde::{Deserialize, Serialize};
 
-use super::ladder::Level;
-
 /// A price in whole ticks of its instrument.
 pub type Ticks = i64;
 
@@ -174,6 +172,7 @@ impl Answer {
         }
     }
 
+    /// What was left is cancelled.
     pub(super) fn cancelled(reason: Reason, leaves: i64) -> Self {
         Self {
             status: BookStatus::Cancelled,
@@ -275,14 +274,4 @@ pub struct LevelView {
     pub quantity: i64,
     /// Orders.
     pub order_count: u32,
-}
-
-impl LevelView {
-    pub(super) fn of(level: &Level) -> Self {
-        Self {
-            price: level.price,
-            quantity: level.visible,
-            order_count: level.count,
-        }
-    }
 }

@@ -7,7 +7,7 @@ use brokerx_schemas::{
 };
 use brokerx_topics::machine::Outputs;
 
-use super::Op;
+use super::command::Op;
 use crate::book::Book;
 
 struct Trade {
@@ -17,7 +17,7 @@ struct Trade {
     quantity: i64,
 }
 
-/// What one order did that entered: that of the line, or a stop that was triggered.
+/// What one order did as it entered: the order of the line, or a stop that was triggered.
 #[derive(Default)]
 struct Part {
     trades: Vec<Trade>,
@@ -31,7 +31,7 @@ struct Entered {
     part: Part,
     /// Why it ended at once, and what was left.
     ended: Option<(Reason, i64)>,
-    /// Shares that it had left when it was done entering, and lost to others since.
+    /// Shares that it left in the book as it entered, and that have traded or ended since.
     lost: i64,
 }
 
@@ -193,7 +193,7 @@ fn write_end(status: &str, reason: Option<Reason>, leaves: i64, into: &mut Vec<u
     put(into, format_args!(",\"leaves\":{leaves}"));
 }
 
-/// In an auction nobody is the order of the line, so the taker is named too.
+/// In an auction neither side is the order of the line, so the taker is named too.
 fn write_part(part: &Part, names_taker: bool, into: &mut Vec<u8>) {
     into.extend_from_slice(b",\"trades\":[");
     for (at, trade) in part.trades.iter().enumerate() {
@@ -218,7 +218,7 @@ fn write_part(part: &Part, names_taker: bool, into: &mut Vec<u8>) {
     into.push(b']');
 }
 
-/// The answer to a line that is no command.
+/// The answer to a line that is not a command.
 pub(super) fn error(error: &str, line: u64, into: &mut Vec<u8>) {
     into.extend_from_slice(b"{\"error\":");
     write_json(into, error);

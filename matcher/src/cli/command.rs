@@ -38,7 +38,7 @@ pub enum Side {
 pub enum Type {
     /// At the price or better.
     Limit,
-    /// At what there is.
+    /// At the best prices there are.
     Market,
     /// A market order once triggered.
     Stop,
@@ -114,7 +114,7 @@ impl Line {
     /// What is wrong with it.
     pub fn parse(bytes: &[u8]) -> Result<Self, String> {
         let line: Self = serde_json::from_slice(bytes)
-            // Every line is line 1 of its own.
+            // The parser gets one line at a time and counts each as line 1.
             .map_err(|error| error.to_string().replace(" at line 1 column ", " at column "))?;
         let is_on_order = matches!(line.op, Op::New | Op::Replace | Op::Cancel);
         let is_new = line.op == Op::New;

@@ -4,7 +4,7 @@ use brokerx_schemas::{
     AccountId, BookCommand, CancelBookOrder, CommandId, CommandMeta, Config, Instrument, InstrumentCommand,
     InstrumentStatus, NewOrder, OrderId, OrderType, ReplaceBookOrder, SelfTradePrevention, Symbol, TimeInForce,
 };
-use brokerx_topics::machine::{Context, Machine, Outputs, Setup, Step};
+use brokerx_topics::machine::{Context, Machine, Outputs, Step};
 
 use super::answer::Answer;
 use super::command::{Line, Op, SelfTrade, Side, Stay, Type};
@@ -48,22 +48,12 @@ impl Desk {
     /// Never: the symbol is a good one.
     pub fn new(rules: Rules) -> Self {
         let symbol = Symbol::new("TRIAL").expect("a good symbol");
-        let setup = Setup {
-            log_id: "match".to_owned(),
-            partition: 0,
-            generation: 0,
-            logic_version: Matcher::LOGIC_VERSION_MAX,
-            config_version: 1,
-            config: Config {
-                price_cents_min: 1,
-                price_cents_max: PRICE_MAX,
-                collect_while_halted: rules.collect_while_halted,
-                collect_while_closed: rules.collect_while_closed,
-                ..Config::default()
-            },
-            topics: ["account-commands", "trades", "market-data", "instruments", "replies"]
-                .map(|topic| (topic.to_owned(), 1))
-                .to_vec(),
+        let config = Config {
+            price_cents_min: 1,
+            price_cents_max: PRICE_MAX,
+            collect_while_halted: rules.collect_while_halted,
+            collect_while_closed: rules.collect_while_closed,
+            ..Config::default()
         };
         let instrument = Instrument {
             symbol,
@@ -77,7 +67,7 @@ impl Desk {
             updated_us: 0,
         };
         Self {
-            matcher: Matcher::for_trials(&setup, instrument),
+            matcher: Matcher::for_trials(&Matcher::trial_setup(config, 1), instrument),
             symbol,
             collar_bps: rules.collar_bps,
             offset: 0,
@@ -121,7 +111,7 @@ impl Desk {
         }
     }
 
-    /// The command of a line whose fields are there.
+    /// The command that a line asks for; the fields that it needs are there.
     fn command(&self, line: &Line) -> BookCommand {
         let (order_id, account_id) = (OrderId(line.id.unwrap_or(0)), AccountId(line.account.unwrap_or(0)));
         let command_id = CommandId([0; 16]);
@@ -217,7 +207,7 @@ impl Desk {
         }
         match book.stop(order_id) {
             Some(stop) => (stop.limit, stop.quantity, stay_of(stop.time_in_force)),
-            // The machine says that there is no such order.
+            // The machine will say that there is no such order.
             None => (None, 1, TimeInForce::Gtc),
         }
     }

@@ -20,7 +20,7 @@ pub use desk::{Desk, Rules};
 /// further line is waiting, so a program can wait for the answer to its line.
 ///
 /// # Errors
-/// When `input` cannot be read or `output` not be written.
+/// When `input` cannot be read, or `output` cannot be written.
 pub fn run(rules: Rules, show_book: bool, input: impl io::Read, output: impl Write) -> io::Result<()> {
     let mut input = io::BufReader::with_capacity(1 << 16, input);
     let mut output = io::BufWriter::with_capacity(1 << 16, output);

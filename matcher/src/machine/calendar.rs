@@ -6,7 +6,7 @@
 use brokerx_schemas::{Config, Session};
 
 const DAY_SECONDS: i64 = 86_400;
-/// Days that are made up for after an outage.
+/// At most this many days are made up for after an outage.
 const DAYS_MAX: i32 = 10_000;
 
 /// The sessions of a configuration.
@@ -56,8 +56,8 @@ impl<'a> Calendar<'a> {
         self.last_ended(second).unwrap_or(yesterday.min(first))
     }
 
-    /// The first day after `day` that has ended by a second. Without a calendar no day is told of that
-    /// ended more than 27 years ago.
+    /// The first day after `day` that has ended by a second. Without a calendar, days that ended
+    /// more than 27 years ago are passed over.
     pub fn next_ended(self, day: i32, second: i64) -> Option<i32> {
         let last = self.last_ended(second).filter(|last| *last > day)?;
         if self.sessions.is_empty() {

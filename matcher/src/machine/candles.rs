@@ -6,13 +6,8 @@
 //! symbol that does not trade has none.
 
 use brokerx_schemas::{Candle, CandleInterval};
-use brokerx_topics::machine::{Context, Outputs};
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
-
-use super::Matcher;
-use super::publish::Publisher;
-use super::work::Work;
 
 const SECOND_MS: i64 = 1_000;
 const LONGER: [CandleInterval; 4] = [
@@ -21,8 +16,6 @@ const LONGER: [CandleInterval; 4] = [
     CandleInterval::Hour,
     CandleInterval::Day,
 ];
-/// Listings whose candles are looked at in one piece of work.
-const LISTINGS_MAX: usize = 64;
 
 /// A candle that is not over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -86,7 +79,8 @@ pub(super) struct Candles {
 }
 
 impl Candles {
-    /// Adds a trade. Returns candles of an earlier second that it showed to be over.
+    /// Adds a trade. When it is of a later second than the trades before it, returns the candles
+    /// that are over by that.
     pub fn trade(&mut self, now_ms: i64, price_cents: i64, quantity: i64) -> Vec<Candle> {
         let start_ms = start_of(now_ms, CandleInterval::Second);
         let trade = Bar {
@@ -158,35 +152,6 @@ impl Candles {
             }
         }
         xxh3_64(&bytes)
-    }
-}
-
-impl Matcher {
-    /// Notes when the candles of a listing are next due, after they changed.
-    pub(super) fn reschedule_candles(&mut self, listing: usize, before: Option<i64>) {
-        let after = self.listings[listing].candles.deadline_ms();
-        if before != after {
-            if let Some(before) = before {
-                self.candles_due.remove(&(before, listing));
-            }
-            self.candles_due.extend(after.map(|after| (after, listing)));
-        }
-    }
-
-    /// Closes the candles of the next listings where some are over.
-    pub(super) fn close_candles(&mut self, context: &Context, outputs: &mut Outputs) {
-        for _ in 0..LISTINGS_MAX {
-            let due = self.candles_due.first().copied();
-            let Some((before, listing)) = due.filter(|(due_ms, _)| *due_ms <= context.now_ms) else {
-                return;
-            };
-            let symbol = self.listings[listing].instrument.symbol;
-            let over = self.listings[listing].candles.close(context.now_ms);
-            Publisher::new(&self.routes, context, outputs).candles(symbol, over);
-            self.reschedule_candles(listing, Some(before));
-            self.account_for(listing);
-        }
-        self.work.push(Work::Candles);
     }
 }
 

@@ -1,10 +1,9 @@
-//! What a command meets before it reaches the book.
+//! The checks that a command meets before it reaches the book.
 
 use brokerx_schemas::{Config, NewOrder, OrderType, Reason, ReplaceBookOrder};
 
-use super::Matcher;
 use super::listing::Listing;
-use super::orders::has_limit;
+use super::state::Matcher;
 use crate::book::{Incoming, QUANTITY_MAX, SelfTradePrevention, Side, Stop, Ticks, TimeInForce};
 
 /// No configuration allows a price beyond this: differences and sums of prices stay within 64 bits.
@@ -55,7 +54,7 @@ impl Matcher {
         }
         let time_in_force = time_in_force_of(order.time_in_force).ok_or(Reason::InvalidOrder)?;
         let self_trade_prevention = prevention_of(order.self_trade_prevention).ok_or(Reason::InvalidOrder)?;
-        // Post-only and an iceberg's display mean something to a limit order that rests.
+        // Post-only and an iceberg's display mean something only to a limit order that rests.
         let may_rest = order.order_type == OrderType::Limit && time_in_force.rests();
         let display = order.display_quantity;
         if order.order_id.0 < 0
@@ -140,7 +139,7 @@ impl Matcher {
         if !(1..=QUANTITY_MAX).contains(&replace.quantity) {
             return Err(Reason::InvalidQuantity);
         }
-        // An order without a limit keeps none.
+        // An order without a limit stays without one.
         let is_immediate = resting.is_some_and(|order| !order.time_in_force.rests());
         let has_limit = !is_immediate && stop.is_none_or(|stop| stop.limit.is_some());
         let limit = match (has_limit, replace.price_cents) {
@@ -222,7 +221,12 @@ pub(super) enum Terms {
     },
 }
 
-/// Why nothing trades: the session comes before the halt.
+/// Whether an order of this type has a limit.
+fn has_limit(order_type: OrderType) -> bool {
+    matches!(order_type, OrderType::Limit | OrderType::StopLimit)
+}
+
+/// Why nothing trades: a closed session is named before a halt.
 fn stopped_by(listing: &Listing) -> Reason {
     if listing.standing.session_closed {
         Reason::MarketClosed
@@ -243,8 +247,8 @@ fn limit_ticks(config: &Config, listing: &Listing, price_cents: Option<i64>) -> 
     }
 }
 
-/// A limit may be up to the band away from the reference, exactly. Without a band, or as long as
-/// there is no reference, it may be anything.
+/// A limit may be as far from the reference as the band says, computed without rounding. Without a
+/// band, or as long as there is no reference, it may be anything.
 pub(super) fn within_band(listing: &Listing, limit: Ticks) -> Result<(), Reason> {
     let reference = i128::from(listing.reference_cents());
     let band_bps = i128::from(listing.instrument.band_bps);

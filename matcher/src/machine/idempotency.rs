@@ -1,7 +1,7 @@
 //! Which operators' commands were decided, so that a repeat gets the same outcome.
 //!
-//! A key belongs to its operator. It is remembered with a hash of the content for the configured time
-//! after the decision; none is forgotten early, a full window refuses new keys instead.
+//! A key belongs to its operator. It is remembered with a hash of the content for the configured
+//! time after the decision; none is forgotten early: a full window refuses new keys instead.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -24,7 +24,7 @@ pub(super) struct Decided {
 
 impl Decided {
     fn name(operator: &str, key: &str) -> String {
-        // An operator's id is a UUID: no two pairs spell alike.
+        // An operator's id is a UUID, which has no line break: no two pairs get the same name.
         format!("{operator}\n{key}")
     }
 
@@ -40,7 +40,7 @@ impl Decided {
 /// What is known of a key.
 pub(super) enum Seen {
     Never,
-    /// The same command was decided like this.
+    /// The same command was decided: why it was refused, if it was.
     Same(Option<Reason>),
     /// The key was used for something else.
     Other,

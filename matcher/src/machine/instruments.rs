@@ -5,11 +5,11 @@ use brokerx_schemas::{
 };
 use brokerx_topics::machine::{Context, Outputs};
 
-use super::Matcher;
 use super::checks::PRICE_CENTS_LIMIT;
 use super::idempotency::{Decided, Seen, content_hash};
 use super::listing::{Listing, Standing};
 use super::publish::Publisher;
+use super::state::Matcher;
 
 /// The longest name of an instrument, in bytes.
 const NAME_LENGTH_MAX: usize = 200;
@@ -95,8 +95,8 @@ impl Matcher {
         });
     }
 
-    /// Deadline, idempotency, the deed, the reply. The work that the deed leads to comes behind the
-    /// reply.
+    /// Checks the deadline and the key, carries the request out, replies. The work that it leads to
+    /// comes after the reply.
     fn decide(
         &mut self,
         context: &Context,
@@ -267,23 +267,5 @@ impl Matcher {
             listing,
             repeats: false,
         })
-    }
-
-    /// Publishes a standing that has changed.
-    pub(super) fn publish_standing(
-        &mut self,
-        context: &Context,
-        listing: usize,
-        note: Option<String>,
-        outputs: &mut Outputs,
-    ) {
-        let listing = &mut self.listings[listing];
-        listing.next_sequence();
-        listing.instrument.status = listing.standing.status();
-        listing.instrument.version += 1;
-        listing.instrument.updated_us = context.now_us();
-        let mut publisher = Publisher::new(&self.routes, context, outputs);
-        publisher.status_change(listing, note);
-        publisher.instrument(listing);
     }
 }

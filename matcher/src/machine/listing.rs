@@ -47,7 +47,7 @@ pub(super) struct Listing {
     /// snapshot change it.
     sequence: i64,
     pub book: Book,
-    /// What is not over yet.
+    /// The candles that are not over yet.
     pub candles: Candles,
     /// Whether an auction is going on: the book trades, but may still be crossed. Between records it
     /// is not.

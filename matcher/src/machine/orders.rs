@@ -1,21 +1,14 @@
 //! Commands on orders.
 
-use brokerx_schemas::{CancelBookOrder, NewOrder, OrderType, Reason, ReplaceBookOrder};
+use brokerx_schemas::{CancelBookOrder, NewOrder, Reason, ReplaceBookOrder};
 use brokerx_topics::machine::{Context, Outputs};
 
 use super::checks::{Admitted, Terms};
+use super::entrant::{Asked, Entrant};
 use super::publish::Publisher;
-use super::{Asked, EVENTS_MAX, Matcher};
+use super::state::Matcher;
+use super::work::EVENTS_MAX;
 use crate::book::{Answer, Incoming, Progress, Replacement};
-
-/// How an order came to the book, which decides how its end is told.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Entrant {
-    /// By a command, which is answered once it is done.
-    Command(Asked),
-    /// By its trigger: it was answered when it was placed.
-    Stop(Asked),
-}
 
 impl Matcher {
     pub(super) fn new_order(&mut self, context: &Context, order: &NewOrder, outputs: &mut Outputs) {
@@ -157,9 +150,4 @@ impl Matcher {
         let answer = Answer::rejected(reason, leaves);
         Publisher::new(&self.routes, context, outputs).command_done(asked, &answer);
     }
-}
-
-/// Whether an order of this type has a limit.
-pub(super) fn has_limit(order_type: OrderType) -> bool {
-    matches!(order_type, OrderType::Limit | OrderType::StopLimit)
 }

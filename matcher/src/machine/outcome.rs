@@ -1,13 +1,12 @@
 //! What a step did to a book: published, checked, and followed by the stops that it triggered.
 
-use brokerx_schemas::{BookCommand, BookStatus, PackedId, Reason};
+use brokerx_schemas::{BookStatus, PackedId, Reason};
 use brokerx_topics::machine::{Context, Outputs};
 
-use super::orders::Entrant;
+use super::entrant::Entrant;
 use super::publish::{Publisher, TradeTerms};
-use super::stops::Triggered;
-use super::work::Work;
-use super::{EVENTS_MAX, Matcher};
+use super::state::Matcher;
+use super::work::{Triggered, Work};
 use crate::book::{Answer, Broken, Event, Progress};
 
 impl Matcher {
@@ -50,7 +49,7 @@ impl Matcher {
         self.account_for(listing);
     }
 
-    /// Answers a command; of a stop that has entered only an end is news.
+    /// Answers a command. A stop was answered when it was placed: only its end is told.
     fn tell(&self, context: &Context, entrant: Entrant, answer: &Answer, outputs: &mut Outputs) {
         let mut publisher = Publisher::new(&self.routes, context, outputs);
         match entrant {
@@ -130,67 +129,5 @@ impl Matcher {
             publisher.book_update(listing, self.effects.touched(), last_price_cents);
         }
         self.reschedule_candles(index, deadline);
-    }
-
-    /// Ends orders by the rules, the last of the list first, a step's worth at a time.
-    pub(super) fn end_orders(
-        &mut self,
-        context: &Context,
-        listing: usize,
-        mut order_ids: Vec<i64>,
-        cause: Reason,
-        outputs: &mut Outputs,
-    ) {
-        self.effects.clear();
-        let symbol = self.listings[listing].instrument.symbol;
-        let keep = order_ids.len().saturating_sub(EVENTS_MAX);
-        for order_id in order_ids.drain(keep..).rev() {
-            if let Some((account_id, leaves)) = self.listings[listing].book.end(order_id, &mut self.effects) {
-                Publisher::new(&self.routes, context, outputs).order_ended(symbol, order_id, account_id, cause, leaves);
-            }
-        }
-        self.publish_step(context, listing, cause, outputs);
-        if !order_ids.is_empty() {
-            self.work.push(Work::Ends {
-                listing,
-                order_ids,
-                cause,
-            });
-        }
-        let broken = self.check(listing).err();
-        if let Some(broken) = broken.filter(|_| !self.listings[listing].standing.frozen) {
-            self.freeze(context, listing, &broken, outputs);
-        }
-        self.account_for(listing);
-    }
-
-    /// Stops one book for good.
-    pub(super) fn freeze(&mut self, context: &Context, listing: usize, broken: &Broken, outputs: &mut Outputs) {
-        let symbol = self.listings[listing].instrument.symbol;
-        tracing::error!(%symbol, %broken, offset = context.offset, "a broken invariant froze a book");
-        let about = |command: &&BookCommand| match command {
-            BookCommand::NewOrder(order) => order.symbol == symbol,
-            BookCommand::ReplaceBookOrder(replace) => replace.symbol == symbol,
-            BookCommand::CancelBookOrder(cancel) => cancel.symbol == symbol,
-            _ => false,
-        };
-        let diagnosis: Vec<_> = self.recent.iter().filter(about).cloned().collect();
-        for command in &diagnosis {
-            tracing::error!(%symbol, ?command, "a command before the freeze");
-        }
-        self.diagnoses.insert(symbol, diagnosis);
-        self.listings[listing].standing.frozen = true;
-        self.listings[listing].uncrossing = false;
-        self.publish_standing(context, listing, Some(broken.to_string()), outputs);
-        // Stops on their way into the book have nowhere to go.
-        self.queue_triggered();
-        let mut publisher = Publisher::new(&self.routes, context, outputs);
-        self.triggered.retain(|triggered| {
-            let stop = triggered.stop;
-            if triggered.listing == listing {
-                publisher.order_ended(symbol, stop.order_id, stop.account_id, Reason::Frozen, stop.quantity);
-            }
-            triggered.listing != listing
-        });
     }
 }

@@ -8,11 +8,11 @@ use brokerx_schemas::{
 use brokerx_topics::machine::{Context, Outputs, Setup};
 use brokerx_topics::partition::{account_key, partition_of, symbol_key};
 
-use super::Asked;
+use super::entrant::Asked;
 use super::listing::Listing;
 use crate::book::{Answer, LevelView, Party, Side, Ticks};
 
-/// Where the machine stands, and how many partitions the topics have that it writes to.
+/// Which partition this machine is, and how many partitions each topic has that it writes to.
 #[derive(Clone, Debug)]
 pub(super) struct Routes {
     pub partition: i32,
@@ -264,7 +264,7 @@ impl<'a> Publisher<'a> {
         self.outputs.send(partition, key, record);
     }
 
-    /// Answers a command, when somebody waits at a partition that exists.
+    /// Answers a command, if somebody waits for that and the partition to answer to exists.
     pub fn reply(&mut self, meta: &CommandMeta, reply: Reply) {
         if let Some(to) = &meta.reply_to
             && (0..self.routes.replies).contains(&to.partition)

@@ -1,34 +1,21 @@
 //! The calendar at work: on a tick, sessions end and begin in every book, and days are closed.
 //!
-//! A tick ends what has ended, then closes the days, then begins what has begun; one that comes after
-//! an outage makes up for all that was missed in this order. `DayClosed` goes to every account
-//! partition, exactly once per day and in the order of days, behind the last fill and expiry of the
-//! day: for days that were missed one after the other. What happened before the first tick belongs to
-//! no day. A machine goes by its own time, so a trade in the second before the tick still belongs to
-//! the day that ends.
+//! A tick ends what has ended, then closes the days, then begins what has begun; one that comes
+//! after an outage makes up for all that was missed in this order. `DayClosed` goes to every
+//! account partition, exactly once per day and in the order of days, missed ones included, after
+//! the last fill and expiry of the day. What happened before the first tick belongs to no day. The
+//! machine goes by its own time, so a trade in the second before the tick still belongs to the day
+//! that ends.
 //!
 //! Without a calendar a session lasts from 00:00 to 00:00 UTC and the next begins at once: DAY orders
 //! expire, no book closes.
 
-use brokerx_schemas::Reason;
 use brokerx_topics::machine::{Context, Outputs};
 
-use super::Matcher;
 use super::calendar::Calendar;
 use super::publish::Publisher;
-use super::work::Work;
-use crate::book::TimeInForce;
-
-/// What happens to each listing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Pass {
-    /// The session closes.
-    Close,
-    /// The session ends and the next one begins at once.
-    Expire,
-    /// The session opens.
-    Open,
-}
+use super::state::Matcher;
+use super::work::{Pass, Work};
 
 impl Matcher {
     /// Puts what the calendar asks for at this time on the stack.
@@ -67,7 +54,7 @@ impl Matcher {
         self.work.push(Work::Pass { pass, next: 0 });
     }
 
-    /// One listing of a pass.
+    /// Does one listing of a pass, and leaves the next on the stack.
     pub(super) fn pass_on(&mut self, context: &Context, pass: Pass, index: usize, outputs: &mut Outputs) {
         match pass {
             Pass::Close => self.calendar_open = false,
@@ -94,28 +81,6 @@ impl Matcher {
             Pass::Open => {}
         }
         self.account_for(index);
-    }
-
-    /// Puts the end of the orders that do not outlive the session on the stack: DAY orders and stops,
-    /// and market orders that were collected.
-    pub(super) fn end_session(&mut self, listing: usize) {
-        let book = &self.listings[listing].book;
-        let mut order_ids = book.order_ids(|time_in_force| time_in_force == TimeInForce::Day);
-        order_ids.extend(book.immediate_ids());
-        self.push_ends(listing, order_ids, Reason::SessionEnded);
-    }
-
-    /// Puts the end of orders on the stack, the first of the list first.
-    pub(super) fn push_ends(&mut self, listing: usize, mut order_ids: Vec<i64>, cause: Reason) {
-        if !order_ids.is_empty() {
-            // The list is worked off from its end.
-            order_ids.reverse();
-            self.work.push(Work::Ends {
-                listing,
-                order_ids,
-                cause,
-            });
-        }
     }
 
     /// Tells the accounts of the next day that has ended.

@@ -5,10 +5,11 @@ use brokerx_schemas::{Instrument, Symbol};
 use brokerx_topics::machine::SnapshotError;
 use serde::{Deserialize, Serialize};
 
-use super::Matcher;
 use super::candles::Candles;
 use super::idempotency::Decided;
 use super::listing::{Listing, Standing};
+use super::restoring::Restoring;
+use super::state::Matcher;
 use crate::book::{Book, Resting, SelfTradePrevention, Side, Stop, Ticks, TimeInForce};
 
 /// Orders of one slice.
@@ -42,16 +43,6 @@ pub enum Cursor {
     },
     /// Within the idempotency keys.
     Keys(usize),
-}
-
-/// The book that is being restored: its orders come in several slices.
-#[derive(Debug, Default)]
-pub(super) struct Restoring {
-    orders: Vec<Resting>,
-    stops: Vec<Stop>,
-    order_count: usize,
-    stop_count: usize,
-    priority_last: u64,
 }
 
 #[derive(Serialize, Deserialize)]

@@ -7,51 +7,13 @@ use brokerx_schemas::{AccountId, CommandId, OrderId, Reason};
 use brokerx_topics::machine::{Context, Outputs};
 
 use super::checks::{collar_ticks, within_band};
-use super::orders::Entrant;
+use super::entrant::{Asked, Entrant};
 use super::publish::Publisher;
-use super::work::Work;
-use super::{Asked, EVENTS_MAX, Matcher};
+use super::state::Matcher;
+use super::work::{EVENTS_MAX, Triggered, Work};
 use crate::book::{Answer, Incoming, Progress, Stop, TimeInForce};
 
-/// A stop that was triggered and waits to enter.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Triggered {
-    pub listing: usize,
-    pub stop: Stop,
-    /// The price of the trade that triggered it.
-    pub price_cents: i64,
-}
-
 impl Matcher {
-    /// Collects the stops that the last trade has reached, when the book trades.
-    pub(super) fn gather_reached(&mut self, index: usize) {
-        let listing = &mut self.listings[index];
-        let Some(price_cents) = listing.last_price_cents.filter(|_| listing.standing.trades()) else {
-            return;
-        };
-        let price = listing.ticks(price_cents);
-        while let Some(stop) = listing.book.take_triggered(price) {
-            self.reached.push(Triggered {
-                listing: index,
-                stop,
-                price_cents,
-            });
-        }
-    }
-
-    /// Queues the stops that were collected behind those that wait already.
-    pub(super) fn queue_triggered(&mut self) {
-        if self.reached.is_empty() {
-            return;
-        }
-        // While stops wait, the work to let them in waits too.
-        if self.triggered.is_empty() {
-            self.work.push(Work::Triggered);
-        }
-        self.reached.sort_unstable_by_key(|triggered| triggered.stop.placed);
-        self.triggered.extend(self.reached.drain(..));
-    }
-
     /// Lets the next stop in.
     pub(super) fn enter_triggered(&mut self, context: &Context, outputs: &mut Outputs) {
         let Some(Triggered {
@@ -97,8 +59,8 @@ impl Matcher {
         self.conclude(context, listing, Entrant::Stop(asked), progress, outputs);
     }
 
-    /// What a stop is in the book: a limit order within the band, or an immediate one that ends at the
-    /// tighter of its collar and the band.
+    /// What a triggered stop enters as: a limit order within the band, or an immediate one that
+    /// ends at the tighter of its collar and the band.
     fn limit_of(&self, listing: usize, stop: &Stop) -> Result<(i64, TimeInForce), Reason> {
         let listing = &self.listings[listing];
         match stop.limit {

@@ -8,8 +8,8 @@
 use brokerx_schemas::Reason;
 use brokerx_topics::machine::{Context, Outputs};
 
-use super::work::Work;
-use super::{EVENTS_MAX, Matcher};
+use super::state::Matcher;
+use super::work::{EVENTS_MAX, Work};
 use crate::book::Ticks;
 
 impl Matcher {

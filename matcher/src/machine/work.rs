@@ -1,21 +1,15 @@
-//! What is left to do of a record, a step's worth at a time.
+//! What is left to do of a record, in pieces.
 //!
 //! A record puts its work on a stack; what a piece of work leads to is put on top of it, so it is done
-//! before what was waiting. A step ends when enough records are waiting to be sent, or enough pieces
-//! were done; between records the stack is empty.
+//! before what was waiting. Between records the stack is empty.
 
 use brokerx_schemas::Reason;
-use brokerx_topics::machine::{Context, Outputs, Step};
 
-use super::Matcher;
-use super::orders::Entrant;
-use super::sessions::Pass;
-use crate::book::{Incoming, Ticks};
+use super::entrant::Entrant;
+use crate::book::{Incoming, Stop, Ticks};
 
-/// A step ends when this many records wait to be sent.
-const OUTPUTS_MAX: usize = 512;
-/// A step ends after this many pieces of work, however little they sent.
-const PIECES_MAX: usize = 1_024;
+/// Fills and ends of one step; each is up to three records.
+pub const EVENTS_MAX: usize = 256;
 
 /// A piece of work.
 #[derive(Debug)]
@@ -46,38 +40,22 @@ pub(super) enum Work {
     Snapshots { due: usize },
 }
 
-impl Matcher {
-    /// Works until the record is done or the step is full.
-    pub(super) fn work(&mut self, context: &Context, outputs: &mut Outputs) -> Step {
-        let mut pieces = 0;
-        while let Some(work) = self.work.pop() {
-            self.do_piece(work, context, outputs);
-            pieces += 1;
-            if (outputs.len() >= OUTPUTS_MAX || pieces >= PIECES_MAX) && !self.work.is_empty() {
-                return Step::More;
-            }
-        }
-        Step::Done
-    }
+/// What happens to each listing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Pass {
+    /// The session closes.
+    Close,
+    /// The session ends and the next one begins at once.
+    Expire,
+    /// The session opens.
+    Open,
+}
 
-    fn do_piece(&mut self, work: Work, context: &Context, outputs: &mut Outputs) {
-        match work {
-            Work::Sweep {
-                listing,
-                entrant,
-                incoming,
-            } => self.proceed(context, listing, entrant, incoming, outputs),
-            Work::Ends {
-                listing,
-                order_ids,
-                cause,
-            } => self.end_orders(context, listing, order_ids, cause, outputs),
-            Work::Auction { listing, price } => self.uncross(context, listing, price, outputs),
-            Work::Triggered => self.enter_triggered(context, outputs),
-            Work::Pass { pass, next } => self.pass_on(context, pass, next, outputs),
-            Work::Days => self.close_day(context, outputs),
-            Work::Candles => self.close_candles(context, outputs),
-            Work::Snapshots { due } => self.write_snapshots(context, due, outputs),
-        }
-    }
+/// A stop that was triggered and waits to enter.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Triggered {
+    pub listing: usize,
+    pub stop: Stop,
+    /// The price of the trade that triggered it.
+    pub price_cents: i64,
 }

@@ -160,7 +160,7 @@ impl NaiveBook {
         self.reference_cents
     }
 
-    /// A cancel, found within its deadline.
+    /// A cancel that arrived within its deadline.
     pub fn cancel(&mut self, cancel: &CancelBookOrder) -> Vec<Said> {
         let order_id = cancel.order_id.0;
         let order = self.find(order_id).map(|(_, order)| (order.account_id, order.leaves));

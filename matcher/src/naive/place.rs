@@ -5,7 +5,7 @@ use brokerx_schemas::{BookStatus, NewOrder, OrderType, Reason, Side, TimeInForce
 use super::{Decision, NaiveBook, NaiveOrder, NaiveStop, Said};
 
 impl NaiveBook {
-    /// A new order, found within its deadline.
+    /// A new order that arrived within its deadline.
     pub fn place(&mut self, order: &NewOrder) -> Vec<Said> {
         let mut said = Vec::new();
         match self.check(order) {
@@ -181,7 +181,7 @@ impl NaiveBook {
         let mut inside = ticks
             .map(|tick| tick * self.tick_cents)
             .filter(|price| is_inside(*price));
-        // Nothing inside the band is inside the order's own collar: that alone counts.
+        // When no price is inside both, the order's own collar alone counts.
         let own_ticks = |own: i64| match side {
             Side::Buy => own - own % self.tick_cents,
             _ => own + (self.tick_cents - own % self.tick_cents) % self.tick_cents,

@@ -6,7 +6,7 @@ use super::place::done;
 use super::{Decision, NaiveBook, NaiveOrder, NaiveStop, Said};
 
 impl NaiveBook {
-    /// New terms, found within their deadline.
+    /// New terms that arrived within their deadline.
     pub fn replace(&mut self, replace: &ReplaceBookOrder) -> Vec<Said> {
         let mut said = Vec::new();
         let decision = self.try_replace(replace, &mut said);

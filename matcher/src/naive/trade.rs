@@ -69,7 +69,7 @@ impl NaiveBook {
         self.remove(order.order_id);
     }
 
-    /// A trade has this price from here on.
+    /// Takes note of the price of a trade.
     pub(super) fn print(&mut self, price_cents: i64) {
         self.reference_cents = price_cents;
         self.last_cents = Some(price_cents);

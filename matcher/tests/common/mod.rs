@@ -294,6 +294,15 @@ pub fn naively(book: &mut NaiveBook, command: &BookCommand) -> Vec<Said> {
     }
 }
 
+/// The records on `market-data`, in order.
+pub fn market_data(emissions: &[Emission]) -> Vec<MarketData> {
+    let records = emissions.iter().filter_map(|emission| match &emission.output.message {
+        AnyMessage::MarketData(record) => Some(record.clone()),
+        _ => None,
+    });
+    records.collect()
+}
+
 /// The reply of an operator's command.
 pub fn reply(emissions: &[Emission]) -> Reply {
     let replies: Vec<_> = emissions

@@ -1,7 +1,7 @@
 //! Cuts a failing list down: takes out ever smaller pieces as long as what is left still fails.
 
-/// A short list that fails, of items in their order. Every one of them is needed, as far as leaving
-/// out one at a time tells.
+/// A short list that still fails, of items in their order: leaving out any one of them makes it
+/// pass.
 pub fn shrink<T: Clone>(items: &[T], fails: impl Fn(&[T]) -> bool) -> Vec<T> {
     let mut items = items.to_vec();
     let mut piece = items.len().div_ceil(2);

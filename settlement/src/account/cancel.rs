@@ -10,12 +10,14 @@ use brokerx_schemas::{
     Reason, Refusal, ReplyKind, SetKillSwitch, Symbol,
 };
 
+use super::answer::Answer;
 use super::desk::{Desk, blank_reply, event, refusal};
 use super::hash::content_hash;
-use super::idempotency::{Outcome, admit};
-use super::state::{Account, Action, Answer, InFlight};
+use super::idempotency::admit;
+use super::remembered::Outcome;
+use super::state::{Account, Action, InFlight};
 
-/// Cancels that are forwarded before outputs are taken.
+/// At most this many cancels are forwarded before outputs are taken.
 const CANCELS_PER_STEP: usize = 100;
 
 pub(super) fn cancel(account: &mut Account, desk: &mut Desk<'_>, command: CancelOrder) {
@@ -44,7 +46,8 @@ pub(super) fn cancel(account: &mut Account, desk: &mut Desk<'_>, command: Cancel
     forward(account, desk, command_id, in_flight, command.meta.deadline_us);
 }
 
-/// What a command on one order meets first: found, the version that the client knows, still open.
+/// The first checks of a command on one order: it exists, has the version that the client knows,
+/// and is still open.
 ///
 /// # Errors
 /// The refusal, and the order unless it is somebody else's.
@@ -129,7 +132,7 @@ pub(super) fn set_kill_switch(account: &mut Account, desk: &mut Desk<'_>, comman
     })
 }
 
-/// Forwards the next cancels of a sweep; none when it is done.
+/// Forwards the next cancels of a sweep. Returns what is left of it; none when it is done.
 pub(super) fn sweep(account: &mut Account, desk: &mut Desk<'_>, mut sweep: Sweep) -> Option<Sweep> {
     let from = sweep.after.map_or(Bound::Unbounded, Bound::Excluded);
     let next: Vec<OrderId> = account
@@ -151,7 +154,7 @@ pub(super) fn sweep(account: &mut Account, desk: &mut Desk<'_>, mut sweep: Sweep
                 answer: None,
                 key: None,
             };
-            // What was promised for all orders is not taken back by a deadline.
+            // The client was promised that all orders are cancelled: no deadline takes that back.
             forward(account, desk, command_id, in_flight, i64::MAX);
         }
     }

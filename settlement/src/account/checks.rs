@@ -47,7 +47,7 @@ pub(super) fn new_order(account: &Account, rules: &Rules, order: &Order) -> Resu
 pub(super) fn replacement(account: &Account, rules: &Rules, order: &Order, new: &Terms) -> Result<(), Reason> {
     may_trade(account)?;
     terms(order, new, &rules.config)?;
-    // Resting is the only thing that an order in the book can go on doing.
+    // An order in the book can only go on resting.
     if new.time_in_force != order.terms.time_in_force
         && !matches!(new.time_in_force, TimeInForce::Day | TimeInForce::Gtc)
     {

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use brokerx_schemas::DayClosed;
 
-/// Days are counted since the epoch.
+/// The days that have closed, counted since the epoch.
 #[derive(Clone, Debug, Default, PartialEq, Hash, Serialize, Deserialize)]
 pub(super) struct Days {
     /// The last day that each book partition closed.
@@ -16,7 +16,8 @@ pub(super) struct Days {
 }
 
 impl Days {
-    /// Takes in what one book partition says; the day that closes here by it, if one does.
+    /// Takes in what one book partition says. Returns the day that closes here because of it, if
+    /// one does.
     pub(super) fn arrive(&mut self, arrived: DayClosed, book_partitions: i32) -> Option<i32> {
         if !(0..book_partitions).contains(&arrived.book_partition) {
             return None;

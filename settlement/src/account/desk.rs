@@ -7,10 +7,11 @@ use brokerx_schemas::{
 use brokerx_topics::machine::{Context, Outputs};
 use brokerx_topics::partition::{account_key, partition_of, symbol_key};
 
+use super::answer::Answer;
 use super::memory::{Memory, RememberedKey};
 use super::position::Cash;
 use super::rules::Rules;
-use super::state::{Account, Answer, BrokenInvariant};
+use super::state::{Account, BrokenInvariant};
 
 /// The surroundings of one command on one account.
 pub(super) struct Desk<'a> {
@@ -186,7 +187,8 @@ impl<'a> Desk<'a> {
     }
 }
 
-/// Sends a reply to where it is waited for. An address outside of the topic is nobody's.
+/// Sends a reply to whoever waits for it. An address outside of the topic is nobody's: nothing is
+/// sent.
 pub(super) fn send_reply(outputs: &mut Outputs, rules: &Rules, answer: Option<Answer>, reply: Reply) {
     let Some(Answer { command_id, reply_to }) = answer else {
         return;

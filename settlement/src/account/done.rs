@@ -5,8 +5,9 @@ use brokerx_schemas::{
 };
 
 use super::desk::{Desk, event, refusal};
-use super::idempotency::{Outcome, decide};
+use super::idempotency::decide;
 use super::order::Order;
+use super::remembered::Outcome;
 use super::reservation::adjust;
 use super::state::{Account, Action, BrokenInvariant, InFlight};
 

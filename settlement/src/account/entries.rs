@@ -46,7 +46,7 @@ impl<K: Ord + Copy + Hash, V: Hash> Entries<K, V> {
         self.sum
     }
 
-    /// Adds an entry, in the place of the one with the same key.
+    /// Adds an entry, or replaces the one with the same key.
     pub(super) fn insert(&mut self, key: K, value: V) {
         self.sum = self.sum.wrapping_add(entry_hash(&(&key, &value)));
         if let Some(previous) = self.map.insert(key, value) {
@@ -73,7 +73,7 @@ impl<K: Ord + Copy + Hash, V: Hash> Entries<K, V> {
 }
 
 impl<K: Ord + Copy + Hash, V: Hash + Default> Entries<K, V> {
-    /// As [`Entries::edit`], of an entry that begins as the default.
+    /// As [`Entries::edit`], but an entry that is missing begins as the default.
     pub(super) fn edit_or_default(&mut self, key: K) -> Editing<'_, K, V> {
         if !self.contains(&key) {
             self.insert(key, V::default());

@@ -52,8 +52,8 @@ impl FeeSchedule {
         }
     }
 
-    /// The cumulative fee after `traded`, whose `fees_cents` are those before: never less than
-    /// before, on a sell never more than the proceeds. None on overflow.
+    /// The cumulative fee after `traded`, whose `fees_cents` are those charged before: never less
+    /// than those, and on a sell never more than the proceeds. None on overflow.
     pub(super) fn cumulative_cents(&self, side: Side, traded: &Traded) -> Option<i64> {
         let basis = self.weighted(traded);
         let proceeds = (side == Side::Sell).then_some(traded.notional_cents());
@@ -149,7 +149,7 @@ mod tests {
                 &[(300, Taker), (300, Taker)],
                 &[500, 0],
             ),
-            // A rebate lowers what is to come, it never pays back.
+            // A rebate lowers fees to come; it never pays any back.
             (
                 schedule(-10, 10, 0),
                 Side::Buy,

@@ -1,4 +1,4 @@
-//! A trade of one of the account's orders: checked, then booked whole.
+//! A trade of one of the account's orders: checked first, then booked as a whole.
 
 use brokerx_schemas::{
     AccountEvent, AccountEventKind, Execution, Fill, LedgerAccount, Liquidity, OrderStatus, Posting, Side, Symbol,

@@ -4,8 +4,8 @@ use std::hash::{Hash, Hasher};
 
 use xxhash_rust::xxh3::xxh3_128;
 
-/// The 64-bit hash of one entry of the state. Not for keys that an adversary picks: only sums and
-/// comparisons of whole states are made of it.
+/// The 64-bit hash of one entry of the state, for sums and comparisons of whole states. Not for
+/// keys that an adversary may choose.
 pub(super) fn entry_hash(value: &impl Hash) -> u64 {
     let mut hasher = StateHasher(0x9e37_79b9_7f4a_7c15);
     value.hash(&mut hasher);

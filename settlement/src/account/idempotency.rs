@@ -2,69 +2,22 @@
 //!
 //! A key that is remembered decides alone: the same content gets the original outcome, also after
 //! the deadline (a repeat does nothing), other content is refused. Only a new key goes on to the
-//! deadline and the other checks. What is remembered is every decision but two, which a client
-//! may simply try again: `IDEMPOTENCY_MISMATCH` and `TOO_MANY_REQUESTS`.
+//! deadline and the other checks. Every decision is remembered but two, after which a client may
+//! simply try again: `IDEMPOTENCY_MISMATCH` and `TOO_MANY_REQUESTS`.
 //!
 //! A key is remembered while its order or command is in flight and `closed_key_seconds` longer. It
 //! is never forgotten early: at the cap (`closed_keys_per_account_max`, `..._per_partition_max`,
-//! open ones counted too) new keys are refused. A cancel without a key is never refused for that.
+//! open ones counted too) new keys are refused. A cancel without a key is never refused for want of
+//! room.
 
-use std::hash::{Hash, Hasher};
+use brokerx_schemas::{CommandMeta, OrderId, Reason, Refusal, Reply, ReplyKind, TransferView};
 
-use serde::{Deserialize, Serialize};
-
-use brokerx_schemas::{CommandId, CommandMeta, OrderId, Reason, Refusal, Reply, ReplyKind, TransferView};
-
+use super::answer::Answer;
 use super::desk::{Desk, blank_reply, refusal};
 use super::hash::content_hash;
 use super::memory::RememberedKey;
-use super::state::{Account, Answer};
-
-/// How a command ended.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(super) enum Outcome {
-    /// The book has not answered; the command in flight.
-    Pending(CommandId),
-    /// It was refused; about this order.
-    Refused(Refusal, Option<OrderId>),
-    /// It was done to this order.
-    Order(OrderId),
-    /// Shares were transferred.
-    Transfer(Box<TransferView>),
-    /// It was done to the account as a whole.
-    Account,
-}
-
-/// A command whose key is remembered.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(super) struct Remembered {
-    /// Hash of what the client asked for.
-    pub(super) content: u128,
-    pub(super) outcome: Outcome,
-    /// When it was decided.
-    pub(super) ended_us: Option<i64>,
-}
-
-impl Hash for Remembered {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        (self.content, self.ended_us).hash(state);
-        match &self.outcome {
-            Outcome::Pending(command_id) => (0_u8, command_id).hash(state),
-            Outcome::Refused(
-                Refusal {
-                    reason,
-                    current_version,
-                },
-                order_id,
-            ) => {
-                (1_u8, reason, current_version, order_id).hash(state);
-            }
-            Outcome::Order(order_id) => (2_u8, order_id).hash(state),
-            Outcome::Transfer(transfer) => (3_u8, transfer.transfer_id, transfer.quantity).hash(state),
-            Outcome::Account => 4_u8.hash(state),
-        }
-    }
-}
+use super::remembered::{Outcome, Remembered};
+use super::state::Account;
 
 /// A command that passed the first checks.
 pub(super) struct Admitted<'a> {

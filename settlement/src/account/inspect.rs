@@ -18,7 +18,7 @@ pub struct AccountSummary {
     pub frozen: Option<BrokenInvariant>,
     /// Its cash.
     pub cash: CashView,
-    /// Its positions by symbol, those of nothing left out.
+    /// Its positions by symbol, without those that hold nothing.
     pub positions: Vec<PositionView>,
     /// Its open orders and those whose key is remembered, the oldest first.
     pub orders: Vec<OrderView>,

@@ -1,26 +1,16 @@
-//! The account machine: which record meets which account, and what is left to do afterwards.
+//! The state of the account machine, and what a change of one account brings with it.
 
 use std::collections::BTreeMap;
-use std::ops::Bound;
 
-use brokerx_schemas::{
-    AccountCommand, AccountEvent, AccountEventKind, AccountId, Config, DayClosed, PaymentDirection, Reply, ReplyKind,
-};
-use brokerx_topics::machine::{Context, Machine, Outputs, Setup, SnapshotError, Step};
+use brokerx_schemas::AccountId;
+use brokerx_topics::machine::{Context, Outputs, Setup};
 
-use super::cancel::{self, Sweep};
+use super::cancel::Sweep;
 use super::days::Days;
-use super::desk::{Desk, blank_reply, event, refusal, send_reply};
-use super::hash::entry_hash;
-use super::memory::{Memory, RememberedKey};
-use super::routing::{account_of, meta_of, stranger_reason};
+use super::desk::Desk;
+use super::memory::Memory;
 use super::rules::Rules;
-use super::snapshot::Cursor;
-use super::state::{Account, Answer, BrokenInvariant};
-use super::{done, fill, payment, place, replace, status, transfer};
-
-/// Keys that are forgotten, and accounts whose day is closed, before outputs are taken.
-const ITEMS_PER_STEP: usize = 1_000;
+use super::state::Account;
 
 /// The accounts of one partition of `account-commands`. See the [module](super).
 #[derive(Debug)]
@@ -28,17 +18,17 @@ pub struct AccountMachine {
     pub(super) rules: Rules,
     pub(super) accounts: BTreeMap<AccountId, Account>,
     /// The wrapping sum of the accounts' hashes.
-    accounts_hash: u64,
+    pub(super) accounts_hash: u64,
     pub(super) memory: Memory,
     pub(super) days: Days,
     pub(super) contradictions: u64,
     /// What the record that answered `More` has left to do.
-    work: Option<Work>,
+    pub(super) work: Option<Work>,
 }
 
 /// Work that is done in steps.
 #[derive(Debug)]
-enum Work {
+pub(super) enum Work {
     Sweep(AccountId, Sweep),
     /// Forget keys that ended in or before a second.
     Forget(i64),
@@ -49,9 +39,22 @@ enum Work {
 }
 
 impl AccountMachine {
-    /// Does something to an account and brings everything up to date that follows from it. None
-    /// when there is no such account.
-    fn on_account<R>(
+    /// A machine without an account.
+    pub(super) fn empty(setup: &Setup) -> Self {
+        Self {
+            rules: Rules::new(setup),
+            accounts: BTreeMap::new(),
+            accounts_hash: 0,
+            memory: Memory::default(),
+            days: Days::default(),
+            contradictions: 0,
+            work: None,
+        }
+    }
+
+    /// Does something to an account, then checks it and brings the sums up to date. None when there
+    /// is no such account.
+    pub(super) fn on_account<R>(
         &mut self,
         account_id: AccountId,
         context: &Context,
@@ -83,7 +86,8 @@ impl AccountMachine {
         }
     }
 
-    /// Changes an account while it is restored; nothing is sent.
+    /// Changes an account without sending anything: while it is restored, or when keys are
+    /// forgotten.
     pub(super) fn restore_account(&mut self, account_id: AccountId, act: impl FnOnce(&mut Account, &mut Memory)) {
         self.open_account(account_id);
         if let Some(account) = self.accounts.get_mut(&account_id) {
@@ -93,219 +97,5 @@ impl AccountMachine {
             self.memory.keys = self.memory.keys - keys + account.remembered_keys();
             self.accounts_hash = self.accounts_hash.wrapping_sub(before).wrapping_add(account.hash());
         }
-    }
-
-    /// A record of an account that does not exist. What a client asks for is refused and leaves
-    /// nothing behind; what a book says makes an account that is frozen from its first event.
-    fn on_stranger(&mut self, account_id: AccountId, context: &Context, outputs: &mut Outputs, input: AccountCommand) {
-        match input {
-            AccountCommand::AccountStatus(change) => {
-                self.open_account(account_id);
-                self.on_account(account_id, context, outputs, |account, desk| {
-                    status::account_status(account, desk, change);
-                });
-            }
-            AccountCommand::PaymentResult(_) => self.contradictions += 1,
-            input => match meta_of(&input) {
-                Some(meta) => {
-                    let reply = Reply {
-                        refusal: Some(refusal(stranger_reason(&input))),
-                        ..blank_reply(ReplyKind::Refused)
-                    };
-                    send_reply(outputs, &self.rules, Answer::of(meta), reply);
-                }
-                None => {
-                    self.open_account(account_id);
-                    self.on_account(account_id, context, outputs, |account, desk| {
-                        desk.freeze(account, BrokenInvariant::UnknownAccount);
-                    });
-                }
-            },
-        }
-    }
-
-    /// Does a step of the work at hand, as long as there is some.
-    fn go_on(&mut self, context: &Context, outputs: &mut Outputs) -> Step {
-        self.work = match self.work.take() {
-            None => None,
-            Some(Work::Sweep(account_id, sweep)) => self
-                .on_account(account_id, context, outputs, |account, desk| {
-                    cancel::sweep(account, desk, sweep)
-                })
-                .flatten()
-                .map(|sweep| Work::Sweep(account_id, sweep)),
-            Some(Work::Forget(second)) => self.forget(second).then_some(Work::Forget(second)),
-            Some(Work::CloseDay { day, after }) => {
-                self.close_day(day, after, context, outputs)
-                    .map(|after| Work::CloseDay {
-                        day,
-                        after: Some(after),
-                    })
-            }
-        };
-        if self.work.is_some() { Step::More } else { Step::Done }
-    }
-
-    /// Forgets keys that ended in or before a second; whether there are more.
-    fn forget(&mut self, second: i64) -> bool {
-        for _ in 0..ITEMS_PER_STEP {
-            let Some((account_id, key)) = self.memory.pop_until(second) else {
-                return false;
-            };
-            self.restore_account(account_id, |account, _| match key {
-                RememberedKey::Order(order_id) => account.forget_order(order_id),
-                RememberedKey::Command(key) => drop(account.commands.remove(&key)),
-            });
-        }
-        true
-    }
-
-    /// Writes the end of a day to the next accounts; the last of them if there may be more.
-    fn close_day(
-        &mut self,
-        day: i32,
-        after: Option<AccountId>,
-        context: &Context,
-        outputs: &mut Outputs,
-    ) -> Option<AccountId> {
-        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
-        let next: Vec<_> = self
-            .accounts
-            .range((from, Bound::Unbounded))
-            .take(ITEMS_PER_STEP)
-            .map(|(id, _)| *id)
-            .collect();
-        for account_id in &next {
-            self.on_account(*account_id, context, outputs, |account, desk| {
-                let closed = AccountEvent {
-                    closed_day: Some(day),
-                    ..event(AccountEventKind::DayClosed, None)
-                };
-                desk.record(account, closed);
-            });
-        }
-        next.last().copied().filter(|_| next.len() == ITEMS_PER_STEP)
-    }
-
-    fn on_day_closed(&mut self, closed: DayClosed) {
-        if let Some(day) = self.days.arrive(closed, self.rules.book_partitions) {
-            self.work = Some(Work::CloseDay { day, after: None });
-        }
-    }
-}
-
-/// What became of a record beyond the account itself.
-enum After {
-    Nothing,
-    Sweep(Sweep),
-    Contradiction,
-}
-
-fn dispatch(account: &mut Account, desk: &mut Desk<'_>, input: AccountCommand) -> After {
-    match input {
-        AccountCommand::PlaceOrder(command) => place::place(account, desk, command),
-        AccountCommand::CancelOrder(command) => cancel::cancel(account, desk, command),
-        AccountCommand::ReplaceOrder(command) => replace::replace(account, desk, command),
-        AccountCommand::CancelAllOrders(command) => {
-            return cancel::cancel_all(account, desk, command).map_or(After::Nothing, After::Sweep);
-        }
-        AccountCommand::SetKillSwitch(command) => {
-            return cancel::set_kill_switch(account, desk, command).map_or(After::Nothing, After::Sweep);
-        }
-        AccountCommand::Deposit(command) => payment::request(account, desk, PaymentDirection::Deposit, command),
-        AccountCommand::Withdraw(command) => payment::request(account, desk, PaymentDirection::Withdrawal, command),
-        AccountCommand::PaymentResult(result) => {
-            let contradicts = payment::result(account, desk, result);
-            return if contradicts {
-                After::Contradiction
-            } else {
-                After::Nothing
-            };
-        }
-        AccountCommand::TransferShares(command) => transfer::transfer(account, desk, command),
-        AccountCommand::SetLimits(command) => status::set_limits(account, desk, command),
-        AccountCommand::AccountStatus(change) => status::account_status(account, desk, change),
-        AccountCommand::Fill(fill) => fill::fill(account, desk, fill),
-        AccountCommand::CommandDone(answer) => done::command_done(account, desk, answer),
-        AccountCommand::OrderTriggered(triggered) => done::order_triggered(account, desk, triggered),
-        AccountCommand::OrderEnded(ended) => done::order_ended(account, desk, ended),
-        // The fold and `apply` keep these for themselves.
-        AccountCommand::Genesis(_)
-        | AccountCommand::Config(_)
-        | AccountCommand::Tick(_)
-        | AccountCommand::DayClosed(_)
-        | AccountCommand::Unknown => {}
-    }
-    After::Nothing
-}
-
-impl Machine for AccountMachine {
-    type Input = AccountCommand;
-    type Cursor = Cursor;
-
-    const NAME: &'static str = "settlement";
-    const LOGIC_VERSION_MAX: i32 = 1;
-
-    fn new(setup: &Setup) -> Self {
-        Self {
-            rules: Rules::new(setup),
-            accounts: BTreeMap::new(),
-            accounts_hash: 0,
-            memory: Memory::default(),
-            days: Days::default(),
-            contradictions: 0,
-            work: None,
-        }
-    }
-
-    fn configure(&mut self, config: &Config, logic_version: i32) {
-        self.rules.config = config.clone();
-        self.rules.logic_version = logic_version;
-    }
-
-    fn apply(&mut self, context: &Context, input: AccountCommand, outputs: &mut Outputs) -> Step {
-        if let AccountCommand::DayClosed(closed) = input {
-            self.on_day_closed(closed);
-            return self.go_on(context, outputs);
-        }
-        let Some(account_id) = account_of(&input) else {
-            return Step::Done;
-        };
-        if !self.accounts.contains_key(&account_id) {
-            self.on_stranger(account_id, context, outputs, input);
-            return Step::Done;
-        }
-        let after = self.on_account(account_id, context, outputs, |account, desk| {
-            dispatch(account, desk, input)
-        });
-        match after {
-            Some(After::Sweep(sweep)) => self.work = Some(Work::Sweep(account_id, sweep)),
-            Some(After::Contradiction) => self.contradictions += 1,
-            Some(After::Nothing) | None => {}
-        }
-        self.go_on(context, outputs)
-    }
-
-    fn tick(&mut self, context: &Context, second: i64, outputs: &mut Outputs) -> Step {
-        // The whole window has passed since the last microsecond of the ended second.
-        self.work = Some(Work::Forget(second - self.rules.config.closed_key_seconds - 1));
-        self.go_on(context, outputs)
-    }
-
-    fn resume(&mut self, context: &Context, outputs: &mut Outputs) -> Step {
-        self.go_on(context, outputs)
-    }
-
-    fn state_hash(&self) -> u64 {
-        let shared = entry_hash(&(&self.days, self.contradictions));
-        self.accounts_hash.wrapping_add(shared)
-    }
-
-    fn snapshot_slice(&self, cursor: &mut Cursor) -> Result<Option<Vec<u8>>, SnapshotError> {
-        super::snapshot::next_slice(self, cursor)
-    }
-
-    fn restore_slice(&mut self, slice: &[u8]) -> Result<(), SnapshotError> {
-        super::snapshot::restore(self, slice)
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! A pure [`Machine`](brokerx_topics::machine::Machine) over `account-commands`. It decides what a
 //! client may do, reserves for it, forwards it to the book of its symbol, books what the book says,
-//! and answers. It has no instruments, no clock and no other source of truth than its inbox.
+//! and answers. It knows no instruments and no clock: its inbox is its only source of truth.
 //!
 //! # One order
 //! `place` -> reserved, `ORDER_ACCEPTED`, `NewOrder` to the book -> `fill` for each trade:
@@ -14,11 +14,11 @@
 //! - `0 <= reserved <= balance` in cash and in every position, and no cost below 0; checked after
 //!   each record for what it touched.
 //! - What an account has reserved is the sum over its open orders of what each requires (`reservation`)
-//!   and its pending withdrawals. It changes only by `reservation::adjust` and `payment`.
+//!   and its pending withdrawals. It changes only by `reservation::adjust` and `pay`.
 //! - The postings of every event sum to zero per asset.
 //! - `account_seq` is dense: one event for each record about an account, except for ticks,
-//!   configuration and what changes nothing because it was there before (a repeat of a known key,
-//!   an account status that is not newer, the same payment result).
+//!   configuration and records that bring nothing new (a repeat of a known key, an account status
+//!   that is not newer, the same payment result).
 //! - A terminal order never changes its status, its fills or its fees.
 //!
 //! A record of a worker that contradicts this is not booked: it freezes the account (`FROZEN`), whose
@@ -36,9 +36,11 @@
 //! # Known limits
 //! - An order is forgotten when its key is: a cancel of an order that ended longer ago is `NOT_FOUND`
 //!   here.
-//! - Collars of stops are rounded to the cent; a book with a larger tick rounds on by itself.
+//! - Collars of stops are rounded to the cent; a book with a larger tick rounds further.
 //! - An order that was accepted keeps its fee schedule; new limits concern only what comes after.
 
+mod answer;
+mod apply;
 mod cancel;
 mod checks;
 mod days;
@@ -53,9 +55,11 @@ mod inspect;
 mod machine;
 mod memory;
 mod order;
+mod pay;
 mod payment;
 mod place;
 mod position;
+mod remembered;
 mod replace;
 mod reservation;
 mod routing;

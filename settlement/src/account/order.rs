@@ -79,7 +79,7 @@ impl Order {
         self.terms.quantity - self.traded.quantity
     }
 
-    /// Counts one more thing that happened.
+    /// Counts one more event of the order.
     pub(super) fn touch(&mut self, now_us: i64) {
         self.event_seq += 1;
         self.updated_us = now_us;
@@ -93,7 +93,7 @@ impl Order {
         }
     }
 
-    /// The terms that the replace in flight asks for stand from here on.
+    /// From here on the terms stand that the replace in flight asks for.
     pub(super) fn adopt_change(&mut self) {
         if let Some(asked) = self.asked().copied() {
             self.terms = Terms {

@@ -1,15 +1,16 @@
 //! A client places an order: repeat, reject, or reserve and forward.
 //!
 //! The key is the client's own id of the order. It is remembered for every order that was judged,
-//! the rejected ones too, and those that were found after their deadline, here or by the book: the
-//! same id never has two outcomes. It is not remembered when there is no room for another key, or
-//! when the order cannot be read at all.
+//! also when it was rejected or came after its deadline, here or at the book: the same id never has
+//! two outcomes. It is not remembered when there is no room for another key, or when the order
+//! cannot be recorded at all.
 
 use brokerx_schemas::{
     AccountEventKind, AckMode, BookCommand, CommandMeta, NewOrder, OrderId, OrderStatus, OrderType, PlaceOrder, Reason,
     Reply, SelfTradePrevention, Side, TimeInForce,
 };
 
+use super::answer::Answer;
 use super::checks;
 use super::desk::{Desk, event, refusal};
 use super::fees::{FeeSchedule, Traded};
@@ -17,7 +18,7 @@ use super::hash::content_hash;
 use super::idempotency::is_full;
 use super::order::{Executions, Order, Terms};
 use super::reservation::adjust;
-use super::state::{Account, Action, Answer, InFlight};
+use super::state::{Account, Action, InFlight};
 
 /// The longest id that a client may give an order, in bytes.
 const CLIENT_ORDER_ID_LENGTH_MAX: usize = 64;

@@ -59,8 +59,8 @@ impl Position {
         })
     }
 
-    /// This without shares that leave: their cost goes half-up, the last share takes the rest.
-    /// None when there are not as many.
+    /// This without shares that leave, and without their part of the cost, rounded half-up; the
+    /// last share takes the rest. None when there are fewer shares.
     pub(super) fn with_departure(&self, quantity: i64) -> Option<Self> {
         if quantity > self.quantity {
             return None;

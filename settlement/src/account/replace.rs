@@ -2,10 +2,11 @@
 //!
 //! From the request until the book's answer the order reserves for the worse of both terms (see
 //! `reservation`). One replace of an order is in flight at a time. A new total that has traded by
-//! the time that the book sees it ends the order; that is the book's to say.
+//! the time that the book sees it ends the order: the book decides that.
 
 use brokerx_schemas::{AccountEventKind, BookCommand, OrderType, Reason, ReplaceBookOrder, ReplaceOrder};
 
+use super::answer::Answer;
 use super::cancel::check_order;
 use super::checks;
 use super::desk::{Desk, event, refusal};
@@ -14,7 +15,7 @@ use super::idempotency::admit;
 use super::order::{Change, Terms};
 use super::reservation::adjust;
 use super::rules::Rules;
-use super::state::{Account, Action, Answer, InFlight};
+use super::state::{Account, Action, InFlight};
 
 pub(super) fn replace(account: &mut Account, desk: &mut Desk<'_>, command: ReplaceOrder) {
     let asked = (command.price_cents, command.quantity, command.time_in_force);

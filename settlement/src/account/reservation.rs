@@ -29,7 +29,7 @@ impl Order {
         .unwrap_or(0)
     }
 
-    /// What must be reserved as the order stands, were `change` in flight; none on overflow.
+    /// What must be reserved as the order stands, with `change` in flight; none on overflow.
     pub(super) fn required(&self, change: Option<&Terms>) -> Option<Reservation> {
         if !self.is_open() {
             return Some(Reservation::default());
@@ -57,8 +57,8 @@ impl Order {
     }
 }
 
-/// Reserves for an order what it requires now and releases the rest; whether anything changed.
-/// The caller has checked that more is available where more is required. An overflow leaves
+/// Reserves for an order what it requires now and releases the rest. Returns whether anything
+/// changed. Where more is required, the caller has checked that it is available. An overflow leaves
 /// everything as it was: what is required only shrinks once an order is accepted.
 pub(super) fn adjust(cash: &mut Cash, positions: &mut Entries<Symbol, Position>, order: &mut Order) -> bool {
     let Some(required) = order.required(order.asked()) else {

@@ -2,7 +2,7 @@
 
 use brokerx_schemas::{AccountCommand, AccountId, CommandMeta, Reason};
 
-/// The account that a record is about; none for what is about all of them.
+/// The account that a record is about; none for a record about all of them.
 pub(super) fn account_of(input: &AccountCommand) -> Option<AccountId> {
     match input {
         AccountCommand::PlaceOrder(command) => Some(command.account_id),
@@ -27,7 +27,7 @@ pub(super) fn account_of(input: &AccountCommand) -> Option<AccountId> {
     }
 }
 
-/// What a client's or operator's command carries; none for what workers say.
+/// The meta of a client's or operator's command; none for what workers say.
 pub(super) fn meta_of(input: &AccountCommand) -> Option<&CommandMeta> {
     match input {
         AccountCommand::PlaceOrder(command) => Some(&command.meta),
@@ -42,7 +42,8 @@ pub(super) fn meta_of(input: &AccountCommand) -> Option<&CommandMeta> {
     }
 }
 
-/// A client whose account does not exist yet may not trade or pay; anything else is about nothing.
+/// The answer when the account does not exist: its client may not trade or pay yet, and nothing
+/// else can be found.
 pub(super) fn stranger_reason(input: &AccountCommand) -> Reason {
     match input {
         AccountCommand::PlaceOrder(_) | AccountCommand::Deposit(_) | AccountCommand::Withdraw(_) => {

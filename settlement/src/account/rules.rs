@@ -39,7 +39,8 @@ impl Rules {
         }
     }
 
-    /// The id of what the record at this place makes; one record makes at most one thing of a kind.
+    /// The id of what the record at this place makes. One record makes at most one order, payment
+    /// or transfer, so its place is unique.
     fn packed_id(&self, context: &Context) -> i64 {
         PackedId {
             generation: self.generation,

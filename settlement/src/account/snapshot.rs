@@ -9,12 +9,12 @@ use brokerx_schemas::{AccountId, CommandId, PaymentId, Symbol};
 use brokerx_topics::machine::SnapshotError;
 
 use super::days::Days;
-use super::idempotency::Remembered;
 use super::machine::AccountMachine;
 use super::memory::RememberedKey;
 use super::order::Order;
 use super::payment::{Payment, PaymentKey};
 use super::position::Position;
+use super::remembered::Remembered;
 use super::state::{Account, Core, InFlight};
 
 /// The most entries in one slice; an order with its first executions has the largest, some 6 kB.
@@ -41,7 +41,7 @@ enum Slice<'a> {
     Entries(Vec<(AccountId, Entry<'a>)>),
 }
 
-/// One thing that belongs to an account; its core comes first.
+/// One thing that belongs to an account. The core of an account comes first.
 #[derive(Serialize, Deserialize)]
 #[allow(
     clippy::large_enum_variant,

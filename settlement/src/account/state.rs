@@ -5,19 +5,18 @@ use std::hash::{Hash, Hasher};
 
 use serde::{Deserialize, Serialize};
 
-use brokerx_schemas::{
-    AccountId, AccountLimits, AccountState, CommandId, CommandMeta, OrderId, PaymentId, ReplyTo, StatusView, Symbol,
-};
+use brokerx_schemas::{AccountId, AccountLimits, AccountState, CommandId, OrderId, PaymentId, StatusView, Symbol};
 
+use super::answer::Answer;
 use super::entries::Entries;
 use super::hash::{content_hash, entry_hash};
-use super::idempotency::Remembered;
 use super::order::Order;
 use super::payment::{Payment, PaymentDay, PaymentKey};
 use super::position::{Cash, Position};
+use super::remembered::Remembered;
 use super::rules::Rules;
 
-/// What can only be wrong with the machines, never with a client. It freezes the account.
+/// What only a fault of a machine can cause, never a client. It freezes the account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum BrokenInvariant {
     /// A book spoke of an account that does not exist.
@@ -34,31 +33,6 @@ pub enum BrokenInvariant {
     UnsoundCash,
     /// Shares: less than nothing, more reserved than there are, or a negative cost.
     UnsoundPosition,
-}
-
-/// Where the outcome of a command goes.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Answer {
-    /// The command that is answered: the latest repeat.
-    pub(super) command_id: CommandId,
-    pub(super) reply_to: ReplyTo,
-}
-
-impl Answer {
-    /// None when nobody waits.
-    pub(super) fn of(meta: &CommandMeta) -> Option<Self> {
-        meta.reply_to.clone().map(|reply_to| Self {
-            command_id: meta.command_id,
-            reply_to,
-        })
-    }
-}
-
-impl Hash for Answer {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        let ReplyTo { instance, partition } = &self.reply_to;
-        (self.command_id, instance, partition).hash(state);
-    }
 }
 
 /// What a command in flight asks of the book.
@@ -221,7 +195,7 @@ impl Account {
         }
     }
 
-    /// What of the cash and of one position is not as it must be.
+    /// The first thing of the cash and of one position that is not as it must be.
     pub(super) fn broken_invariant(&self, symbol: Option<Symbol>) -> Option<BrokenInvariant> {
         if !self.core.cash.is_sound() {
             return Some(BrokenInvariant::UnsoundCash);

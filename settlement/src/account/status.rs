@@ -4,10 +4,11 @@ use brokerx_schemas::{AccountEvent, AccountEventKind, AccountState, AccountStatu
 
 use super::desk::{Desk, blank_reply, event, refusal};
 use super::hash::content_hash;
-use super::idempotency::{Outcome, admit};
+use super::idempotency::admit;
+use super::remembered::Outcome;
 use super::state::Account;
 
-/// The identity outbox speaks: only a higher version counts, anything else is a repeat.
+/// What the identity outbox says: only a higher version counts, anything else is a repeat.
 pub(super) fn account_status(account: &mut Account, desk: &mut Desk<'_>, status: AccountStatus) {
     if status.version <= account.core.status_version || status.state == AccountState::Unknown {
         return;
@@ -34,7 +35,7 @@ pub(super) fn set_limits(account: &mut Account, desk: &mut Desk<'_>, command: Se
     let Some(admitted) = admit(account, desk, &command.meta, key, content) else {
         return;
     };
-    // Zero is a limit (nothing), less than that makes no sense.
+    // Zero is a limit (nothing is allowed); less makes no sense.
     if limits.order_quantity_max < 0 || limits.order_notional_cents_max < 0 || limits.open_orders_max < 0 {
         return admitted.refuse(account, desk, refusal(Reason::InvalidOrder), None);
     }

@@ -6,8 +6,9 @@ use brokerx_schemas::{
 
 use super::desk::{Desk, event, refusal};
 use super::hash::content_hash;
-use super::idempotency::{Outcome, admit, transfer_reply};
+use super::idempotency::{admit, transfer_reply};
 use super::position::Position;
+use super::remembered::Outcome;
 use super::state::Account;
 
 pub(super) fn transfer(account: &mut Account, desk: &mut Desk<'_>, command: TransferShares) {

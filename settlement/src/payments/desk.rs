@@ -1,4 +1,4 @@
-//! The payments that are undecided, and what came of those that are not.
+//! The payments that are undecided, and what was decided about the others.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -33,7 +33,7 @@ pub(super) struct Desk {
     open: BTreeMap<PaymentId, Open>,
     tasks: JoinSet<(PaymentId, PaymentStatus)>,
     results: Results,
-    /// Places that nothing more is to be done about.
+    /// Places of records that are done with.
     done_with: VecDeque<Place>,
 }
 
@@ -149,7 +149,7 @@ impl Desk {
         }
     }
 
-    /// The place of the next payment that is done with. Waits for ever while there is none; may be
+    /// The place of the next payment that is done with. Waits as long as there is none; may be
     /// dropped and called again.
     pub(super) async fn finished(&mut self) -> Place {
         loop {
@@ -195,7 +195,7 @@ impl Results {
         }
     }
 
-    /// What was decided here about a payment, once.
+    /// Takes out what was decided here about a payment.
     fn take(&mut self, payment_id: PaymentId) -> Option<PaymentStatus> {
         self.outcomes.remove(&payment_id)
     }

@@ -25,6 +25,7 @@
 mod desk;
 mod metrics;
 mod offsets;
+mod options;
 mod provider_client;
 mod results;
 
@@ -40,6 +41,8 @@ use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::message::BorrowedMessage;
 use rdkafka::{ClientContext, Message, Offset, TopicPartitionList};
 
+pub use options::PaymentsOptions;
+
 use desk::Desk;
 use metrics::PaymentsMetrics;
 use offsets::Offsets;
@@ -48,29 +51,13 @@ use results::ResultWriter;
 
 /// The consumer group.
 const GROUP: &str = "brokerx-payments";
-/// Few events are of payments; a payment takes the provider longer than this.
+/// How long the broker may gather events. Few are of payments, and the provider takes longer than
+/// this.
 const GATHER: Duration = Duration::from_millis(20);
 /// How often finished offsets are committed.
 const COMMIT_INTERVAL: Duration = Duration::from_millis(500);
 /// How long a stop waits for requests that are under way.
 const STOP_LIMIT: Duration = Duration::from_secs(2);
-
-/// Where the provider is, and how hard it is asked.
-#[derive(clap::Args, Clone, Debug)]
-pub struct PaymentsOptions {
-    /// The payment provider
-    #[arg(long, env = "BROKERX_PROVIDER_URL", default_value = "http://127.0.0.1:8093")]
-    pub provider_url: String,
-    /// Longest time of one request to the provider, milliseconds
-    #[arg(long, env = "BROKERX_PROVIDER_TIMEOUT_MS", default_value_t = 5_000)]
-    pub provider_timeout_ms: u64,
-    /// Most requests to the provider at a time
-    #[arg(long, env = "BROKERX_PROVIDER_REQUESTS_MAX", default_value_t = 32)]
-    pub provider_requests_max: usize,
-    /// Most payments that are undecided at a time; reading pauses at this number
-    #[arg(long, env = "BROKERX_PAYMENTS_OPEN_MAX", default_value_t = 10_000)]
-    pub payments_open_max: usize,
-}
 
 /// Why the stage cannot be started, or a pass of it ended; the latter is begun again.
 #[derive(Debug, thiserror::Error)]
@@ -99,7 +86,8 @@ struct SharedOffsets(Arc<Mutex<Offsets>>);
 
 impl SharedOffsets {
     fn lock(&self) -> MutexGuard<'_, Offsets> {
-        // Every change of the offsets is one call that cannot panic half-way.
+        // A poisoned lock is sound: every change of the offsets is one call that cannot panic
+        // half-way.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -127,7 +115,7 @@ impl ConsumerContext for GroupContext {
         }
         drop(offsets);
         if let Err(error) = commit(consumer, &finished, CommitMode::Sync) {
-            // The next owner does a little again.
+            // The next owner asks about a few payments once more.
             tracing::warn!(%error, "offsets of revoked partitions were not committed");
         }
     }
@@ -235,7 +223,7 @@ impl Payments {
                 (partition, offset) = desk.finished() => offsets.lock().finish(partition, offset),
                 _ = commit_interval.tick() => self.commit_finished(&consumer, &offsets, CommitMode::Async),
             }
-            // Again after each record: a rebalance brings partitions that are not paused.
+            // Done again after each record: a rebalance brings partitions that are not paused.
             let full = desk.open() >= self.open_max;
             if full || paused {
                 let assignment = consumer.assignment()?;

@@ -9,8 +9,8 @@ use brokerx_topics::service;
 use reqwest::StatusCode;
 use tokio::sync::Semaphore;
 
-use super::PaymentsOptions;
 use super::metrics::PaymentsMetrics;
+use super::options::PaymentsOptions;
 use crate::provider::wire::{Direction, PaymentAnswer, PaymentOrder, Status};
 
 /// Longest wait for a connection to the provider.
@@ -46,12 +46,12 @@ pub(super) struct ProviderClient {
 impl ProviderClient {
     pub(super) fn new(options: &PaymentsOptions, metrics: PaymentsMetrics) -> Result<Self, reqwest::Error> {
         let http = reqwest::Client::builder()
-            // The provider stands beside us: a proxy of the surroundings is not asked.
+            // The provider is near: no proxy from the environment stands in between.
             .no_proxy()
             .connect_timeout(CONNECT_LIMIT)
             .timeout(Duration::from_millis(options.provider_timeout_ms))
             .build()?;
-        // An address that is none is refused now, not with the first payment.
+        // What is not an address is refused now, not with the first payment.
         http.get(&options.provider_url).build()?;
         Ok(Self {
             http,
@@ -87,7 +87,8 @@ impl ProviderClient {
                 Ok(decision) => return decision,
                 Err(undecided) => undecided,
             };
-            // Once it is accepted it is only looked at; a look that finds nothing asks again.
+            // A payment that was accepted is only looked up; if it is not found there, it is asked
+            // for again.
             accepted = match &undecided {
                 Undecided::Pending => true,
                 Undecided::NoAnswer(_) => accepted,

@@ -34,7 +34,7 @@ impl Log {
         Self::ALL.into_iter().find(|log| log.topic() == topic)
     }
 
-    /// Whether the log loses its oldest records in time: it may begin anywhere.
+    /// Whether the log loses its oldest records in time, so that it may begin anywhere.
     pub(super) fn forgets(self) -> bool {
         catalogue::topic(self.topic()).retention != Retention::Unlimited
     }
@@ -59,11 +59,11 @@ pub(super) struct Batch {
     pub(super) events: Vec<(AccountEvent, JsonText)>,
     pub(super) trades: Vec<Trade>,
     pub(super) auth: Vec<Auth>,
-    /// Of several records about one candle the last.
+    /// The last of several records about one candle.
     pub(super) candles: BTreeMap<CandleKey, Candle>,
     /// Append time of the newest record, milliseconds since the epoch.
     pub(super) newest_ms: i64,
-    /// Roughly what it holds.
+    /// Roughly the bytes that it holds.
     pub(super) bytes: usize,
     pub(super) records: usize,
 }

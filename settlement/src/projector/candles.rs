@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use brokerx_schemas::{Candle, CandleInterval, CandleUpdate, MarketData, MarketDataKind, Message, Symbol};
 use serde::{Deserialize, Serialize};
 
-/// What a candle is named by: its symbol, its interval and where it begins.
+/// What identifies a candle: its symbol, its interval and where it begins.
 pub(super) type CandleKey = (Symbol, CandleInterval, i64);
 
 /// A record of `market-data` in which only candles are decoded: there is one for each change of a
@@ -13,7 +13,7 @@ pub(super) type CandleKey = (Symbol, CandleInterval, i64);
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct CandleRecord {
     kind: MarketDataKind,
-    /// Not known to the first writers.
+    /// The first writers did not know this field.
     #[serde(default)]
     candle_update: Option<CandleUpdate>,
 }
@@ -33,7 +33,8 @@ pub(super) enum Unusable {
 }
 
 impl CandleRecord {
-    /// The candles; none in a record about something else, a kind that this build does not know included.
+    /// The candles; none in a record about something else, or of a kind that this build does not
+    /// know.
     pub(super) fn candles(self) -> Result<Option<CandleUpdate>, Unusable> {
         if (self.kind == MarketDataKind::CandleUpdate) != self.candle_update.is_some() {
             return Err(Unusable::Contradiction);

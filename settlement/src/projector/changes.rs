@@ -3,57 +3,14 @@
 
 use std::collections::BTreeMap;
 
-use brokerx_schemas::{AccountEvent, AccountEventKind, AccountState, OrderView, Symbol};
+use brokerx_schemas::{AccountEvent, OrderView, Symbol};
 use sqlx::PgConnection;
 
-use super::rows::{JsonText, symbol};
+use super::account::Account;
+use super::rows::JsonText;
 use super::tables::{
     AccountEvents, Accounts, Executions, LedgerEntries, Orders, Payment, Payments, Position, Positions, Transfers,
 };
-
-/// A row of `accounts`.
-#[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
-pub(super) struct Account {
-    pub(super) account_seq: i64,
-    pub(super) state: String,
-    pub(super) status_version: i64,
-    pub(super) kill_switch: bool,
-    pub(super) frozen: bool,
-    pub(super) balance_cents: i64,
-    pub(super) reserved_cents: i64,
-    pub(super) updated_us: i64,
-}
-
-impl Account {
-    /// An account before its first event.
-    fn new() -> Self {
-        Self {
-            account_seq: 0,
-            state: symbol(&AccountState::Pending),
-            status_version: 0,
-            kill_switch: false,
-            frozen: false,
-            balance_cents: 0,
-            reserved_cents: 0,
-            updated_us: 0,
-        }
-    }
-
-    fn apply(&mut self, event: &AccountEvent) {
-        self.account_seq = event.account_seq;
-        self.updated_us = event.occurred_us;
-        self.frozen |= event.kind == AccountEventKind::Frozen;
-        if let Some(status) = &event.status {
-            self.state = symbol(&status.state);
-            self.status_version = status.version;
-            self.kill_switch = status.kill_switch;
-        }
-        if let Some(cash) = &event.cash {
-            self.balance_cents = cash.balance_cents;
-            self.reserved_cents = cash.reserved_cents;
-        }
-    }
-}
 
 /// An event that contradicts what is projected: the log or the projection is not what it should be.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -207,7 +164,7 @@ impl<'a> Changes<'a> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use brokerx_schemas::{AccountId, CashView, PositionView};
+    use brokerx_schemas::{AccountEventKind, AccountId, CashView, PositionView};
 
     fn event(account_id: i64, account_seq: i64) -> AccountEvent {
         AccountEvent {

@@ -78,7 +78,7 @@ pub(super) fn take(
         .into());
     }
     let identity = identity_of(record.headers()).map_err(|error| Stop::Headers { offset, error })?;
-    // Decoded before it is counted: what cannot be decoded changes nothing.
+    // It is decoded before it is counted, so that what cannot be decoded changes nothing.
     let content = decode(codec, partition, record)?;
     let mut taken = Taken::Yes;
     if let Some(identity) = identity {

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use brokerx_topics::machine::{Discipline, Edges, Identity, Verdict};
 use sqlx::PgConnection;
 
-use super::ProjectorError;
 use super::batch::{Batch, Log, LogPartition};
+use super::error::ProjectorError;
 
 /// How far one partition is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -15,10 +15,11 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
 use super::batch::{Batch, Log, LogPartition};
+use super::error::ProjectorError;
 use super::intake::{Refused, Stop, Taken, take};
 use super::metrics::ProjectorMetrics;
+use super::options::BatchLimits;
 use super::positions::Progress;
-use super::{BatchLimits, ProjectorError};
 
 /// Longest wait for an answer of the broker about topics.
 const METADATA_LIMIT: Duration = Duration::from_secs(10);

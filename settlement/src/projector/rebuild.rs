@@ -7,7 +7,9 @@ use brokerx_topics::service::{self, Health, PlatformOptions, Shutdown};
 use sqlx::{Connection, PgConnection};
 
 use super::batch::Log;
-use super::{Projector, ProjectorError, ProjectorOptions, database, reader};
+use super::error::ProjectorError;
+use super::options::ProjectorOptions;
+use super::{Projector, database, reader};
 
 /// How often the positions are looked at.
 const LOOK_INTERVAL: Duration = Duration::from_millis(200);

@@ -58,7 +58,7 @@ pub(super) fn symbol(value: &impl Serialize) -> String {
     }
 }
 
-/// Text of a client as PostgreSQL takes it: NUL becomes U+FFFD.
+/// A client's text as PostgreSQL accepts it: NUL becomes U+FFFD.
 pub(super) fn text(text: &str) -> String {
     text.replace('\0', "\u{fffd}")
 }
@@ -66,11 +66,11 @@ pub(super) fn text(text: &str) -> String {
 /// What happens when a row with the same key is there.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum OnConflict {
-    /// It cannot be; an error, loudly.
+    /// That cannot be: it is an error, loudly.
     Refuse,
-    /// The first stays. Holds the key columns.
+    /// The first row stays. Holds the names of the key columns.
     Keep(&'static str),
-    /// The last stands. Holds the key columns.
+    /// The last row stands. Holds the names of the key columns.
     Replace(&'static str),
 }
 

@@ -4,23 +4,37 @@ use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::time::{Duration, Instant};
 
-use brokerx_topics::service::Backoff;
-use brokerx_topics::service::since;
+use brokerx_topics::codec::Codec;
+use brokerx_topics::service::{Backoff, Check, PlatformOptions, since};
 use sqlx::{Connection, PgConnection};
 
+use super::account::Account;
 use super::batch::{Batch, Log};
-use super::changes::{Account, Changes};
+use super::changes::Changes;
+use super::error::ProjectorError;
 use super::metrics::ProjectorMetrics;
+use super::options::BatchLimits;
 use super::reader::{ReaderParts, UnplacedReader};
 use super::tables::{AuthEvents, Candles, Trades};
-use super::{Parts, ProjectorError, database, positions};
+use super::{database, positions};
 
-/// Longest time of one transaction; a database that hangs is left.
+/// Longest time of one transaction: a session with a database that hangs is given up.
 const TRANSACTION_LIMIT: Duration = Duration::from_secs(60);
 /// How often an instance that stands by asks whether it may project.
 const STANDBY_INTERVAL: Duration = Duration::from_secs(1);
 /// How often an idle projector looks whether its positions are still what it left.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+
+/// What every session of a projector needs.
+#[derive(Clone)]
+pub(super) struct Parts {
+    pub(super) platform: PlatformOptions,
+    pub(super) database_url: String,
+    pub(super) limits: BatchLimits,
+    pub(super) codec: Codec,
+    pub(super) metrics: ProjectorMetrics,
+    pub(super) check: Check,
+}
 
 /// Projects until something fails.
 pub(super) async fn run(parts: &Parts, backoff: &mut Backoff) -> Result<Infallible, ProjectorError> {
@@ -51,7 +65,7 @@ pub(super) async fn run(parts: &Parts, backoff: &mut Backoff) -> Result<Infallib
             Ok(Some(batch)) => batch?,
             Ok(None) => return Err(ProjectorError::ReaderDied),
             Err(_) => {
-                // Somebody may have dropped the projection, to have it folded anew.
+                // Somebody may have dropped the projection to have it folded anew.
                 limited(positions::verify(&mut connection, position_sum)).await?;
                 continue;
             }
@@ -80,7 +94,8 @@ async fn limited<T, E: Into<ProjectorError>>(work: impl Future<Output = Result<T
 /// Writes a batch in one transaction.
 async fn write(connection: &mut PgConnection, batch: &Batch, metrics: &ProjectorMetrics) -> Result<(), ProjectorError> {
     let mut transaction = connection.begin().await?;
-    // First, for it locks the positions: another owner waits here, and finds them moved.
+    // This comes first because it locks the positions: another owner waits here, and finds them
+    // moved.
     positions::advance(&mut transaction, batch).await?;
     if !batch.events.is_empty() {
         let accounts = load_accounts(&mut transaction, batch).await?;

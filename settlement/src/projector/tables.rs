@@ -4,8 +4,8 @@ use brokerx_schemas::{
     AccountEvent, Candle, Execution, OrderView, PaymentView, PositionView, Posting, Trade, TransferView,
 };
 
+use super::account::Account;
 use super::candles::CandleKey;
-use super::changes::Account;
 use super::rows::{JsonText, OnConflict, rows, symbol, text};
 
 rows! {

@@ -51,7 +51,8 @@ async fn look(State(provider): State<Provider>, Path(payment_id): Path<i64>) -> 
 impl Provider {
     async fn answer(&self, request: impl FnOnce(&mut Store) -> Result<PaymentAnswer, StoreError>) -> Response {
         tokio::time::sleep(self.latency).await;
-        // The store changes memory last: a panic before that leaves it as the file says.
+        // A poisoned lock is sound: the store changes memory last, so a panic before that leaves it
+        // as the file says.
         let answered = request(&mut self.store.lock().unwrap_or_else(PoisonError::into_inner));
         match answered {
             Ok(answer) => Json(answer).into_response(),

@@ -18,7 +18,7 @@ const FILE_NAME: &str = "payments.jsonl";
 struct Payment {
     payment_id: i64,
     order: PaymentOrder,
-    /// The last decision; none when the only request broke.
+    /// The last decision; none when the only request so far failed.
     status: Option<Status>,
     /// Requests about it so far.
     requests: u32,
@@ -33,7 +33,7 @@ pub enum StoreError {
     /// Nobody asked for it.
     #[error("payment {0} is not known")]
     Unknown(i64),
-    /// As the rules demand for this amount.
+    /// The rules want a failure for this amount.
     #[error("the provider broke down, as it does for this amount")]
     Broken,
     /// The file cannot be written.
@@ -49,8 +49,8 @@ pub struct Store {
 }
 
 impl Store {
-    /// Opens the file in a folder, both made if need be. A last line that was cut off by a crash is
-    /// cut away: its request was never answered.
+    /// Opens the file in a folder; both are made if they are missing. A last line that a crash cut
+    /// off is removed: its request was never answered.
     ///
     /// # Errors
     /// When the file cannot be read, or holds something else.
@@ -123,7 +123,8 @@ impl Store {
         answered
     }
 
-    /// On file before it is answered: a crash of the process loses nothing that somebody was told.
+    /// Written to the file before it is answered: a crash of the process loses nothing that
+    /// somebody was told.
     fn append(&mut self, payment: Payment) -> Result<(), StoreError> {
         let mut line = serde_json::to_string(&payment).map_err(std::io::Error::from)?;
         line.push('\n');

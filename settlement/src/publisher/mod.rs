@@ -1,8 +1,9 @@
 //! The publisher: makes the public topics `orders`, `deposits` and `ledger` of `account-events`.
 //!
 //! A machine on a derived inbox: no clock, no configuration, and no state but the counters of its
-//! edges, which the fold keeps. What comes from one event goes to the partition with the event's own
-//! index (the topics have equal partition counts and the same key), so the order per account stays.
+//! edges, which the fold keeps. What comes from one event goes to the partition with the event's
+//! own index (the topics have equal partition counts and the same key), so the events of an account
+//! stay in order.
 //!
 //! - `orders`: every event that changed an order, once, with the execution when it was one. A
 //!   refused command on an order changed nothing and is not published.

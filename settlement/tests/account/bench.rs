@@ -1,4 +1,4 @@
-//! One partition of the account machine with hands and eyes.
+//! One partition of the account machine that a test can feed and look at.
 
 use brokerx_schemas::*;
 use brokerx_settlement::account::{AccountMachine, AccountSummary};
@@ -195,7 +195,7 @@ impl Bench {
         }
     }
 
-    /// Places; the book command that was forwarded.
+    /// Places an order. Returns the book command that was forwarded.
     pub fn place(&mut self, order: PlaceOrder) -> NewOrder {
         self.apply(AccountCommand::PlaceOrder(order));
         match self.forwarded.as_slice() {
@@ -266,15 +266,7 @@ impl Bench {
         reason: Option<Reason>,
         leaves_quantity: i64,
     ) -> &mut Self {
-        self.apply(AccountCommand::CommandDone(CommandDone {
-            account_id: order.account_id,
-            command_id,
-            order_id: order.order_id,
-            symbol: order.symbol,
-            status,
-            reason,
-            leaves_quantity,
-        }))
+        self.apply(done_of(order, command_id, status, reason, leaves_quantity))
     }
 
     /// The clock goes on.
@@ -284,12 +276,31 @@ impl Bench {
         self.apply(AccountCommand::Tick(Tick { second }))
     }
 
-    /// Everything from a snapshot instead.
+    /// Takes a snapshot and goes on from what it restores.
     pub fn restore(&mut self) {
         let slices = slices(self.machine());
         let state = self.fold.snapshot_state();
         self.fold = Fold::restore(state, 0, slices.iter().map(Vec::as_slice)).unwrap();
     }
+}
+
+/// A book's answer to a command on an order.
+pub fn done_of(
+    order: &NewOrder,
+    command_id: CommandId,
+    status: BookStatus,
+    reason: Option<Reason>,
+    leaves_quantity: i64,
+) -> AccountCommand {
+    AccountCommand::CommandDone(CommandDone {
+        account_id: order.account_id,
+        command_id,
+        order_id: order.order_id,
+        symbol: order.symbol,
+        status,
+        reason,
+        leaves_quantity,
+    })
 }
 
 pub fn slices(machine: &AccountMachine) -> Vec<Vec<u8>> {

@@ -4,6 +4,8 @@ use std::collections::VecDeque;
 
 use brokerx_schemas::*;
 
+use super::bench::done_of;
+
 /// What the naive book remembers of an order.
 #[derive(Clone, Debug)]
 struct Resting {
@@ -169,7 +171,8 @@ impl NaiveBook {
         }
     }
 
-    /// The resting order that the incoming one trades with next. Own orders trade with each other here.
+    /// The resting order that the incoming one trades with next. Here orders of one account trade
+    /// with each other.
     fn best_against(&self, incoming: &Resting) -> Option<usize> {
         let sign = if incoming.order.side == Side::Buy { 1 } else { -1 };
         let candidates = self.resting.iter().enumerate().filter(|(_, resting)| {
@@ -201,14 +204,7 @@ impl NaiveBook {
         reason: Option<Reason>,
         leaves_quantity: i64,
     ) {
-        self.outbox.push_back(AccountCommand::CommandDone(CommandDone {
-            account_id: order.account_id,
-            command_id,
-            order_id: order.order_id,
-            symbol: order.symbol,
-            status,
-            reason,
-            leaves_quantity,
-        }));
+        self.outbox
+            .push_back(done_of(order, command_id, status, reason, leaves_quantity));
     }
 }

@@ -89,7 +89,7 @@ fn an_expired_request_is_decided_for_good() {
     bench.apply(AccountCommand::PlaceOrder(command));
     assert_eq!(bench.refused(), Reason::ExpiredRequest);
     assert!(bench.reply().replayed);
-    // The same of any command with a key.
+    // The same holds for any command with a key.
     let mut cancel = bench.cancel(order.order_id);
     cancel.idempotency_key = Some("late".to_owned());
     cancel.meta.deadline_us = bench.now_ms * 1_000 - 1;
@@ -110,7 +110,8 @@ fn a_key_is_forgotten_a_day_after_the_end_and_not_before() {
     let order = bench.place(command.clone());
     bench.pass(3 * 86_400);
     bench.fill(&order, 10, 100_00, 0);
-    // Filled, but the book's answer is outstanding: the time has not begun.
+    // Filled, but the book's answer is outstanding: the time for which the key is kept has not
+    // begun.
     bench.pass(2 * 86_400);
     bench.done(&order, order.command_id, BookStatus::Filled, None, 0);
     bench.pass(86_400);

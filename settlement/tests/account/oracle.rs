@@ -210,7 +210,7 @@ impl Oracle {
         cash
     }
 
-    /// The positions of an account, those of nothing left out.
+    /// The positions of an account, without those that hold nothing.
     pub fn positions(&self, account_id: AccountId) -> Vec<PositionView> {
         let mut positions = BTreeMap::new();
         for (_, symbol, change) in self.moves.iter().filter(|(account, ..)| *account == account_id) {

@@ -188,7 +188,7 @@ impl World {
             account.cash.reserved_cents,
             "the orders add up to what is reserved"
         );
-        // What the events said is what is.
+        // What the events said is what the machine holds.
         let projected = self.cash.get(&account_id).copied();
         assert_eq!(
             projected.unwrap_or(CashView {
@@ -303,7 +303,7 @@ fn random_lives_agree_with_the_naive_model() {
             }
         }
     }
-    // The lives must have been worth living.
+    // The random lives must have covered what they are for.
     let lives = i32::try_from(seeds).unwrap();
     assert!(
         executions > 50 * lives && replaced > 5 * lives && replayed > 5 * lives,

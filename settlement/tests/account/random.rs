@@ -1,4 +1,4 @@
-//! Random numbers of a seed.
+//! Random numbers from a seed.
 
 /// SplitMix64: the same numbers everywhere and for ever.
 pub struct Random(pub u64);
@@ -11,7 +11,7 @@ impl Random {
         mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         mixed ^ (mixed >> 31)
     }
-    /// 0 to `limit` less 1.
+    /// 0 to `limit - 1`.
     pub fn below(&mut self, limit: i64) -> i64 {
         (self.next() % limit as u64) as i64
     }

@@ -131,7 +131,8 @@ impl Cluster {
         Ok(settings)
     }
 
-    /// Makes topics; how many. One that was made by somebody else in the meantime is no error.
+    /// Makes topics and returns how many. It is no error when somebody else made one in the
+    /// meantime.
     pub(super) async fn create(&self, topics: &[&Topic], replication_factor: i32, min_insync: i32) -> Result<usize> {
         let settings: Vec<_> = topics.iter().map(|topic| topic.settings(min_insync)).collect();
         let wanted: Vec<_> = topics
@@ -175,7 +176,7 @@ impl Cluster {
             .unwrap_or_else(|_| bail!("new topics have no leader after {LEADERS_LIMIT:?}"))
     }
 
-    /// Sets all of a topic's own settings; one that is left out falls back to the default.
+    /// Sets all of a topic's own settings; any that is left out falls back to the broker's default.
     pub(super) async fn alter(&self, topic: &Topic, settings: &BTreeMap<String, String>) -> Result<()> {
         let change = AlterConfig::new(ResourceSpecifier::Topic(&topic.name));
         let change = settings
@@ -194,7 +195,7 @@ impl Cluster {
             .with_context(|| format!("the offsets of {topic}-{partition} cannot be read"))
     }
 
-    /// A producer whose sends end, one way or the other.
+    /// A producer whose sends end within a limit, acknowledged or given up.
     pub(super) fn producer(&self) -> Result<FutureProducer> {
         let mut config = kafka::producer_config(&self.platform);
         // Unlike a worker, this command gives up and says so.

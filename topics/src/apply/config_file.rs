@@ -1,4 +1,4 @@
-//! The machines' configuration in a file, whole.
+//! The machines' configuration, read as a whole from a file.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -67,7 +67,7 @@ fn names(value: &Value) -> BTreeSet<String> {
         .collect()
 }
 
-/// What no machine could work with.
+/// Refuses what no machine could work with.
 fn check(config: &Config) -> Result<()> {
     let is_currency = config.currency.len() == 3 && config.currency.bytes().all(|byte| byte.is_ascii_uppercase());
     ensure!(is_currency, "currency {:?} is no ISO 4217 code", config.currency);

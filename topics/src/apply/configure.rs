@@ -4,9 +4,10 @@ use anyhow::{Result, bail};
 use brokerx_schemas::{Config, ConfigChange};
 
 use super::cluster::Cluster;
+use super::connect::connect;
 use super::inbox::{ControlRecord, Inbox, InboxConfig, partitions};
 use super::lock::Lock;
-use super::{ClusterOptions, connect};
+use super::options::ClusterOptions;
 use crate::codec::Codec;
 use crate::service::PlatformOptions;
 
@@ -26,10 +27,11 @@ pub struct Configured {
     pub records_appended: usize,
 }
 
-/// Appends `config`, and `logic_version` if given, to every inbox partition under the version after the
-/// last, and repeats itself until every partition has it. Changes nothing when every one had.
+/// Appends `config`, and `logic_version` if given, to every inbox partition under the version after
+/// the last, and repeats itself until every partition has it. Changes nothing when every partition
+/// has it already.
 ///
-/// It reads the inboxes whole, some 500,000 records a second.
+/// It reads the whole inboxes, some 500,000 records a second.
 ///
 /// # Errors
 /// When an inbox cannot be read or written, `logic_version` is lower than the present one, or

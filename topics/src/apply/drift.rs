@@ -6,9 +6,11 @@ use anyhow::Result;
 use brokerx_schemas::SCHEMAS;
 
 use super::cluster::{Cluster, Settings, Shape};
+use super::connect::connect;
+use super::genesis;
 use super::inbox::partitions;
+use super::options::ClusterOptions;
 use super::schemas::COMPATIBILITY;
-use super::{ClusterOptions, connect, genesis};
 use crate::catalogue::{Topic, all};
 use crate::codec::{Codec, Registry, subject_of};
 use crate::service::PlatformOptions;
@@ -56,7 +58,7 @@ pub async fn drift(platform: &PlatformOptions, options: &ClusterOptions) -> Resu
     }
     let topics_fit = drifts.is_empty();
     schemas(&registry, &mut drifts).await?;
-    // Only an inbox that is there can be read, and only with its schemas.
+    // An inbox can only be read when it exists and its schemas are registered.
     if topics_fit && !drifts.iter().any(|drift| drift.what == "the schema") {
         inboxes(platform, options, &cluster, &mut drifts).await?;
     }

@@ -9,8 +9,8 @@ use super::inbox::{ControlRecord, partitions};
 use crate::catalogue::all;
 use crate::codec::Codec;
 
-/// Writes the genesis of inbox partitions that are empty; how many those were, and the
-/// configuration that it holds. The lock is held.
+/// Writes the genesis of inbox partitions that are empty. Returns how many those were, and the
+/// configuration in the genesis. The caller holds the lock.
 ///
 /// # Errors
 /// When partitions have different geneses, or one that contradicts the catalogue.

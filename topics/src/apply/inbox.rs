@@ -11,7 +11,7 @@ use super::cluster::Cluster;
 use crate::catalogue::{Topic, inboxes};
 use crate::codec::{Codec, DecodeError};
 
-/// A partition that gives nothing for this long, with records left, is given up.
+/// A partition that has records left but yields none for this long is given up.
 const SILENCE_LIMIT: Duration = Duration::from_secs(30);
 
 /// One inbox partition.
@@ -48,7 +48,7 @@ impl std::fmt::Display for Inbox {
 }
 
 impl Inbox {
-    /// Appends a record; its offset.
+    /// Appends a record and returns its offset.
     pub(super) async fn append(self, producer: &FutureProducer, codec: &Codec, record: ControlRecord) -> Result<i64> {
         let mut value = Vec::new();
         match self.topic.name.as_str() {
@@ -177,7 +177,7 @@ impl Inbox {
                         visit(record.offset(), control)?;
                     }
                 }
-                // A client's; the machine sends it to the dead letters.
+                // A client wrote it; the machine sends it to the dead letters.
                 Err(DecodeError::Malformed(_)) => {}
                 Err(error) => return Err(error).with_context(|| format!("{self}, offset {}", record.offset())),
             }

@@ -38,7 +38,7 @@ impl Lock {
         let started = Instant::now();
         let mut told = false;
         while started.elapsed() < limit {
-            // Joins the group; errors on the way are temporary or end in the limit.
+            // Polling joins the group; errors on the way are temporary, or last until the limit.
             let _ = member.poll(Duration::from_millis(50));
             let assigned = member.assignment()?;
             if assigned.count() > 0 {

@@ -10,53 +10,34 @@
 //! one partition of a topic to one member. A run that lost its membership could still write; the
 //! genesis is therefore also checked to stand at offset 0 when the broker acknowledges it.
 //!
-//! These are the works of a command: they block their thread while they ask the brokers.
+//! This is the work of a command-line tool: it blocks its thread while it asks the brokers.
 
 mod calendar;
 mod cluster;
 mod config_file;
 mod configure;
+mod connect;
 mod drift;
 mod genesis;
 mod inbox;
 mod lock;
+mod options;
 mod schemas;
 mod topics;
 
-use std::time::Duration;
-
-use anyhow::{Context, Result};
+use anyhow::Result;
 use brokerx_schemas::Config;
 
-use crate::codec::{Codec, Registry};
-use crate::service::{PlatformOptions, backoff};
+use crate::codec::Codec;
+use crate::service::PlatformOptions;
 
 pub use calendar::{Calendar, Weekday};
-use cluster::Cluster;
 pub use config_file::read_config;
 pub use configure::{Configured, configure, current_config};
+use connect::connect;
 pub use drift::{Drift, drift};
 use lock::Lock;
-
-/// What depends on the cluster rather than on the topic.
-#[derive(clap::Args, Clone, Debug)]
-pub struct ClusterOptions {
-    /// Copies of every partition; 3 in production
-    #[arg(long, env = "BROKERX_REPLICATION_FACTOR", default_value_t = 1)]
-    pub replication_factor: i32,
-    /// Copies that must have a record before it is acknowledged; 2 in production
-    #[arg(long, env = "BROKERX_MIN_INSYNC_REPLICAS", default_value_t = 1)]
-    pub min_insync_replicas: i32,
-    /// How long to wait for the broker, the registry and another run of this command, seconds
-    #[arg(long, default_value_t = 60)]
-    pub wait_seconds_max: u64,
-}
-
-impl ClusterOptions {
-    fn limit(&self) -> Duration {
-        Duration::from_secs(self.wait_seconds_max)
-    }
-}
+pub use options::ClusterOptions;
 
 /// What [`apply`] had to do; the default when everything was there.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -93,39 +74,4 @@ pub async fn apply(platform: &PlatformOptions, options: &ClusterOptions, config:
         geneses_written: geneses_written.unwrap_or(0),
         seeded_with,
     })
-}
-
-/// Waits for broker and registry, at most the limit for both together.
-async fn connect(platform: &PlatformOptions, options: &ClusterOptions) -> Result<(Cluster, Registry)> {
-    let cluster = Cluster::new(platform)?;
-    let registry = Registry::new(&platform.schema_registry_url)?;
-    let waited = tokio::time::timeout(options.limit(), async {
-        until("the broker", async || cluster.is_there().await).await;
-        until("the schema registry", async || Ok(registry.is_there().await?)).await;
-    });
-    if waited.await.is_err() {
-        let limit = options.wait_seconds_max;
-        cluster
-            .is_there()
-            .await
-            .with_context(|| format!("no broker at {} within {limit} s", platform.kafka_brokers))?;
-        registry
-            .is_there()
-            .await
-            .with_context(|| format!("no schema registry within {limit} s"))?;
-    }
-    Ok((cluster, registry))
-}
-
-async fn until(name: &str, mut attempt: impl AsyncFnMut() -> Result<()>) {
-    let mut backoff = backoff();
-    let mut told = String::new();
-    while let Err(reason) = attempt().await {
-        let reason = format!("{reason:#}");
-        if reason != told {
-            tracing::info!("waiting for {name}: {reason}");
-            told = reason;
-        }
-        tokio::time::sleep(backoff.next()).await;
-    }
 }

@@ -8,7 +8,7 @@ use crate::codec::{Registry, subject_of};
 /// Old and new readers understand old and new records, of all versions.
 pub(super) const COMPATIBILITY: &str = "FULL_TRANSITIVE";
 
-/// Registers what is missing; how many subjects were changed.
+/// Registers what is missing. Returns how many subjects were changed.
 ///
 /// The rule is set per subject, so that a registry that others use as well keeps its own default. A
 /// subject gets it before a second version can, and right after the first.

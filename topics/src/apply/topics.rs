@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use anyhow::{Result, bail};
 
-use super::ClusterOptions;
 use super::cluster::Cluster;
+use super::options::ClusterOptions;
 use crate::catalogue::{Topic, all};
 
-/// How many topics were made, and how many altered.
+/// Makes and alters topics. Returns how many were made, and how many altered.
 ///
 /// # Errors
 /// When a topic has another partition count: keys would move, so that is never mended in place.

@@ -28,7 +28,7 @@ Records come at least once. Each that a worker writes has the headers `src` (the
 /// The whole catalogue in Markdown; `schema` gives the text of a schema by its topic's name.
 ///
 /// # Errors
-/// When a schema is missing or no JSON.
+/// When a schema is missing or is not JSON.
 pub fn document(schema: impl Fn(&str) -> Option<&'static str>) -> anyhow::Result<String> {
     let mut text = INTRODUCTION.to_owned();
     text.push_str("| topic | kind | key | partitions | kept | written by | read by |\n");

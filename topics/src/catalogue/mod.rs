@@ -1,8 +1,8 @@
 //! The topics as reviewed data: one YAML file each in `topics/catalogue/`.
 //!
-//! The same files create the topics ([`crate::apply`]), tell a running cluster's drift, and become
-//! the documentation for other teams ([`document`]). They are part of the binary: what a build
-//! creates is what was reviewed with it.
+//! The same files create the topics ([`crate::apply`]), show where a running cluster has drifted,
+//! and become the documentation for other teams ([`document`]). They are part of the binary: what a
+//! build creates is what was reviewed with it.
 
 mod document;
 #[cfg(test)]
@@ -63,7 +63,7 @@ pub fn find(name: &str) -> Option<&'static Topic> {
 /// The topic of that name.
 ///
 /// # Panics
-/// When the catalogue has none: for names that stand in the code.
+/// When the catalogue has none. Meant for names that stand in the code.
 pub fn topic(name: &str) -> &'static Topic {
     find(name).unwrap_or_else(|| panic!("the catalogue has no topic {name}"))
 }

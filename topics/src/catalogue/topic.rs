@@ -25,7 +25,7 @@ pub struct Topic {
     pub cleanup: Cleanup,
     /// How long records stay.
     pub retention: Retention,
-    /// Whose clock the timestamps are of.
+    /// Whose clock the timestamps come from.
     pub timestamp_type: TimestampType,
     /// The service that answers for it.
     pub owner: String,
@@ -37,7 +37,7 @@ pub struct Topic {
     pub value_schema: String,
     /// What a reader may rely on about order.
     pub ordering: String,
-    /// How a reader tells a duplicate.
+    /// How a reader recognises a duplicate.
     pub deduplication: String,
 }
 
@@ -94,7 +94,8 @@ impl Topic {
             // A batch of one value of the largest size, with key and headers.
             ("max.message.bytes", (VALUE_BYTES_MAX + 100_000).to_string()),
             ("min.insync.replicas", min_insync_replicas.to_string()),
-            // A replica that lacks acknowledged records must not lead: rather no writes for a while.
+            // A replica that lacks acknowledged records must not lead: no writes for a while are
+            // better.
             ("unclean.leader.election.enable", "false".to_owned()),
         ]
     }

@@ -1,6 +1,6 @@
 //! What can go wrong between a message and its bytes.
 
-/// Why a codec cannot be made, a message not be encoded or a schema id not be resolved.
+/// Why a codec cannot be made, a message cannot be encoded or a schema id cannot be resolved.
 #[derive(Debug, thiserror::Error)]
 pub enum CodecError {
     /// The address of the registry is unusable.
@@ -48,7 +48,7 @@ pub enum CodecError {
 /// Why bytes are no message.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DecodeError {
-    /// They never will be: judged from the bytes and the immutable schema that they name.
+    /// They never will be one: judged from the bytes and the immutable schema that they name.
     #[error("malformed: {0}")]
     Malformed(String),
     /// They name a schema that is not cached yet: resolve it with back-off, and never skip the record.

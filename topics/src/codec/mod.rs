@@ -115,7 +115,8 @@ impl Codec {
     }
 
     fn with_ids(registry: Option<Registry>, ids: Vec<u32>) -> Self {
-        // Parsed a second time: what belongs to another topic is told from what nobody knows.
+        // Parsed a second time, so that a schema of another topic can be told from one that nobody
+        // knows.
         let others = schemas()
             .iter()
             .zip(&ids)
@@ -207,7 +208,8 @@ impl Codec {
         }
     }
 
-    /// Asks the registry once for a schema id and caches the answer; nothing to do when it is cached.
+    /// Asks the registry once for a schema id and caches the answer; does nothing when it is cached
+    /// already.
     ///
     /// # Errors
     /// When the registry is away or does not know the id; the caller tries again with back-off.

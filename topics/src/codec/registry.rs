@@ -10,7 +10,7 @@ use schema_registry_converter::async_impl::schema_registry::{
 use schema_registry_converter::error::SRCError;
 use schema_registry_converter::schema_registry_common::{RawError, RegisteredSchema, SrCall};
 
-use super::CodecError;
+use super::error::CodecError;
 
 /// One question takes no longer than this.
 const ANSWER_LIMIT: Duration = Duration::from_secs(5);
@@ -62,7 +62,8 @@ impl Registry {
         }
     }
 
-    /// Registers a schema under a subject; the id that it has there, also when it was there before.
+    /// Registers a schema under a subject and returns the id that it has there, also when it was
+    /// there before.
     pub(crate) async fn register(&self, subject: &str, schema: &str) -> Result<u32, CodecError> {
         let body = schema_body(schema);
         perform_sr_call(&self.settings, SrCall::PostNew(subject, &body))

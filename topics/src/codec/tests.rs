@@ -86,7 +86,7 @@ fn check_topic<M: Message>() {
     }
 }
 
-/// Whatever the bytes are, the answer is an answer, and always the same.
+/// Whatever the bytes are, there is an answer and no panic, and it is always the same.
 fn scramble<M: Message>(codec: &Codec, bytes: &[u8]) {
     let mut next = numbers(0x9e37_79b9_7f4a_7c15);
     for _ in 0..200 {

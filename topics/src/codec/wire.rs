@@ -1,6 +1,6 @@
 //! The Confluent wire format: a zero byte, the schema id (big endian), the Avro datum.
 
-use super::DecodeError;
+use super::error::DecodeError;
 
 const MAGIC: u8 = 0;
 

@@ -1,10 +1,11 @@
-//! Nothing runs ahead of acknowledged outputs: condition 2 of the design, without I/O.
+//! Nothing is committed or snapshotted ahead of acknowledged outputs; without I/O.
 
 use std::collections::VecDeque;
 
 use super::{Applied, Emission, Fault, Fold, Machine, Record};
 
-/// Drives a [`Fold`]: mutes what was emitted before, and tracks which outputs are acknowledged.
+/// Drives a [`Fold`]: keeps silent what was emitted in an earlier life, and tracks which outputs
+/// are acknowledged.
 ///
 /// The caller feeds records in offset order, sends the emissions it gets, reports each
 /// acknowledgement with [`Driver::acknowledge`], and commits or snapshots only at

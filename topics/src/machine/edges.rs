@@ -1,4 +1,4 @@
-//! Gap-free edges: condition 1 of the design.
+//! Edges without gaps.
 //!
 //! An *edge* is a pair of source topic-partition and destination topic-partition. Its sender numbers
 //! what it sends, dense from 1, and its receiver applies only the last number + 1. A lower number is
@@ -32,12 +32,13 @@ pub enum Verdict {
     },
 }
 
-/// Which rules of the edges are in force. All of them, outside of the test that shows that each is needed.
+/// Which rules of the edges are in force: all of them, except in the test that shows that each is
+/// needed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Discipline {
     /// Drop records with a number that was seen.
     pub remove_duplicates: bool,
-    /// Drop records behind a hole, so that the sender's second try finds its place.
+    /// Drop records behind a hole, so that what the sender sends again is taken in order.
     pub go_back_n: bool,
     /// Commit and snapshot only what is acknowledged.
     pub wait_for_acknowledgement: bool,
@@ -64,7 +65,8 @@ pub struct Edges {
 impl Edges {
     /// Judges a record and, when it is the next, counts it.
     pub fn receive(&mut self, identity: &Identity, discipline: Discipline) -> Verdict {
-        // Looked up by reference: a source is new once, known for ever.
+        // Looked up by reference first: a source is new only once, and only then is its name
+        // copied.
         let last = match self.received.get_mut(&identity.source) {
             Some(last) => last,
             None => self.received.entry(identity.source.clone()).or_insert(0),

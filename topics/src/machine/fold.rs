@@ -30,7 +30,7 @@ pub struct Record<I> {
 pub enum Content<I> {
     /// As its schema says.
     Decoded(I),
-    /// Bytes that are no message, judged from the bytes alone. Holds what goes to the dead letters.
+    /// Bytes that are no message, judged from the bytes alone, with what goes to the dead letters.
     Malformed(Box<DeadLetter>),
 }
 
@@ -43,7 +43,7 @@ pub enum Applied {
     Duplicate,
     /// Numbers are missing before it; it was dropped and will come again.
     Hole,
-    /// The clock's or a configuration that is behind; it changed nothing.
+    /// A tick or a configuration that is behind; it changed nothing.
     Stale,
     /// It went to the dead letters.
     DeadLetter,
@@ -368,7 +368,8 @@ impl<M: Machine> Fold<M> {
                 if self.machine.is_none() {
                     return Err(Fault::NoGenesis { offset });
                 }
-                // A tick that was passed, or one that claims a time well after its own append time.
+                // A tick of a second that has passed, or one that claims a time well after its own
+                // append time.
                 let latest = context.appended_ms / 1_000 + 2;
                 if tick.second <= self.state.last_tick_second || tick.second > latest {
                     return Ok(Applied::Stale);

@@ -9,8 +9,8 @@
 //!   removal of duplicates on the way in and dense numbers on the way out ([`Edges`]).
 //! - [`Driver`] decides what a fold may emit and what may be committed or snapshotted.
 //!
-//! The Kafka runner and the simulation drive the same `Driver`, so that what the simulation breaks
-//! and mends is what runs.
+//! The Kafka runner and the simulation drive the same `Driver`: what the simulation puts under
+//! stress is what runs.
 
 mod driver;
 mod edges;

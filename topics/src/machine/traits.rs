@@ -29,10 +29,11 @@ pub trait Machine: Sized + Send + 'static {
     /// The state before the first record.
     fn new(setup: &Setup) -> Self;
 
-    /// A new configuration or logic version takes effect; orders keep the terms that they were accepted under.
+    /// A new configuration or logic version takes effect; orders keep the terms under which they
+    /// were accepted.
     fn configure(&mut self, config: &Config, logic_version: i32);
 
-    /// One record that is not the runner's own. It checks before it changes anything.
+    /// Applies one record that is not the runner's own. Checks before it changes anything.
     fn apply(&mut self, context: &Context, input: Self::Input, outputs: &mut Outputs) -> Step;
 
     /// The clock passed into `second`. Called at most once per second, never backwards.
@@ -108,7 +109,8 @@ pub struct Context {
     pub partition: i32,
     /// The record's offset.
     pub offset: i64,
-    /// The append time of the record itself, milliseconds since the epoch: deadlines are held against it.
+    /// The append time of the record itself, milliseconds since the epoch: deadlines are compared
+    /// with it.
     pub appended_ms: i64,
     /// Machine time: the highest append time so far, milliseconds since the epoch.
     pub now_ms: i64,

@@ -208,7 +208,7 @@ impl Sender {
         }
     }
 
-    /// Asks questions on the producer's connection.
+    /// A client for questions on the producer's connection.
     pub fn client(&self) -> &Client<impl ClientContext> {
         self.producer.client()
     }

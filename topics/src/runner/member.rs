@@ -53,7 +53,7 @@ pub fn member_config(platform: &PlatformOptions, group: &str, instance: &str, st
         .set("max.poll.interval.ms", stall_limit.as_millis().to_string())
         // A broker that does not answer must not hold the thread for a minute.
         .set("socket.timeout.ms", "5000")
-        // It reads nothing; should a record slip in before the pause, few do.
+        // It reads nothing; this keeps few the records that slip in before the pause.
         .set("queued.min.messages", "1")
         .set("auto.offset.reset", "latest");
     config

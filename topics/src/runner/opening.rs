@@ -1,4 +1,4 @@
-//! Where a partition starts: condition 5 of the design, "no prefix is silently missing".
+//! Where a partition starts, so that no prefix of its log is silently missing.
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -66,7 +66,8 @@ struct Log {
 }
 
 impl Log {
-    /// Whether a fold from a snapshot at `position`, or from 0, may start; emits from the result on.
+    /// Whether a fold from a snapshot at `position`, or from 0, may start. Returns the offset from
+    /// which on it emits.
     fn emit_from(&self, position: i64) -> Result<i64, String> {
         let Self { low, high, committed } = *self;
         if committed > high {

@@ -20,9 +20,9 @@ use crate::service::Check;
 const POLL: Duration = Duration::from_millis(50);
 /// An apply thread without progress for this long keeps the group from being polled.
 const PATIENCE: Duration = Duration::from_secs(1);
-/// After a commit that failed: the group's events come first.
+/// The pause after a commit that failed: the group's events come first.
 const COMMIT_PAUSE: Duration = Duration::from_secs(1);
-/// What threads get beyond the time to stop before they are left alone.
+/// How much longer than the time to stop the threads get before they are left alone.
 const STOP_GRACE: Duration = Duration::from_secs(1);
 
 /// The ownership thread.
@@ -50,7 +50,8 @@ impl Ownership {
     /// As [`super::RunnerHandle::stopped`].
     pub fn run(mut self) -> Result<(), RunnerError> {
         let ended = self.serve();
-        // Whatever ended it, nobody works on; what was asked for gracefully has its time.
+        // Whatever ended it, the other threads stop too; a stop that was asked for keeps its time
+        // limit.
         let deadline = match &ended {
             Ok(()) => self.board.stop_at().unwrap_or_else(Instant::now),
             Err(_) => Instant::now(),

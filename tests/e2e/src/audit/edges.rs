@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use super::finding::Finding;
 use super::folds::Folds;
-use super::{Finding, Topics};
+use super::topics::Topics;
 use brokerx_client::log::last_numbers;
 
 pub(super) fn check(topics: &Topics, folds: &Folds, findings: &mut Vec<Finding>) {

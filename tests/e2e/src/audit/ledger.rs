@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use brokerx_schemas::{AccountId, LedgerAccount};
 use sqlx::{PgPool, Row};
 
-use super::{Finding, Topics};
+use super::finding::Finding;
+use super::topics::Topics;
 
 pub(super) async fn check(topics: &Topics, database: &PgPool, findings: &mut Vec<Finding>) -> anyhow::Result<()> {
     let mut last: BTreeMap<AccountId, i64> = BTreeMap::new();

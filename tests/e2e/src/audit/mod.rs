@@ -4,60 +4,23 @@
 //! holds what a client was told against what became of its order.
 
 mod edges;
+mod finding;
 mod folds;
 mod ledger;
 mod projection;
 mod told;
+mod topics;
 mod trades;
 
-use std::fmt;
-
-use brokerx_client::log::{LogRecord, deduplicate, read_topic};
+use brokerx_client::log::{deduplicate, read_topic};
 use brokerx_client::wait_until_quiet;
-use brokerx_schemas::{
-    AccountCommand, AccountEvent, BookCommand, DepositEvent, InstrumentEvent, LedgerEvent, MarketData, OrderEvent,
-    Reply, TradeEvent,
-};
 use brokerx_topics::codec::Codec;
 use brokerx_topics::service::PlatformOptions;
 use sqlx::PgPool;
 
+pub use finding::Finding;
 pub use told::Told;
-
-/// Something that is wrong.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Finding(pub String);
-
-impl fmt::Display for Finding {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(&self.0)
-    }
-}
-
-/// What the topics hold, duplicates removed.
-#[derive(Debug)]
-pub struct Topics {
-    /// The inbox of settlement.
-    pub account_commands: Vec<LogRecord<AccountCommand>>,
-    /// The inbox of the matcher.
-    pub book_commands: Vec<LogRecord<BookCommand>>,
-    /// Outcomes for the ingress.
-    pub replies: Vec<LogRecord<Reply>>,
-    /// What happened to each account.
-    pub account_events: Vec<LogRecord<AccountEvent>>,
-    /// Trades.
-    pub trades: Vec<LogRecord<TradeEvent>>,
-    /// Book changes.
-    pub market_data: Vec<LogRecord<MarketData>>,
-    /// Instruments.
-    pub instruments: Vec<LogRecord<InstrumentEvent>>,
-    /// Orders, for other teams.
-    pub orders: Vec<LogRecord<OrderEvent>>,
-    /// Payments, for other teams.
-    pub deposits: Vec<LogRecord<DepositEvent>>,
-    /// The ledger, for other teams.
-    pub ledger: Vec<LogRecord<LedgerEvent>>,
-}
+pub use topics::Topics;
 
 /// What was looked at, for the closing line of a test.
 #[derive(Clone, Copy, Debug, Default)]

@@ -10,8 +10,9 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use sqlx::PgPool;
 
+use super::finding::Finding;
 use super::folds::Folds;
-use super::{Finding, Topics};
+use super::topics::Topics;
 
 /// Rows of a table as JSON objects, by their key.
 type Rows = BTreeMap<String, Value>;

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use brokerx_schemas::{OrderId, TradeEvent, TradeId};
 use sqlx::{PgPool, Row};
 
-use super::{Finding, Topics};
+use super::finding::Finding;
+use super::topics::Topics;
 
 type Fills = BTreeMap<(OrderId, TradeId), (i64, i64)>;
 

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use brokerx_schemas::Message;
 
 use super::ApplyThread;
+use super::held::{Held, Slot, Starting};
 use crate::machine::Machine;
 use crate::runner::RunnerError;
 use crate::runner::board::Standing;
@@ -12,7 +13,6 @@ use crate::runner::delivery::Sender;
 use crate::runner::opening::{OpenError, open};
 use crate::runner::partition::Partition;
 use crate::runner::snapshots::SnapshotSchedule;
-use crate::service::{Backoff, backoff};
 
 /// A partition that goes to another process waits this long for acknowledgements: what is not
 /// committed then is sent once more by the other, and removed as a duplicate.
@@ -20,66 +20,6 @@ const RELEASE_LIMIT: Duration = Duration::from_millis(300);
 /// A refusal to start is believed after this: a broker that just came back may show the end of its
 /// log late.
 const REFUSAL_PATIENCE: Duration = Duration::from_secs(10);
-/// After this long without a failed send the back-off begins again.
-const CALM: Duration = Duration::from_secs(60);
-
-/// A partition that an apply thread holds.
-pub struct Held<M: Machine> {
-    assignment: u64,
-    pub(super) slot: Slot<M>,
-}
-
-/// What an apply thread has of a partition.
-pub(super) enum Slot<M: Machine> {
-    /// It is to be opened.
-    Starting(Starting),
-    /// It lives.
-    Running(Box<Partition<M>>),
-    /// It waits for an operator; nothing of it is used any more.
-    Stopped,
-}
-
-/// A partition that is not open yet.
-pub(super) struct Starting {
-    since: Instant,
-    retry_at: Instant,
-    backoff: Backoff,
-}
-
-impl Starting {
-    fn at(retry_at: Instant) -> Self {
-        Self {
-            since: Instant::now(),
-            retry_at,
-            backoff: backoff(),
-        }
-    }
-}
-
-/// Pauses between restarts after failed sends.
-pub struct Restarts {
-    backoff: Backoff,
-    last: Option<Instant>,
-}
-
-impl Default for Restarts {
-    fn default() -> Self {
-        Self {
-            backoff: backoff(),
-            last: None,
-        }
-    }
-}
-
-impl Restarts {
-    fn pause(&mut self, now: Instant) -> Duration {
-        if self.last.is_some_and(|last| now.saturating_duration_since(last) > CALM) {
-            self.backoff.reset();
-        }
-        self.last = Some(now);
-        self.backoff.next()
-    }
-}
 
 impl<M: Machine> ApplyThread<M> {
     /// Lets go of what is not wanted any more, takes up what is.

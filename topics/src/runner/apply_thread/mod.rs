@@ -1,5 +1,6 @@
-//! The thread that reads, applies and sends: everything of its partitions happens here.
+//! The thread that reads, applies and sends: all work on its partitions happens here.
 
+mod held;
 mod holding;
 
 use std::collections::BTreeMap;
@@ -19,8 +20,8 @@ use super::workbench::{Interruption, Workbench};
 use super::{RunnerError, RunnerOptions};
 use crate::machine::Machine;
 use crate::service::{PlatformOptions, kafka};
-use holding::Slot;
-pub use holding::{Held, Restarts};
+use held::Slot;
+pub use held::{Held, Restarts};
 
 /// How long an idle thread waits for a record. Acknowledgements, which only commits wait for, wait as long.
 const IDLE_WAIT: Duration = Duration::from_millis(10);
@@ -173,8 +174,8 @@ impl<M: Machine> ApplyThread<M> {
     fn consumer_failed(&self, error: &KafkaError) -> Result<(), (Option<i32>, Interruption)> {
         use rdkafka::error::RDKafkaErrorCode::AutoOffsetReset;
         match error.rdkafka_error_code() {
-            // A position that the log does not have. Which partition, it does not say: all start
-            // over, and the one that cannot is refused.
+            // The log does not have a position. The error does not say of which partition: all
+            // start over, and the one that cannot is refused.
             Some(AutoOffsetReset) => Err((None, Interruption::SendFailed(error.to_string()))),
             // The broker is away or busy; librdkafka goes on by itself, with back-off.
             _ => {

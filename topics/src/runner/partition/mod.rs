@@ -4,6 +4,7 @@
 //! starts over from a snapshot), or when the partition stops.
 
 mod saving;
+mod saving_state;
 mod upkeep;
 
 use std::collections::BTreeMap;
@@ -25,7 +26,7 @@ use super::workbench::{Interruption, Workbench, dispatch, guarded};
 use crate::headers::{Trace, worker_headers};
 use crate::machine::{Driver, Emission, Machine};
 use crate::service::clock::now_us;
-use saving::Saving;
+use saving_state::Saving;
 
 /// One life of a partition.
 pub struct Partition<M: Machine> {
@@ -39,9 +40,9 @@ pub struct Partition<M: Machine> {
     high_at_open: i64,
     /// The record that must come first.
     verification: Option<Verification>,
-    /// Not compared with the machine's yet, for want of a genesis.
+    /// The cluster's partition counts, until the genesis comes with which they are compared.
     partition_counts: Option<BTreeMap<String, i32>>,
-    /// Of the record at `position - 1`.
+    /// The leader epoch of the record at `position - 1`.
     leader_epoch: i32,
     /// Where records were found to be missing once.
     gap_at: Option<i64>,

@@ -7,28 +7,8 @@ use tokio::sync::oneshot;
 use super::Partition;
 use crate::machine::{Machine, SnapshotError};
 use crate::runner::metrics::set_seconds;
-use crate::runner::snapshots::{Saved, SnapshotEncoder, SnapshotSchedule, SnapshotStore};
+use crate::runner::snapshots::{Saved, SnapshotEncoder, SnapshotStore};
 use crate::runner::workbench::{Interruption, Workbench, guarded};
-
-/// When the next one is due, and the one on its way.
-#[derive(Debug)]
-pub struct Saving {
-    schedule: SnapshotSchedule,
-    outcome: Option<oneshot::Receiver<Result<Saved, String>>>,
-    /// When the last one was safe; the partition's start before the first.
-    pub saved_at: Instant,
-}
-
-impl Saving {
-    /// Nothing on its way.
-    pub fn new(schedule: SnapshotSchedule) -> Self {
-        Self {
-            schedule,
-            outcome: None,
-            saved_at: Instant::now(),
-        }
-    }
-}
 
 impl<M: Machine> Partition<M> {
     /// Whether a snapshot is due.
@@ -38,7 +18,7 @@ impl<M: Machine> Partition<M> {
             && self.saving.schedule.is_due(self.driver.position(), Instant::now())
     }
 
-    /// Whether a last snapshot is worth its while.
+    /// Whether a last snapshot is worthwhile.
     pub fn snapshot_is_behind(&self) -> bool {
         self.saving.outcome.is_none() && self.may_save() && self.saving.schedule.is_behind(self.driver.position())
     }

@@ -104,7 +104,7 @@ impl<M: Machine> Partition<M> {
         board.set_standing(self.number, Standing::Blocked(why));
     }
 
-    /// Whether it just got the schema that it waited for, and is to be read again.
+    /// Whether the schema that it waited for has just come, so that it is to be read again.
     pub fn schema_arrived(&mut self, bench: &Workbench, runtime: &Handle) -> bool {
         let Some(wait) = &mut self.schema_wait else {
             return false;

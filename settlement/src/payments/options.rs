@@ -1,0 +1,18 @@
+//! How the payments stage is started.
+
+/// Where the provider is, and how hard it is asked.
+#[derive(clap::Args, Clone, Debug)]
+pub struct PaymentsOptions {
+    /// The payment provider
+    #[arg(long, env = "BROKERX_PROVIDER_URL", default_value = "http://127.0.0.1:8093")]
+    pub provider_url: String,
+    /// Longest time of one request to the provider, milliseconds
+    #[arg(long, env = "BROKERX_PROVIDER_TIMEOUT_MS", default_value_t = 5_000)]
+    pub provider_timeout_ms: u64,
+    /// Most requests to the provider at a time
+    #[arg(long, env = "BROKERX_PROVIDER_REQUESTS_MAX", default_value_t = 32)]
+    pub provider_requests_max: usize,
+    /// Most payments that are undecided at a time; reading pauses at this number
+    #[arg(long, env = "BROKERX_PAYMENTS_OPEN_MAX", default_value_t = 10_000)]
+    pub payments_open_max: usize,
+}

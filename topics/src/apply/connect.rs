@@ -1,0 +1,43 @@
+//! The broker and the registry, once they are there.
+
+use anyhow::{Context, Result};
+
+use super::cluster::Cluster;
+use super::options::ClusterOptions;
+use crate::codec::Registry;
+use crate::service::{PlatformOptions, backoff};
+
+/// Waits for broker and registry, at most the limit for both together.
+pub(super) async fn connect(platform: &PlatformOptions, options: &ClusterOptions) -> Result<(Cluster, Registry)> {
+    let cluster = Cluster::new(platform)?;
+    let registry = Registry::new(&platform.schema_registry_url)?;
+    let waited = tokio::time::timeout(options.limit(), async {
+        until("the broker", async || cluster.is_there().await).await;
+        until("the schema registry", async || Ok(registry.is_there().await?)).await;
+    });
+    if waited.await.is_err() {
+        let limit = options.wait_seconds_max;
+        cluster
+            .is_there()
+            .await
+            .with_context(|| format!("no broker at {} within {limit} s", platform.kafka_brokers))?;
+        registry
+            .is_there()
+            .await
+            .with_context(|| format!("no schema registry within {limit} s"))?;
+    }
+    Ok((cluster, registry))
+}
+
+async fn until(name: &str, mut attempt: impl AsyncFnMut() -> Result<()>) {
+    let mut backoff = backoff();
+    let mut told = String::new();
+    while let Err(reason) = attempt().await {
+        let reason = format!("{reason:#}");
+        if reason != told {
+            tracing::info!("waiting for {name}: {reason}");
+            told = reason;
+        }
+        tokio::time::sleep(backoff.next()).await;
+    }
+}
