@@ -20,7 +20,7 @@
 //! Limits: a quantity is at most [`QUANTITY_MAX`], so that no sum can overflow. A level that opens far
 //! from the best price moves the levels in between (16 bytes each).
 //!
-//! The files, each of which uses only those above it:
+//! The files, each of which uses only files named before it:
 //! - `types`, `quantity`: what goes in and comes out
 //! - `index`, `orders`, `ladder`, `stops`: where orders, levels and stops are kept; `resting`: an order
 //!   as others see it

@@ -18,7 +18,7 @@
 //! it, later commands on the symbol are refused, an operator can only delist it, and the commands
 //! that led there are kept for diagnosis. The other symbols go on.
 //!
-//! The files, each of which uses only those above it:
+//! The files, each of which uses only files named before it:
 //! - `calendar`, `candles`, `idempotency`, `entrant`, `restoring`: parts of the state that know no other
 //! - `listing`, `publish`, `work`: an instrument with its book, the records, what is left to do
 //! - `state`: [`Matcher`] and its listings

@@ -38,6 +38,15 @@
 //!   here.
 //! - Collars of stops are rounded to the cent; a book with a larger tick rounds further.
 //! - An order that was accepted keeps its fee schedule; new limits concern only what comes after.
+//!
+//! # Files, each of which uses only files named before it
+//! - `hash`, `fees`, `position`, `answer`, `memory`, `days`, `rules`: parts that know no other; `entries`,
+//!   `order`, `payment`, `remembered`, `reservation`: what an account is made of
+//! - `state`: one account; `desk`: where decisions become records; `idempotency`: repeats
+//! - `checks`, `cancel`, `place`, `replace`, `pay`, `transfer`, `status`: what clients and operators ask
+//!   for; `fill`, `done`: what books say
+//! - `machine`: the state of a partition; `inspect`, `snapshot`, `routing`, `apply`: reading it, saving
+//!   it, and what the runner calls
 
 mod answer;
 mod apply;
