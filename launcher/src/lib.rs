@@ -1,34 +1,32 @@
-//! Starts and stops everything that a local BrokerX consists of: Kafka, the schema registry and
-//! PostgreSQL ([`platform`]), the workers on top of them ([`services`], [`system`]), from the
-//! command line ([`commands`]) and from tests.
+//! Starts and stops everything that a local BrokerX consists of, for a person at the command line
+//! and for tests. Both run the same code: what is tested is what runs.
 //!
-//! A test calls [`system::System::for_test`]: free ports, a scratch home of which only the
-//! logs of a failure stay, every process killed when the test dies. A person calls `./brokerx up`
-//! ([`supervisor`]). Both run the same code: what is tested is what runs.
+//! A person calls `./brokerx up` ([`commands`], [`system::supervisor`]). A test calls
+//! [`system::System::for_test`]: free ports, a scratch home of which only the logs of a failure
+//! stay, every process killed when the test dies.
+//!
+//! From the top down; each uses only what stands below it:
+//!
+//! | module | what it knows |
+//! |---|---|
+//! | [`commands`] | the command line, one file per command |
+//! | [`system`] | a whole BrokerX: the services on top of the platform, the supervisor that keeps them running, the homes of test systems |
+//! | [`platform`] | Kafka, the schema registry and PostgreSQL: fetching, preparing, running. How they are configured is in `compose/` |
+//! | [`build`] | cargo for BrokerX, and the Python environment of the tests |
+//! | [`requirements`] | what a machine must have before anything is fetched or built: programs, memory, disk |
+//! | [`process`] | child processes: started, waited for, found again, ended for certain |
+//! | [`ports`] | who listens where |
+//! | [`home`] | the directory of a local system: its layout, lock, logs and secrets |
+//! | [`progress`], [`interrupt`], [`failure`] | what the user sees, presses, and is told when it goes wrong |
 
-pub mod cargo;
+pub mod build;
 pub mod commands;
-pub mod download;
 pub mod failure;
-pub mod holder;
+pub mod home;
 pub mod interrupt;
-pub mod kafka;
-pub mod layout;
-pub mod lock;
-pub mod logs;
 pub mod platform;
 pub mod ports;
-pub mod postgres;
-pub mod prerequisites;
-pub mod probe;
 pub mod process;
 pub mod progress;
-pub mod python;
-pub mod registry;
-pub mod scratch;
-pub mod secrets;
-pub mod services;
-pub mod state;
-pub mod supervisor;
+pub mod requirements;
 pub mod system;
-pub mod tool;

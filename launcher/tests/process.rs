@@ -10,12 +10,12 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use brokerx_launcher::failure::Failure;
+use brokerx_launcher::home::Layout;
 use brokerx_launcher::interrupt::poll_until;
-use brokerx_launcher::layout::Layout;
 use brokerx_launcher::ports::loopback;
-use brokerx_launcher::probe::Probe;
+use brokerx_launcher::process::Probe;
 use brokerx_launcher::process::{Identity, Process, Spec, leftovers, stop_leftovers};
-use brokerx_launcher::scratch::Scratch;
+use brokerx_launcher::system::scratch::Scratch;
 use nix::sys::signal::Signal;
 
 const LIMIT: Duration = Duration::from_secs(10);
@@ -162,5 +162,5 @@ fn children_end_with_a_killed_test() {
     holder.wait().unwrap();
     assert!(poll_until(LIMIT, STEP, || !child.is_alive()));
     // The killed process could not remove its home; the next run does.
-    brokerx_launcher::scratch::clean_abandoned(&Layout::of_checkout(), false);
+    brokerx_launcher::system::scratch::clean_abandoned(&Layout::of_checkout(), false);
 }

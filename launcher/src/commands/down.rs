@@ -9,13 +9,13 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use crate::failure::{Failure, Result};
+use crate::home::Layout;
+use crate::home::Lock;
 use crate::interrupt;
-use crate::layout::Layout;
-use crate::lock::Lock;
-use crate::postgres;
+use crate::platform::postgres;
 use crate::process::{leftovers, stop_leftovers};
 use crate::progress::Progress;
-use crate::state::State;
+use crate::system::state::State;
 
 /// A clean stop takes a few seconds; this covers every component running into its own limit.
 const STOP_LIMIT: Duration = Duration::from_secs(180);

@@ -6,8 +6,8 @@ use std::process::{Command, ExitCode};
 use clap::Args;
 
 use crate::failure::{Failure, Result};
-use crate::layout::Layout;
-use crate::logs;
+use crate::home::Layout;
+use crate::home::logs;
 
 /// Which log, and how much of it.
 #[derive(Debug, Args)]

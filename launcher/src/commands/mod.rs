@@ -13,7 +13,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::failure::{EXIT_CODES, Result};
-use crate::layout::Layout;
+use crate::home::Layout;
 use program::Needs;
 
 /// BrokerX on this machine: start it, look at it, use it, test it.

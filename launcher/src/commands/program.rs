@@ -5,13 +5,13 @@ use std::process::{Command, ExitCode};
 
 use clap::Args;
 
-use crate::cargo;
+use crate::build::{cargo, freshness};
 use crate::failure::{Failure, Result};
-use crate::layout::Layout;
+use crate::home::{Layout, Secrets};
 use crate::progress::Progress;
-use crate::secrets::Secrets;
-use crate::services;
-use crate::state::{Phase, State};
+use crate::requirements;
+use crate::system::services;
+use crate::system::state::{Phase, State};
 
 /// Passed on as they are.
 #[derive(Debug, Args)]
@@ -32,18 +32,24 @@ pub enum Needs {
     Operator,
 }
 
-/// Becomes the program, building it first when it is not there. A program that is there is the one
-/// that `up` built together with the services that run.
+/// Becomes the program.
+///
+/// A program that `up` builds (`operator`, `topics`) is used as it is: it belongs to the services
+/// that run. Any other (`demo`, `bench`, `match`) is built when it is not there, or when its sources
+/// have changed since, so that after a pull it is never older than the services of the next `up`.
+/// Should it be newer than services that still run, that is no worse than two releases side by side:
+/// messages are compatible in both directions.
 ///
 /// # Errors
-/// [`Failure::NotRunning`], [`Failure::Build`].
+/// [`Failure::NotRunning`], [`Failure::Build`], [`Failure::MissingPrerequisites`].
 pub fn run(layout: &Layout, binary: &str, arguments: &Arguments, needs: Needs) -> Result<ExitCode> {
     let wants_help = arguments.rest.iter().any(|it| it == "--help" || it == "-h");
     let state = State::load(layout).filter(|state| state.phase == Phase::Ready);
     let program = layout.binary(binary);
-    if !program.is_file() {
+    if is_to_be_built(layout, binary) {
+        requirements::check_for_build()?;
         layout.create()?;
-        cargo::build(layout, Progress::detect())?;
+        cargo::build(layout, [binary], &Progress::detect())?;
     }
     if !program.is_file() {
         return Err(Failure::Build(format!(
@@ -68,6 +74,14 @@ pub fn run(layout: &Layout, binary: &str, arguments: &Arguments, needs: Needs) -
     }
     let error = command.exec();
     Err(Failure::io(format!("cannot run {binary}"))(error))
+}
+
+fn is_to_be_built(layout: &Layout, binary: &str) -> bool {
+    if services::binaries().any(|of_up| of_up == binary) {
+        !layout.binary(binary).is_file()
+    } else {
+        !freshness::is_fresh(layout, binary)
+    }
 }
 
 /// A fresh API key of the operator on whose behalf demo and benchmark act.

@@ -7,13 +7,13 @@ use clap::Args;
 use serde::Serialize;
 
 use crate::failure::{Failure, Result};
-use crate::layout::Layout;
+use crate::home::Layout;
+use crate::platform::registry::CONFLUENT_PATH;
 use crate::ports::{Ports, loopback};
-use crate::probe::Probe;
+use crate::process::Probe;
 use crate::process::{RunRecord, leftovers};
-use crate::registry::CONFLUENT_PATH;
-use crate::services::SERVICES;
-use crate::state::{Phase, State};
+use crate::system::services::SERVICES;
+use crate::system::state::{Phase, State};
 
 /// How to show it.
 #[derive(Debug, Args)]

@@ -6,16 +6,17 @@ use std::time::{Duration, Instant, SystemTime};
 
 use clap::Args;
 
-use crate::cargo;
+use crate::build::cargo;
+use crate::build::cargo::selection::{EVERYTHING, TESTS, TRIALS};
 use crate::failure::{Failure, Result};
-use crate::layout::Layout;
-use crate::prerequisites;
-use crate::scratch;
-use crate::tool::{self, Output};
+use crate::home::Layout;
+use crate::process::tool::{self, Output};
+use crate::requirements::programs::NeededBy;
+use crate::requirements::{self, Intent};
+use crate::system::{System, scratch};
 
 /// No stage may hang for ever.
 const STAGE_LIMIT: Duration = Duration::from_secs(2 * 3600);
-const END_TO_END: &str = "brokerx-e2e";
 
 /// What to run.
 #[derive(Debug, Args)]
@@ -35,7 +36,11 @@ struct Stage {
 /// # Errors
 /// [`Failure::Test`] with the stage that failed, [`Failure::MissingPrerequisites`].
 pub fn run(layout: &Layout, arguments: &Arguments) -> Result<ExitCode> {
-    prerequisites::check_for_tests(layout)?;
+    let intent = Intent {
+        by: NeededBy::Test,
+        ..System::intent(layout, true)?
+    };
+    requirements::check(layout, intent)?;
     layout.create()?;
     // A test that was killed could not say how it went: what it logged is kept.
     scratch::clean_abandoned(layout, true);
@@ -94,15 +99,13 @@ fn stages(layout: &Layout, arguments: &Arguments) -> Vec<Stage> {
         stage("format", "fmt --all --check"),
         stage(
             "clippy",
-            "clippy --release --workspace --all-targets --locked -- -D warnings",
+            &format!("clippy --release --locked {EVERYTHING} --all-targets -- -D warnings"),
         ),
         // Unit, property, contract and simulation tests: no broker needed.
-        stage(
-            "test",
-            &format!("test --release --workspace --locked --exclude {END_TO_END}"),
-        ),
-        stage("build", "build --release --workspace --locked --bins"),
-        stage("end-to-end", &format!("test --release --locked -p {END_TO_END}")),
+        stage("test", &format!("test --release --locked {TESTS}")),
+        // What the trials start.
+        stage("build", &format!("build --release --locked {EVERYTHING} --bins")),
+        stage("end-to-end", &format!("test --release --locked {TRIALS}")),
     ]
 }
 

@@ -10,13 +10,13 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, setsid};
 
 use crate::failure::{Failure, Result};
+use crate::home::Layout;
 use crate::interrupt;
-use crate::layout::Layout;
 use crate::platform::Options;
 use crate::ports::Ports;
-use crate::progress::Progress;
-use crate::state::{Phase, State};
-use crate::supervisor;
+use crate::progress::{Progress, Style};
+use crate::system::state::{Phase, State};
+use crate::system::supervisor;
 
 /// How to start.
 #[derive(Debug, Args)]
@@ -30,8 +30,8 @@ pub struct Arguments {
     #[command(flatten)]
     ports: Ports,
     /// Be the supervisor in the background, showing progress in this way until all is ready.
-    #[arg(long, hide = true, value_name = "PROGRESS")]
-    supervise: Option<Progress>,
+    #[arg(long, hide = true, value_name = "STYLE")]
+    supervise: Option<Style>,
 }
 
 impl Arguments {
@@ -47,8 +47,8 @@ impl Arguments {
 /// Any [`Failure`] of the start; nothing is left running then.
 pub fn run(layout: Layout, arguments: Arguments, with_services: bool) -> Result<ExitCode> {
     let ports = arguments.ports.shifted(arguments.port_offset);
-    if let Some(progress) = arguments.supervise {
-        return supervise(Options::new(layout, ports, progress), with_services);
+    if let Some(style) = arguments.supervise {
+        return supervise(Options::new(layout, ports, Progress::new(style)), with_services);
     }
     let options = Options::new(layout, ports, Progress::detect());
     if let Some(state) = State::load(&options.layout) {
@@ -59,7 +59,7 @@ pub fn run(layout: Layout, arguments: Arguments, with_services: bool) -> Result<
     }
     supervisor::run(options, with_services, |options| {
         announce("BrokerX is ready; Ctrl-C stops it.", options, with_services);
-        Ok(options.progress)
+        Ok(options.progress.unplanned())
     })?;
     Ok(ExitCode::SUCCESS)
 }
@@ -134,8 +134,9 @@ fn detach(options: &Options, with_services: bool) -> Result<ExitCode> {
 
 fn spawn_supervisor(options: &Options, with_services: bool) -> Result<Child> {
     let context = "cannot start the supervisor";
-    let progress = options
+    let style = options
         .progress
+        .style()
         .to_possible_value()
         .map_or_else(String::new, |value| value.get_name().to_owned());
     let mut command = Command::new("/proc/self/exe");
@@ -143,7 +144,7 @@ fn spawn_supervisor(options: &Options, with_services: bool) -> Result<Child> {
         .arg("--home")
         .arg(options.layout.home())
         .arg(if with_services { "up" } else { "platform" })
-        .args(["--supervise", &progress])
+        .args(["--supervise", &style])
         .args(options.ports.to_flags())
         .current_dir(options.layout.root())
         .stdin(Stdio::null())

@@ -10,7 +10,7 @@ use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::Signal;
 use nix::unistd::{Pid, getppid, setsid};
 
-use super::Account;
+use super::account::Account;
 
 type Request = (Command, Sender<io::Result<Child>>);
 

@@ -1,0 +1,166 @@
+//! Where everything of a local system lives.
+//!
+//! ```text
+//! .brokerx/                 home of a running system, git-ignored
+//!   downloads/              Kafka, registry, PostgreSQL; shared by every home of this checkout
+//!   python/                 virtual environment of the tests' foreign consumer; shared as well
+//!   data/                   kafka/, postgres/
+//!   snapshots/              snapshots of the workers
+//!   mail/                   mails as files
+//!   logs/                   NAME.log, and NAME.log.1 of the run before
+//!   run/                    what runs (NAME.json), the supervisor's state, its lock
+//!   secrets/                keys and the database password, mode 0600
+//!   test-PID-N/             homes of test systems, removed after the test
+//!   test-failed-PID-N/      logs and mails of the last tests that failed
+//! ```
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use crate::failure::{Failure, Result};
+
+/// The directories of one system: the checkout, and the home of this system in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Layout {
+    root: PathBuf,
+    home: PathBuf,
+}
+
+impl Layout {
+    /// The layout of the checkout that this crate was compiled in, or of `BROKERX_ROOT`.
+    pub fn of_checkout() -> Layout {
+        let root = std::env::var_os("BROKERX_ROOT").map_or_else(
+            || {
+                Path::new(env!("CARGO_MANIFEST_DIR"))
+                    .join("..")
+                    .canonicalize()
+                    .unwrap_or_else(|_| PathBuf::from("."))
+            },
+            PathBuf::from,
+        );
+        Layout::at(root)
+    }
+
+    /// The layout of a checkout in this directory.
+    pub fn at(root: impl Into<PathBuf>) -> Layout {
+        let root = root.into();
+        let home = root.join(".brokerx");
+        Layout { root, home }
+    }
+
+    /// The same checkout with another home.
+    pub fn with_home(&self, home: impl Into<PathBuf>) -> Layout {
+        let home = std::path::absolute(home.into()).unwrap_or_else(|_| self.home.clone());
+        Layout {
+            root: self.root.clone(),
+            home,
+        }
+    }
+
+    /// Makes the directories. Secrets and mails (they hold links) are closed to other users.
+    ///
+    /// # Errors
+    /// When the operating system refuses, with the path.
+    pub fn create(&self) -> Result<()> {
+        for (path, mode) in [
+            (self.home.clone(), 0o755),
+            (self.downloads(), 0o755),
+            (self.data(), 0o755),
+            (self.logs(), 0o755),
+            (self.run(), 0o755),
+            (self.snapshots(), 0o755),
+            (self.mail(), 0o700),
+            (self.secrets(), 0o700),
+        ] {
+            let context = format!("cannot create {}", path.display());
+            if !path.is_dir() {
+                fs::create_dir_all(&path).map_err(Failure::io(context.clone()))?;
+                fs::set_permissions(&path, fs::Permissions::from_mode(mode)).map_err(Failure::io(context))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The project's root.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The home of this system, `.brokerx` by default.
+    pub fn home(&self) -> &Path {
+        &self.home
+    }
+
+    /// What belongs to the checkout rather than to one system.
+    pub fn shared(&self) -> PathBuf {
+        self.root.join(".brokerx")
+    }
+
+    /// Unpacked downloads, shared by all homes.
+    pub fn downloads(&self) -> PathBuf {
+        self.shared().join("downloads")
+    }
+
+    /// The Python virtual environment, shared by all homes.
+    pub fn python(&self) -> PathBuf {
+        self.shared().join("python")
+    }
+
+    /// Data of Kafka and PostgreSQL.
+    pub fn data(&self) -> PathBuf {
+        self.home.join("data")
+    }
+
+    /// Snapshots of the workers.
+    pub fn snapshots(&self) -> PathBuf {
+        self.home.join("snapshots")
+    }
+
+    /// Mails as files.
+    pub fn mail(&self) -> PathBuf {
+        self.home.join("mail")
+    }
+
+    /// Log files.
+    pub fn logs(&self) -> PathBuf {
+        self.home.join("logs")
+    }
+
+    /// The log file of one component.
+    pub fn log(&self, name: &str) -> PathBuf {
+        self.logs().join(format!("{name}.log"))
+    }
+
+    /// What runs.
+    pub fn run(&self) -> PathBuf {
+        self.home.join("run")
+    }
+
+    /// Keys and passwords.
+    pub fn secrets(&self) -> PathBuf {
+        self.home.join("secrets")
+    }
+
+    /// A file under `compose/`.
+    pub fn compose(&self, name: &str) -> PathBuf {
+        self.root.join("compose").join(name)
+    }
+
+    /// Where cargo puts what it builds.
+    pub fn target(&self) -> PathBuf {
+        std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| self.root.join("target"), PathBuf::from)
+    }
+
+    /// A release binary.
+    pub fn binary(&self, name: &str) -> PathBuf {
+        self.target().join("release").join(name)
+    }
+}
+
+/// The last part of a path as text; empty when it has none.
+pub fn file_name(path: &Path) -> String {
+    path.file_name()
+        .map(|name| name.to_string_lossy().into_owned())
+        .unwrap_or_default()
+}

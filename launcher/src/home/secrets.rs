@@ -1,0 +1,71 @@
+//! Keys and passwords of a local system: random, made at the first start, readable by the owner.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
+
+use super::layout::Layout;
+use crate::failure::{Failure, Result};
+
+/// The secrets of one system. Not printable: they must not get into a log.
+#[derive(Clone)]
+pub struct Secrets {
+    /// Signs the tokens of clients, 32 bytes in hexadecimal.
+    pub jwt_key: String,
+    /// Derives the links and codes in mails, 32 bytes in hexadecimal.
+    pub mail_key: String,
+    /// Password of the database's owner.
+    pub database_password: String,
+}
+
+impl Secrets {
+    /// Reads the secrets, making those that are not there yet.
+    ///
+    /// # Errors
+    /// When a file cannot be read or written.
+    pub fn load_or_create(layout: &Layout) -> Result<Secrets> {
+        Ok(Secrets {
+            jwt_key: load_or_create(layout, "jwt-key", 32)?,
+            mail_key: load_or_create(layout, "mail-key", 32)?,
+            database_password: load_or_create(layout, "database-password", 16)?,
+        })
+    }
+}
+
+fn load_or_create(layout: &Layout, name: &str, bytes: usize) -> Result<String> {
+    let path = layout.secrets().join(name);
+    let context = format!("secret {}", path.display());
+    if let Ok(secret) = fs::read_to_string(&path)
+        && secret.len() == bytes * 2
+    {
+        return Ok(secret);
+    }
+    let secret = random_hex(bytes)?;
+    // Written beside and renamed: a half-written key is never used.
+    let draft = path.with_extension("new");
+    let write = || -> std::io::Result<()> {
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&draft)?;
+        file.write_all(secret.as_bytes())?;
+        file.sync_all()?;
+        fs::rename(&draft, &path)
+    };
+    write().map_err(Failure::io(context))?;
+    Ok(secret)
+}
+
+/// Random bytes from the kernel, in hexadecimal.
+///
+/// # Errors
+/// When `/dev/urandom` cannot be read.
+pub fn random_hex(bytes: usize) -> Result<String> {
+    let mut random = vec![0u8; bytes];
+    File::open("/dev/urandom")
+        .and_then(|mut source| source.read_exact(&mut random))
+        .map_err(Failure::io("cannot read /dev/urandom"))?;
+    Ok(random.iter().map(|byte| format!("{byte:02x}")).collect())
+}

@@ -1,0 +1,167 @@
+//! PostgreSQL as a local process; its settings are in `compose/postgres`.
+
+mod place;
+
+use std::fs::{self, DirBuilder};
+use std::io::Write;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, chown};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+
+use crate::failure::{Failure, Result};
+use crate::home::{Layout, Secrets};
+use crate::ports::{Ports, loopback};
+use crate::process::tool::run_logged;
+use crate::process::{Probe, Spec};
+
+use super::compose;
+use super::downloads::Downloads;
+use super::options::Options;
+
+pub use place::wipe;
+use place::{Place, not_ready};
+
+/// The database, and the role that owns it.
+pub const DATABASE: &str = "brokerx";
+
+const INIT_LIMIT: Duration = Duration::from_secs(120);
+
+/// The connection URL for the services.
+pub fn url(ports: &Ports, secrets: &Secrets) -> String {
+    format!(
+        "postgres://{DATABASE}:{}@{}/{DATABASE}",
+        secrets.database_password,
+        loopback(ports.postgres)
+    )
+}
+
+/// Makes the cluster and the database when that is not done yet.
+///
+/// # Errors
+/// [`Failure::NotReady`] when initialisation fails, [`Failure::Io`].
+pub fn prepare(layout: &Layout, options: &Options, downloads: &Downloads, secrets: &Secrets) -> Result<Spec> {
+    let place = Place::choose(layout, downloads)?;
+    if !place.data.join("PG_VERSION").is_file() {
+        place.initialise(layout, secrets)?;
+    }
+    let port = [("port", options.ports.postgres.to_string())];
+    let mut arguments = vec!["-D".to_owned(), place.data.display().to_string()];
+    for (name, value) in compose::pairs(layout, "postgres/settings.properties", &port)? {
+        arguments.extend(["-c".to_owned(), format!("{name}={value}")]);
+    }
+    Ok(Spec {
+        name: "postgres".to_owned(),
+        program: place.programs.join("bin/postgres"),
+        arguments,
+        environment: Vec::new(),
+        directory: place.data,
+        account: place.account,
+        address: loopback(options.ports.postgres),
+        probe: Probe::Postgres(loopback(options.ports.postgres)),
+        ready_limit: Duration::from_secs(60),
+        // "Fast" shutdown; SIGTERM would wait for clients to disconnect by themselves.
+        stop_signal: Signal::SIGINT,
+        stop_limit: Duration::from_secs(20),
+        orphan_signal: options.orphan_signal(Signal::SIGINT),
+        log: layout.log("postgres"),
+    })
+}
+
+impl Place {
+    /// Makes the cluster beside its place and renames it: half an initialisation is never used.
+    fn initialise(&self, layout: &Layout, secrets: &Secrets) -> Result<()> {
+        let draft = self.data.with_extension("new");
+        for old in [&draft, &self.data] {
+            if old.exists() {
+                fs::remove_dir_all(old).map_err(Failure::io(format!("cannot remove {}", old.display())))?;
+            }
+        }
+        let context = format!("cannot create {}", draft.display());
+        DirBuilder::new()
+            .mode(0o700)
+            .create(&draft)
+            .map_err(Failure::io(context.clone()))?;
+        let password = draft.with_extension("password");
+        write_secret(&password, &secrets.database_password)?;
+        if let Some(account) = self.account {
+            for path in [&draft, &password] {
+                chown(path, Some(account.uid), Some(account.gid)).map_err(Failure::io(context.clone()))?;
+            }
+        }
+        let mut initdb = self.command("initdb", &draft);
+        initdb
+            .arg("-D")
+            .arg(&draft)
+            .args(["--username", DATABASE, "--auth", "scram-sha-256"])
+            .arg(format!("--pwfile={}", password.display()))
+            // The built-in provider sorts and folds case the same on every machine.
+            .args(["--encoding=UTF8", "--locale=C", "--locale-provider=builtin"])
+            .args(["--builtin-locale=C.UTF-8", "--no-sync", "--no-instructions"]);
+        let made = self
+            .run(layout, initdb, "initdb failed")
+            .and_then(|()| self.create_database(layout, &draft));
+        let _ = fs::remove_file(&password);
+        made?;
+        fs::rename(&draft, &self.data).map_err(Failure::io(context))
+    }
+
+    /// Single-user mode, since the download has no client program.
+    fn create_database(&self, layout: &Layout, data: &Path) -> Result<()> {
+        let mut postgres = self.command("postgres", data);
+        postgres
+            .args(["--single", "-D"])
+            .arg(data)
+            .arg("postgres")
+            .stdin(Stdio::piped());
+        let log = layout.log("postgres");
+        let context = "cannot create the database";
+        let output = fs::File::options()
+            .create(true)
+            .append(true)
+            .open(&log)
+            .map_err(Failure::io(context))?;
+        postgres.stdout(output.try_clone().map_err(Failure::io(context))?);
+        postgres.stderr(output);
+        let mut child = postgres.spawn().map_err(Failure::io(context))?;
+        if let Some(mut input) = child.stdin.take() {
+            input
+                .write_all(format!("CREATE DATABASE {DATABASE};\n").as_bytes())
+                .map_err(Failure::io(context))?;
+        }
+        let status = child.wait().map_err(Failure::io(context))?;
+        if status.success() {
+            return Ok(());
+        }
+        Err(not_ready(layout, context, String::new()))
+    }
+
+    fn command(&self, program: &str, directory: &Path) -> Command {
+        let mut command = Command::new(self.programs.join("bin").join(program));
+        command.current_dir(directory);
+        if let Some(account) = self.account {
+            std::os::unix::process::CommandExt::uid(&mut command, account.uid);
+            std::os::unix::process::CommandExt::gid(&mut command, account.gid);
+        }
+        command
+    }
+
+    fn run(&self, layout: &Layout, command: Command, what: &str) -> Result<()> {
+        run_logged(command, &layout.log("postgres"), INIT_LIMIT, |reason| {
+            not_ready(layout, what, reason)
+        })
+    }
+}
+
+fn write_secret(path: &Path, secret: &str) -> Result<()> {
+    let _ = fs::remove_file(path);
+    fs::File::options()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)
+        .and_then(|mut file| file.write_all(secret.as_bytes()))
+        .map_err(Failure::io(format!("cannot write {}", path.display())))
+}

@@ -1,0 +1,221 @@
+//! The ports of a local system. Everything listens on loopback only.
+
+mod holder;
+
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+
+use clap::Args;
+use serde::{Deserialize, Serialize};
+
+use crate::failure::{BusyPort, Failure, Result};
+
+/// One port per component; each can be set by a flag or an environment variable.
+#[derive(Debug, Clone, PartialEq, Eq, Args, Serialize, Deserialize)]
+pub struct Ports {
+    /// HTTP API.
+    #[arg(long = "ingress-port", env = "BROKERX_INGRESS_PORT", default_value_t = 8080)]
+    pub ingress: u16,
+    /// Schema registry.
+    #[arg(long = "registry-port", env = "BROKERX_REGISTRY_PORT", default_value_t = 8081)]
+    pub registry: u16,
+    /// WebSocket feed.
+    #[arg(long = "notifier-port", env = "BROKERX_NOTIFIER_PORT", default_value_t = 8090)]
+    pub notifier: u16,
+    /// Settlement's metrics and health.
+    #[arg(long = "settlement-port", env = "BROKERX_SETTLEMENT_PORT", default_value_t = 8091)]
+    pub settlement: u16,
+    /// The matcher's metrics and health.
+    #[arg(long = "matcher-port", env = "BROKERX_MATCHER_PORT", default_value_t = 8092)]
+    pub matcher: u16,
+    /// The simulated payment provider.
+    #[arg(long = "provider-port", env = "BROKERX_PROVIDER_PORT", default_value_t = 8093)]
+    pub provider: u16,
+    /// Kafka's clients.
+    #[arg(long = "kafka-port", env = "BROKERX_KAFKA_PORT", default_value_t = 9092)]
+    pub kafka: u16,
+    /// Kafka's controller.
+    #[arg(
+        long = "kafka-controller-port",
+        env = "BROKERX_KAFKA_CONTROLLER_PORT",
+        default_value_t = 9093
+    )]
+    pub kafka_controller: u16,
+    /// PostgreSQL.
+    #[arg(long = "postgres-port", env = "BROKERX_POSTGRES_PORT", default_value_t = 5433)]
+    pub postgres: u16,
+}
+
+impl Default for Ports {
+    fn default() -> Ports {
+        Ports {
+            ingress: 8080,
+            registry: 8081,
+            notifier: 8090,
+            settlement: 8091,
+            matcher: 8092,
+            provider: 8093,
+            kafka: 9092,
+            kafka_controller: 9093,
+            postgres: 5433,
+        }
+    }
+}
+
+impl Ports {
+    /// Ports that nobody listens on now, for a test system beside a running one.
+    ///
+    /// They lie below the range that the kernel takes for outgoing connections, so that no client
+    /// grabs one between this call and the component's own `bind`.
+    ///
+    /// # Panics
+    /// When the machine has fewer than nine free ports between 20,000 and 32,000.
+    pub fn free() -> Ports {
+        // Concurrent test processes begin at different places.
+        let mut candidates = (0..12_000u32).map({
+            let start = std::process::id().wrapping_mul(7_919) % 12_000;
+            move |step| (20_000 + (start + step * 17) % 12_000) as u16
+        });
+        let mut next = || {
+            candidates
+                .by_ref()
+                .find(|port| is_free(*port))
+                .expect("a machine with thousands of ports has nine free ones")
+        };
+        Ports {
+            ingress: next(),
+            registry: next(),
+            notifier: next(),
+            settlement: next(),
+            matcher: next(),
+            provider: next(),
+            kafka: next(),
+            kafka_controller: next(),
+            postgres: next(),
+        }
+    }
+
+    /// One more port that nobody listens on and that is none of these, for a second instance.
+    ///
+    /// # Panics
+    /// As [`Ports::free`].
+    pub fn one_more(taken: &[u16]) -> u16 {
+        (20_000..32_000)
+            .rev()
+            .find(|port| !taken.contains(port) && is_free(*port))
+            .expect("a machine with thousands of ports has a free one")
+    }
+
+    /// Every port moved up, for a second system beside the first.
+    pub fn shifted(&self, offset: u16) -> Ports {
+        let shift = |port: u16| port.saturating_add(offset);
+        Ports {
+            ingress: shift(self.ingress),
+            registry: shift(self.registry),
+            notifier: shift(self.notifier),
+            settlement: shift(self.settlement),
+            matcher: shift(self.matcher),
+            provider: shift(self.provider),
+            kafka: shift(self.kafka),
+            kafka_controller: shift(self.kafka_controller),
+            postgres: shift(self.postgres),
+        }
+    }
+
+    /// The flags that say the same on a command line.
+    pub fn to_flags(&self) -> Vec<String> {
+        [
+            ("ingress", self.ingress),
+            ("registry", self.registry),
+            ("notifier", self.notifier),
+            ("settlement", self.settlement),
+            ("matcher", self.matcher),
+            ("provider", self.provider),
+            ("kafka", self.kafka),
+            ("kafka-controller", self.kafka_controller),
+            ("postgres", self.postgres),
+        ]
+        .map(|(name, port)| format!("--{name}-port={port}"))
+        .to_vec()
+    }
+
+    /// The platform's ports with the component that wants each.
+    pub fn of_platform(&self) -> Vec<(&'static str, u16)> {
+        vec![
+            ("kafka", self.kafka),
+            ("kafka controller", self.kafka_controller),
+            ("registry", self.registry),
+            ("postgres", self.postgres),
+        ]
+    }
+
+    /// The services' ports with the service that wants each.
+    pub fn of_services(&self) -> Vec<(&'static str, u16)> {
+        vec![
+            ("provider", self.provider),
+            ("settlement", self.settlement),
+            ("matcher", self.matcher),
+            ("ingress", self.ingress),
+            ("notifier", self.notifier),
+        ]
+    }
+}
+
+/// The loopback address with a port.
+pub fn loopback(port: u16) -> SocketAddr {
+    SocketAddr::from((Ipv4Addr::LOCALHOST, port))
+}
+
+fn is_free(port: u16) -> bool {
+    TcpListener::bind(loopback(port)).is_ok()
+}
+
+/// Fails with everyone who holds one of the ports.
+///
+/// # Errors
+/// [`Failure::PortsBusy`] with all busy ports, not just the first.
+pub fn check_free(ports: &[(&'static str, u16)]) -> Result<()> {
+    let busy: Vec<BusyPort> = ports
+        .iter()
+        .filter(|(_, port)| !is_free(*port))
+        .map(|(wanted_by, port)| BusyPort {
+            port: *port,
+            wanted_by: (*wanted_by).to_owned(),
+            holder: holder::of_port(*port),
+        })
+        .collect();
+    if busy.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::PortsBusy(busy))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn free_ports_are_distinct_and_free() {
+        let ports = Ports::free();
+        let all: BTreeSet<u16> = ports
+            .of_platform()
+            .into_iter()
+            .chain(ports.of_services())
+            .map(|(_, port)| port)
+            .collect();
+        assert_eq!(all.len(), 9);
+        assert!(check_free(&ports.of_platform()).is_ok());
+    }
+
+    #[test]
+    fn a_busy_port_is_named_with_its_holder() {
+        let listener = TcpListener::bind(loopback(0)).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let failure = check_free(&[("kafka", port)]).unwrap_err();
+        assert_eq!(failure.exit_code(), 4);
+        let message = failure.to_string();
+        assert!(message.contains(&format!("port {port} (kafka)")), "{message}");
+        assert!(message.contains(&format!("pid {}", std::process::id())), "{message}");
+    }
+}

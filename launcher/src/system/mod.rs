@@ -1,0 +1,311 @@
+//! A whole BrokerX: the platform, its topics, and the services on top ([`services`]). What keeps
+//! it running for a person is the [`supervisor`], for a test a [`scratch`] home.
+
+pub mod scratch;
+pub mod services;
+pub mod state;
+pub mod supervisor;
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::{Command, Output};
+use std::time::Duration;
+
+use crate::build::cargo;
+use crate::failure::{Failure, Result};
+use crate::home::Layout;
+use crate::home::logs::tail;
+use crate::platform::{Downloads, Options, Platform, stop_in_reverse};
+use crate::ports::{Ports, check_free, loopback};
+use crate::process::Process;
+use crate::process::tool::run_logged;
+use crate::progress::Progress;
+use crate::requirements::programs::NeededBy;
+use crate::requirements::{self, Intent};
+
+use scratch::Scratch;
+use services::{OPERATOR_BINARY, SERVICES, TOOL_BINARIES, TOPICS_BINARY};
+
+const APPLY_LIMIT: Duration = Duration::from_secs(120);
+const SEED_LIMIT: Duration = Duration::from_secs(120);
+
+/// A running system. Dropping it kills everything; [`System::stop`] stops it cleanly.
+///
+/// The fields are dropped in this order: services first, the files last.
+pub struct System {
+    services: Vec<Process>,
+    platform: Platform,
+    scratch: Option<Scratch>,
+}
+
+impl System {
+    /// Starts everything and waits until all is ready.
+    ///
+    /// # Errors
+    /// Any [`Failure`]; nothing is left running then.
+    pub fn start(options: Options) -> Result<System> {
+        services::check_binaries(&options.layout)?;
+        check_free(&options.ports.of_services())?;
+        let mut system = System::start_platform(options)?;
+        match system.bring_up() {
+            Ok(()) => Ok(system),
+            Err(failure) => {
+                system.stop();
+                Err(failure)
+            }
+        }
+    }
+
+    /// Starts Kafka, registry and PostgreSQL only.
+    ///
+    /// # Errors
+    /// As [`Platform::start`].
+    pub fn start_platform(options: Options) -> Result<System> {
+        Ok(System {
+            services: Vec::new(),
+            platform: Platform::start(options)?,
+            scratch: None,
+        })
+    }
+
+    /// A system for a test: built, on free ports, in a scratch home that is removed in the end. Its
+    /// logs and mails are kept unless [`System::test_passed`] is called: whatever ends a test
+    /// early, they are there to be read.
+    ///
+    /// # Errors
+    /// As [`System::start`], and [`Failure::Build`].
+    pub fn for_test() -> Result<System> {
+        let mut scratch = Scratch::new(&Layout::of_checkout())?;
+        scratch.set_keep_logs(true);
+        let options = Options::for_test(scratch.layout().clone());
+        requirements::check(&options.layout, System::intent(&options.layout, true)?)?;
+        // Trials run the tools as well.
+        let binaries = services::binaries().chain(TOOL_BINARIES);
+        cargo::build(&options.layout, binaries, &options.progress)?;
+        let mut system = System::start(options)?;
+        system.scratch = Some(scratch);
+        Ok(system)
+    }
+
+    /// What is asked of the machine before a system, or only its platform, is started.
+    ///
+    /// # Errors
+    /// As [`Downloads::missing_parts`].
+    pub fn intent(layout: &Layout, with_services: bool) -> Result<Intent> {
+        Ok(Intent {
+            by: NeededBy::Up,
+            builds: with_services && !services::are_built(layout),
+            fetches: Downloads::missing_parts(layout)? > 0,
+        })
+    }
+
+    /// How many steps [`System::start`] shows.
+    ///
+    /// # Errors
+    /// As [`Platform::steps`].
+    pub fn steps(layout: &Layout) -> Result<usize> {
+        const TOPICS: usize = 1;
+        let seed = usize::from(!seeded(layout).exists());
+        Ok(Platform::steps(layout)? + TOPICS + SERVICES.len() + seed)
+    }
+
+    /// The test that this system is for went well: nothing of it is kept.
+    pub fn test_passed(&mut self) {
+        if let Some(scratch) = &mut self.scratch {
+            scratch.set_keep_logs(false);
+        }
+    }
+
+    /// Topics first, then all services side by side, then what only a first start does.
+    fn bring_up(&mut self) -> Result<()> {
+        let progress = self.options().progress.clone();
+        progress.step("creating topics, schemas and genesis", || {
+            self.run_to_end(TOPICS_BINARY, &["apply"], APPLY_LIMIT)
+        })?;
+        for service in &SERVICES {
+            let port = (service.port)(&self.options().ports);
+            self.spawn(service, 0, port)?;
+        }
+        for service in &mut self.services {
+            let text = format!("starting {}", service.name());
+            progress.step(&text, || service.wait_ready())?;
+        }
+        let seeded = seeded(self.layout());
+        if !seeded.exists() {
+            progress.step("listing the instruments", || {
+                self.run_to_end(OPERATOR_BINARY, &["seed"], SEED_LIMIT)
+            })?;
+            fs::write(&seeded, b"").map_err(Failure::io("cannot note the first start"))?;
+        }
+        Ok(())
+    }
+
+    fn spawn(&mut self, service: &services::Service, index: u32, port: u16) -> Result<()> {
+        let spec = services::spec(service, index, port, self.options(), self.platform.secrets());
+        self.services.push(Process::spawn(self.layout(), spec)?);
+        Ok(())
+    }
+
+    fn run_to_end(&self, binary: &str, arguments: &[&str], limit: Duration) -> Result<()> {
+        let name = binary.trim_start_matches("brokerx-");
+        let log = self.layout().log(name);
+        run_logged(self.command(binary, arguments), &log, limit, |reason| {
+            Failure::NotReady {
+                name: name.to_owned(),
+                reason: format!("`{binary} {}` failed", arguments.join(" ")),
+                log: log.clone(),
+                log_tail: reason,
+            }
+        })
+    }
+
+    /// A command of BrokerX with the environment of this system, to be run by the caller.
+    pub fn command(&self, binary: &str, arguments: &[&str]) -> Command {
+        let mut command = Command::new(self.layout().binary(binary));
+        command
+            .args(arguments)
+            .envs(self.environment())
+            .current_dir(self.layout().root());
+        command
+    }
+
+    /// Runs such a command to its end and returns what it printed.
+    ///
+    /// # Errors
+    /// When it cannot be run; its own failure is in the status.
+    pub fn output(&self, binary: &str, arguments: &[&str]) -> Result<Output> {
+        self.command(binary, arguments)
+            .output()
+            .map_err(Failure::io(format!("cannot run {binary}")))
+    }
+
+    /// Starts one more instance of a service on a free port and waits until it is ready. Returns
+    /// its name, e.g. `settlement-1`.
+    ///
+    /// # Errors
+    /// As [`Process::wait_ready`].
+    ///
+    /// # Panics
+    /// When there is no such service.
+    pub fn start_instance(&mut self, service: &str, index: u32) -> Result<String> {
+        let kind = SERVICES
+            .iter()
+            .find(|kind| kind.name == service)
+            .unwrap_or_else(|| panic!("there is no service {service}"));
+        let taken: Vec<u16> = self
+            .services
+            .iter()
+            .map(|process| process.spec().address.port())
+            .collect();
+        self.spawn(kind, index, Ports::one_more(&taken))?;
+        let name = services::instance_name(service, index);
+        self.process(&name).wait_ready()?;
+        Ok(name)
+    }
+
+    /// A component by name: a service, an instance, or `kafka`, `postgres`, `registry`. On it:
+    /// `kill` (SIGKILL), `pause` (SIGSTOP), `resume` (SIGCONT), `stop`, `wait_ready`.
+    ///
+    /// # Panics
+    /// When there is no such component.
+    pub fn process(&mut self, name: &str) -> &mut Process {
+        self.processes_mut()
+            .find(|process| process.name() == name)
+            .unwrap_or_else(|| panic!("there is no component {name}"))
+    }
+
+    /// Every component, the platform's first, in the order of their start.
+    pub fn processes_mut(&mut self) -> impl Iterator<Item = &mut Process> {
+        self.platform.processes_mut().iter_mut().chain(self.services.iter_mut())
+    }
+
+    /// Starts a component again, killing what still runs of it, and waits until it is ready.
+    ///
+    /// # Errors
+    /// As [`Process::wait_ready`].
+    ///
+    /// # Panics
+    /// When there is no such component.
+    pub fn restart(&mut self, name: &str) -> Result<()> {
+        self.respawn(name)?;
+        self.process(name).wait_ready()
+    }
+
+    /// Starts a component again without waiting for it.
+    ///
+    /// # Errors
+    /// As [`Process::spawn`].
+    ///
+    /// # Panics
+    /// When there is no such component.
+    pub fn respawn(&mut self, name: &str) -> Result<()> {
+        let layout = self.layout().clone();
+        self.process(name).respawn(&layout)
+    }
+
+    /// The last lines of a component's log, for the message of a failed test.
+    pub fn log_tail(&self, name: &str, lines: usize) -> String {
+        tail(&self.layout().log(name), 0, lines)
+    }
+
+    /// Kafka, registry and PostgreSQL.
+    pub fn platform(&self) -> &Platform {
+        &self.platform
+    }
+
+    /// How it was started.
+    pub fn options(&self) -> &Options {
+        self.platform.options()
+    }
+
+    /// Where its files are.
+    pub fn layout(&self) -> &Layout {
+        &self.options().layout
+    }
+
+    /// What its processes are told by their environment.
+    pub fn environment(&self) -> Vec<(String, String)> {
+        services::environment(self.layout(), &self.options().ports, self.platform.secrets())
+    }
+
+    /// The base URL of the HTTP API.
+    pub fn public_url(&self) -> String {
+        services::public_url(&self.options().ports)
+    }
+
+    /// The URL of the WebSocket feed.
+    pub fn feed_url(&self) -> String {
+        services::feed_url(&self.options().ports)
+    }
+
+    /// The base URL of a service's metrics and health, e.g. of `settlement-1`.
+    ///
+    /// # Panics
+    /// When there is no such component.
+    pub fn metrics_url(&mut self, name: &str) -> String {
+        let port = self.process(name).spec().address.port();
+        format!("http://{}", loopback(port))
+    }
+
+    /// Where mails are written.
+    pub fn mail_directory(&self) -> PathBuf {
+        self.layout().mail()
+    }
+
+    /// Changes how progress is shown from now on.
+    pub fn set_progress(&mut self, progress: Progress) {
+        self.platform.set_progress(progress);
+    }
+
+    /// Stops all cleanly, in the reverse order of their start.
+    pub fn stop(&mut self) {
+        let progress = self.options().progress.clone();
+        stop_in_reverse(&mut self.services, &progress);
+        self.platform.stop();
+    }
+}
+
+/// The mark that what only a first start does has been done.
+fn seeded(layout: &Layout) -> PathBuf {
+    layout.data().join("seeded")
+}

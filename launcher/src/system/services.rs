@@ -1,0 +1,306 @@
+//! The BrokerX processes as a table: what they are called, what they do, where they listen, what
+//! they are told. `compose/README.md` shows the same; a test compares the two.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+
+use crate::failure::{Failure, Result};
+use crate::home::{Layout, Secrets};
+use crate::platform::{Options, postgres, registry};
+use crate::ports::{Ports, loopback};
+use crate::process::{Probe, Spec};
+
+/// One kind of process.
+#[derive(Debug)]
+pub struct Service {
+    /// Its name for people, logs and `BROKERX_INSTANCE`.
+    pub name: &'static str,
+    /// Its binary.
+    pub binary: &'static str,
+    /// Where its first instance listens (API or feed, metrics, health).
+    pub port: fn(&Ports) -> u16,
+    /// What it does, for people.
+    pub purpose: &'static str,
+}
+
+/// All services, in the order of their start; they are stopped in the reverse order.
+pub const SERVICES: [Service; 5] = [
+    Service {
+        name: "provider",
+        binary: "brokerx-provider",
+        port: |ports| ports.provider,
+        purpose: "a simulated payment provider",
+    },
+    Service {
+        name: "settlement",
+        binary: "brokerx-settlement",
+        port: |ports| ports.settlement,
+        purpose: "accounts, payments, the projection to PostgreSQL",
+    },
+    Service {
+        name: "matcher",
+        binary: "brokerx-matcher",
+        port: |ports| ports.matcher,
+        purpose: "order books, market data",
+    },
+    Service {
+        name: "ingress",
+        binary: "brokerx-ingress",
+        port: |ports| ports.ingress,
+        purpose: "the HTTP API",
+    },
+    Service {
+        name: "notifier",
+        binary: "brokerx-notifier",
+        port: |ports| ports.notifier,
+        purpose: "the WebSocket feed, mails",
+    },
+];
+
+/// Creates topics, schemas and genesis records; run before the services.
+pub const TOPICS_BINARY: &str = "brokerx-topics";
+/// Lists the instruments and manages operators.
+pub const OPERATOR_BINARY: &str = "brokerx-operator";
+/// The programs that only commands of the launcher run: each is built at its first use.
+pub const TOOL_BINARIES: [&str; 3] = ["brokerx-demo", "brokerx-bench", "brokerx-match"];
+
+/// The binaries that a system needs: what `up` builds.
+pub fn binaries() -> impl Iterator<Item = &'static str> {
+    [TOPICS_BINARY, OPERATOR_BINARY]
+        .into_iter()
+        .chain(SERVICES.iter().map(|service| service.binary))
+}
+
+/// Where clients find the HTTP API.
+pub fn public_url(ports: &Ports) -> String {
+    format!("http://{}", loopback(ports.ingress))
+}
+
+/// Where clients find the WebSocket feed.
+pub fn feed_url(ports: &Ports) -> String {
+    format!("ws://{}/ws", loopback(ports.notifier))
+}
+
+/// A variable of the environment.
+#[derive(Debug)]
+pub struct Variable {
+    /// Its name.
+    pub name: &'static str,
+    /// Its value in a system.
+    pub value: fn(&Layout, &Ports, &Secrets) -> String,
+    /// What it says, for people.
+    pub meaning: &'static str,
+}
+
+/// What every process and every command of BrokerX is told.
+pub const ENVIRONMENT: [Variable; 16] = [
+    Variable {
+        name: "BROKERX_ROOT",
+        value: |layout, _, _| shown(layout.root().to_owned()),
+        meaning: "the checkout",
+    },
+    Variable {
+        name: "BROKERX_HOME",
+        value: |layout, _, _| shown(layout.home().to_owned()),
+        meaning: "the home of this system",
+    },
+    Variable {
+        name: "BROKERX_KAFKA_BROKERS",
+        value: |_, ports, _| loopback(ports.kafka).to_string(),
+        meaning: "Kafka",
+    },
+    Variable {
+        name: "BROKERX_SCHEMA_REGISTRY_URL",
+        value: |_, ports, _| registry::url(ports),
+        meaning: "the schema registry, as Confluent's clients know it",
+    },
+    Variable {
+        name: "BROKERX_DATABASE_URL",
+        value: |_, ports, secrets| postgres::url(ports, secrets),
+        meaning: "PostgreSQL, with the password in it",
+    },
+    Variable {
+        name: "BROKERX_SNAPSHOT_DIR",
+        value: |layout, _, _| shown(layout.snapshots()),
+        meaning: "snapshots of the workers",
+    },
+    Variable {
+        name: "BROKERX_MAIL_DIR",
+        value: |layout, _, _| shown(layout.mail()),
+        meaning: "mails as files",
+    },
+    Variable {
+        name: "BROKERX_MAIL_KEY",
+        value: |_, _, secrets| secrets.mail_key.clone(),
+        meaning: "derives the links and codes in mails",
+    },
+    Variable {
+        name: "BROKERX_JWT_KEY",
+        value: |_, _, secrets| secrets.jwt_key.clone(),
+        meaning: "signs the tokens of clients",
+    },
+    Variable {
+        name: "BROKERX_PROVIDER_URL",
+        value: |_, ports, _| format!("http://{}", loopback(ports.provider)),
+        meaning: "the payment provider",
+    },
+    Variable {
+        // With the rest of the data: a provider that outlived the log would know other payments by the same ids.
+        name: "BROKERX_PROVIDER_DIR",
+        value: |layout, _, _| shown(layout.data().join("provider")),
+        meaning: "the provider's own data",
+    },
+    Variable {
+        name: "BROKERX_PUBLIC_URL",
+        value: |_, ports, _| public_url(ports),
+        meaning: "the HTTP API in links of mails",
+    },
+    Variable {
+        name: "BROKERX_INGRESS_URL",
+        value: |_, ports, _| public_url(ports),
+        meaning: "the HTTP API for programs",
+    },
+    Variable {
+        name: "BROKERX_FEED_URL",
+        value: |_, ports, _| feed_url(ports),
+        meaning: "the WebSocket feed for programs",
+    },
+    Variable {
+        name: "BROKERX_INSTRUMENTS_FILE",
+        value: |layout, _, _| shown(layout.compose("instruments.json")),
+        meaning: "what is listed at the first start",
+    },
+    Variable {
+        name: "BROKERX_LOG",
+        value: |_, _, _| std::env::var("BROKERX_LOG").unwrap_or_else(|_| "info".to_owned()),
+        meaning: "the level of the logs, taken over from the launcher's own environment",
+    },
+];
+
+fn shown(path: PathBuf) -> String {
+    path.display().to_string()
+}
+
+/// What every process and every command of BrokerX is told by its environment.
+pub fn environment(layout: &Layout, ports: &Ports, secrets: &Secrets) -> Vec<(String, String)> {
+    ENVIRONMENT
+        .iter()
+        .map(|variable| (variable.name.to_owned(), (variable.value)(layout, ports, secrets)))
+        .collect()
+}
+
+/// How to run one instance of a service.
+pub fn spec(service: &Service, index: u32, port: u16, options: &Options, secrets: &Secrets) -> Spec {
+    let layout = &options.layout;
+    let address = loopback(port);
+    let name = instance_name(service.name, index);
+    let mut environment = environment(layout, &options.ports, secrets);
+    environment.push(("BROKERX_INSTANCE".to_owned(), format!("{}-{index}", service.name)));
+    environment.push(("BROKERX_LISTEN".to_owned(), address.to_string()));
+    Spec {
+        log: layout.log(&name),
+        name,
+        program: layout.binary(service.binary),
+        arguments: Vec::new(),
+        environment,
+        directory: layout.root().to_owned(),
+        account: None,
+        address,
+        probe: Probe::Http {
+            address,
+            path: "/ready".to_owned(),
+        },
+        ready_limit: Duration::from_secs(60),
+        stop_signal: Signal::SIGTERM,
+        stop_limit: Duration::from_secs(15),
+        orphan_signal: options.orphan_signal(Signal::SIGTERM),
+    }
+}
+
+/// The name of an instance: the first one is called like its service.
+pub fn instance_name(service: &str, index: u32) -> String {
+    if index == 0 {
+        service.to_owned()
+    } else {
+        format!("{service}-{index}")
+    }
+}
+
+/// Whether every binary that a system needs is there, whatever it was built from.
+pub fn are_built(layout: &Layout) -> bool {
+    binaries().all(|binary| layout.binary(binary).is_file())
+}
+
+/// Fails when a binary has not been built.
+///
+/// # Errors
+/// [`Failure::Build`] with the command that builds it.
+pub fn check_binaries(layout: &Layout) -> Result<()> {
+    match binaries().find(|binary| !layout.binary(binary).is_file()) {
+        None => Ok(()),
+        Some(binary) => Err(Failure::Build(format!(
+            "{} is missing; build it with: ./brokerx up",
+            layout.binary(binary).display()
+        ))),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    /// The tables of `compose/README.md`, as they have to be there.
+    fn tables() -> [String; 2] {
+        let ports = Ports::default();
+        let services: String = SERVICES
+            .iter()
+            .map(|it| {
+                let address = loopback((it.port)(&ports));
+                format!("| `{}` | `{}` | {address} | {} |\n", it.name, it.binary, it.purpose)
+            })
+            .collect();
+        let layout = Layout::at("");
+        let secrets = Secrets {
+            jwt_key: "(secret)".to_owned(),
+            mail_key: "(secret)".to_owned(),
+            database_password: "PASSWORD".to_owned(),
+        };
+        let environment: String = ENVIRONMENT
+            .iter()
+            .map(|it| {
+                let value = match it.name {
+                    "BROKERX_LOG" => "info".to_owned(),
+                    _ => (it.value)(&layout, &ports, &secrets),
+                };
+                let value = if value.is_empty() { ".".to_owned() } else { value };
+                format!("| `{}` | `{value}` | {} |\n", it.name, it.meaning)
+            })
+            .collect();
+        [services, environment]
+    }
+
+    #[test]
+    fn the_readme_of_compose_shows_what_is_started_and_what_it_is_told() {
+        let path = Layout::of_checkout().compose("README.md");
+        let readme = std::fs::read_to_string(&path).unwrap();
+        for table in tables() {
+            assert!(readme.contains(&table), "{} must contain:\n{table}", path.display());
+        }
+        let ports = Ports::default();
+        for (name, port) in [
+            ("kafka", ports.kafka),
+            ("postgres", ports.postgres),
+            ("registry", ports.registry),
+        ] {
+            let address = loopback(port);
+            let row = readme.lines().find(|line| line.starts_with(&format!("| `{name}` |")));
+            assert!(
+                row.is_some_and(|row| row.contains(&format!("| {address} |"))),
+                "{name}: {row:?}"
+            );
+        }
+    }
+}

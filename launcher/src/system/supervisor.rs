@@ -1,0 +1,224 @@
+//! Starts a system, keeps it running, stops it. The same code serves `up` in the foreground and
+//! the background process of `up --detach`.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::time::{Duration, Instant};
+
+use crate::build::cargo;
+use crate::failure::{Failure, Result};
+use crate::home::{Layout, Lock, logs};
+use crate::interrupt;
+use crate::platform::{Downloads, Options, Platform, registry};
+use crate::ports::{check_free, loopback};
+use crate::process::{Process, stop_leftovers};
+use crate::progress::{Progress, Style};
+use crate::requirements;
+
+use super::System;
+use super::services;
+use super::state::{Phase, StateFile};
+
+const TICK: Duration = Duration::from_millis(200);
+const LOG_CHECK: Duration = Duration::from_secs(10);
+const BACK_OFF_MIN: Duration = Duration::from_secs(1);
+const BACK_OFF_MAX: Duration = Duration::from_secs(30);
+/// A component that ran this long was well: its next restart is quick again.
+const WELL_AFTER: Duration = Duration::from_secs(60);
+
+/// Runs a system until a stop is asked for. `when_ready` is called once all is ready and may
+/// change how progress is shown.
+///
+/// # Errors
+/// Any [`Failure`] of the start; nothing is left running then. A clean stop is no error.
+pub fn run(
+    mut options: Options,
+    with_services: bool,
+    when_ready: impl FnOnce(&Options) -> Result<Progress>,
+) -> Result<()> {
+    let layout = options.layout.clone();
+    layout.create()?;
+    let Some(_lock) = Lock::try_take(&layout.run().join("lock"))? else {
+        return Err(Failure::Busy(format!(
+            "another ./brokerx is just starting or stopping in {}; see: ./brokerx status",
+            layout.home().display()
+        )));
+    };
+    let mut state = StateFile::create(&layout, options.ports.clone(), with_services)?;
+    for name in stop_leftovers(&layout) {
+        let text = format!("  stopped {name}, which a killed ./brokerx had left running");
+        options.progress.say(&text);
+    }
+    check(&options, with_services)?;
+    logs::set_aside(&layout);
+    options.progress = options.progress.planned(steps(&layout, with_services)?);
+    Downloads::ensure(&layout, &options.progress)?;
+    let mut system = if with_services {
+        cargo::build(&layout, services::binaries(), &options.progress)?;
+        System::start(options)?
+    } else {
+        System::start_platform(options)?
+    };
+    state.enter(Phase::Ready)?;
+    let progress = when_ready(system.options())?;
+    system.set_progress(progress);
+    keep_running(&mut system);
+    state.enter(Phase::Stopping)?;
+    system.stop();
+    Ok(())
+}
+
+/// How many steps a start shows.
+fn steps(layout: &Layout, with_services: bool) -> Result<usize> {
+    const BUILD: usize = 1;
+    if with_services {
+        Ok(BUILD + System::steps(layout)?)
+    } else {
+        Platform::steps(layout)
+    }
+}
+
+/// Everything that can be refused before anything is fetched, built or started.
+fn check(options: &Options, with_services: bool) -> Result<()> {
+    requirements::check(&options.layout, System::intent(&options.layout, with_services)?)?;
+    let mut ports = options.ports.of_platform();
+    if with_services {
+        ports.extend(options.ports.of_services());
+    }
+    check_free(&ports)
+}
+
+/// The addresses of a running system, for people.
+pub fn addresses(options: &Options, with_services: bool) -> String {
+    let ports = &options.ports;
+    let mut lines = Vec::new();
+    if with_services {
+        lines.extend([
+            ("HTTP API", services::public_url(ports)),
+            ("WebSocket feed", services::feed_url(ports)),
+            (
+                "metrics",
+                format!(
+                    "ingress, notifier, settlement http://127.0.0.1:{}, matcher http://127.0.0.1:{} (/metrics)",
+                    ports.settlement, ports.matcher
+                ),
+            ),
+        ]);
+    }
+    lines.extend([
+        ("Kafka", loopback(ports.kafka).to_string()),
+        ("schema registry", registry::url(ports)),
+        (
+            "PostgreSQL",
+            format!(
+                "127.0.0.1:{} database brokerx (password in {})",
+                ports.postgres,
+                options.layout.secrets().join("database-password").display()
+            ),
+        ),
+        ("mails", options.layout.mail().display().to_string()),
+        ("logs", options.layout.logs().display().to_string()),
+    ]);
+    lines
+        .iter()
+        .map(|(name, value)| format!("  {name:<16} {value}\n"))
+        .collect()
+}
+
+/// Sends this process's further messages to the supervisor's log, which also tells the waiting
+/// parent (it sees its pipe close) that there is no more to show.
+///
+/// # Errors
+/// When the log cannot be opened.
+pub fn detach_output(layout: &Layout) -> Result<Progress> {
+    let path = layout.log("supervisor");
+    let context = format!("cannot write {}", path.display());
+    let log = File::options()
+        .create(true)
+        .append(true)
+        .open(&path)
+        .map_err(Failure::io(context.clone()))?;
+    nix::unistd::dup2_stderr(&log)
+        .map_err(std::io::Error::from)
+        .map_err(Failure::io(context))?;
+    Ok(Progress::new(Style::Lines))
+}
+
+fn keep_running(system: &mut System) {
+    let layout = system.layout().clone();
+    let progress = system.options().progress.unplanned();
+    let mut back_offs: BTreeMap<String, BackOff> = BTreeMap::new();
+    let mut next_log_check = Instant::now();
+    while !interrupt::requested() {
+        for process in system.processes_mut() {
+            let back_off = back_offs.entry(process.name().to_owned()).or_default();
+            restart_when_ended(process, back_off, &layout, &progress);
+        }
+        if Instant::now() >= next_log_check {
+            next_log_check = Instant::now() + LOG_CHECK;
+            logs::limit_sizes(&layout);
+        }
+        std::thread::sleep(TICK);
+    }
+}
+
+/// When an ended component is started again: at first after 1 s, then after twice as long each
+/// time, at most 30 s.
+#[derive(Debug, Default)]
+struct BackOff {
+    wait: Option<Duration>,
+    due: Option<Instant>,
+}
+
+impl BackOff {
+    /// The pause before the next restart of a component that ran for `age`.
+    fn next(&mut self, age: Duration) -> Duration {
+        let wait = match self.wait {
+            Some(wait) if age < WELL_AFTER => (wait * 2).min(BACK_OFF_MAX),
+            _ => BACK_OFF_MIN,
+        };
+        self.wait = Some(wait);
+        self.due = Some(Instant::now() + wait);
+        wait
+    }
+}
+
+fn restart_when_ended(process: &mut Process, back_off: &mut BackOff, layout: &Layout, progress: &Progress) {
+    let Some(status) = process.ended() else {
+        return;
+    };
+    match back_off.due {
+        None => {
+            let wait = back_off.next(process.age());
+            progress.say(&format!(
+                "  {} ended ({status}); starting it again in {} s, log: {}",
+                process.name(),
+                wait.as_secs(),
+                process.spec().log.display()
+            ));
+        }
+        Some(due) if Instant::now() >= due => {
+            back_off.due = None;
+            if let Err(failure) = process.respawn(layout) {
+                progress.say(&format!("  {failure}"));
+            }
+        }
+        Some(_) => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn back_off_doubles_to_its_limit_and_starts_over_once_well() {
+        let mut back_off = BackOff::default();
+        let mut waits_s = Vec::new();
+        for _ in 0..7 {
+            waits_s.push(back_off.next(Duration::from_secs(3)).as_secs());
+        }
+        assert_eq!(waits_s, [1, 2, 4, 8, 16, 30, 30]);
+        assert_eq!(back_off.next(WELL_AFTER), BACK_OFF_MIN);
+    }
+}
