@@ -12,14 +12,14 @@
 //! | [`commands`] | the command line, one file per command |
 //! | [`system`] | a whole BrokerX: the services on top of the platform, the supervisor that keeps them running, the homes of test systems |
 //! | [`platform`] | Kafka, the schema registry and PostgreSQL: fetching, preparing, running. How they are configured is in `compose/` |
-//! | [`build`] | cargo for BrokerX, and the Python environment of the tests |
+//! | [`builds`] | cargo for BrokerX, and the Python environment of the tests |
 //! | [`requirements`] | what a machine must have before anything is fetched or built: programs, memory, disk |
 //! | [`process`] | child processes: started, waited for, found again, ended for certain |
 //! | [`ports`] | who listens where |
 //! | [`home`] | the directory of a local system: its layout, lock, logs and secrets |
 //! | [`progress`], [`interrupt`], [`failure`] | what the user sees, presses, and is told when it goes wrong |
 
-pub mod build;
+pub mod builds;
 pub mod commands;
 pub mod failure;
 pub mod home;

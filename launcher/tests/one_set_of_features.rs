@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::process::Command;
 
-use brokerx_launcher::build::cargo::{self, selection};
+use brokerx_launcher::builds::cargo::{self, selection};
 use brokerx_launcher::home::Layout;
 
 /// Each package with the sets of features that it is compiled with: one for the programs, and often

@@ -5,7 +5,7 @@ use std::process::{Command, ExitCode};
 
 use clap::Args;
 
-use crate::build::{cargo, freshness};
+use crate::builds::{cargo, freshness};
 use crate::failure::{Failure, Result};
 use crate::home::{Layout, Secrets};
 use crate::progress::Progress;

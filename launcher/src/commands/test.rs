@@ -6,8 +6,8 @@ use std::time::{Duration, Instant, SystemTime};
 
 use clap::Args;
 
-use crate::build::cargo;
-use crate::build::cargo::selection::{EVERYTHING, TESTS, TRIALS};
+use crate::builds::cargo;
+use crate::builds::cargo::selection::{EVERYTHING, TESTS, TRIALS};
 use crate::failure::{Failure, Result};
 use crate::home::Layout;
 use crate::process::tool::{self, Output};

@@ -5,7 +5,7 @@
 pub struct Shortage {
     /// What there is too little of and where, e.g. `disk space in /home/ada/brokerx/target`.
     pub of: String,
-    /// What it is needed for, e.g. `building`.
+    /// What it is needed for, e.g. `the build`.
     pub purpose: String,
     /// How much is needed, MiB.
     pub needed_mebibytes: u64,
@@ -25,7 +25,7 @@ pub(super) fn describe(all: &[Shortage]) -> String {
             advice,
         } = shortage;
         format!(
-            "not enough {of}: {purpose} needs {needed_mebibytes} MiB, {available_mebibytes} MiB are available.\n  {advice}"
+            "not enough {of}: {needed_mebibytes} MiB are needed for {purpose}, {available_mebibytes} MiB are available.\n  {advice}"
         )
     };
     all.iter().map(describe).collect::<Vec<_>>().join("\n")

@@ -109,7 +109,7 @@ fn listed(needs: &[&Need]) -> String {
         .collect();
     match needs {
         [only] => only.purpose.to_owned(),
-        _ => format!("all of {}", parts.join(" + ")),
+        _ => parts.join(" + "),
     }
 }
 
@@ -180,7 +180,7 @@ mod tests {
         assert_eq!(short.len(), 1);
         let message = Failure::Shortage(short).to_string();
         assert!(message.contains("disk space in /b/home"), "{message}");
-        assert!(message.contains("needs 200 MiB, 100 MiB are available"), "{message}");
+        assert!(message.contains("200 MiB are needed for it, 100 MiB are available"), "{message}");
     }
 
     #[test]

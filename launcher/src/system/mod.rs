@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use std::process::{Command, Output};
 use std::time::Duration;
 
-use crate::build::cargo;
+use crate::builds::cargo;
 use crate::failure::{Failure, Result};
 use crate::home::Layout;
 use crate::home::logs::tail;

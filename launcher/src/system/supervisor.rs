@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::time::{Duration, Instant};
 
-use crate::build::cargo;
+use crate::builds::cargo;
 use crate::failure::{Failure, Result};
 use crate::home::{Layout, Lock, logs};
 use crate::interrupt;

@@ -6,7 +6,7 @@ use std::process::Command;
 use anyhow::ensure;
 use brokerx_client::wait_until_quiet;
 use brokerx_e2e::fixture::Fixture;
-use brokerx_launcher::build::python;
+use brokerx_launcher::builds::python;
 use serde::Deserialize;
 use sqlx::Row;
 
