@@ -118,6 +118,12 @@ pub struct Options {
     pub collar_bps: i32,
 }
 
+impl AsRef<ServiceOptions> for Options {
+    fn as_ref(&self) -> &ServiceOptions {
+        &self.service
+    }
+}
+
 impl Options {
     /// How long a read waits for what its consistency token asks for.
     pub fn consistency_limit(&self) -> Duration {

@@ -14,7 +14,7 @@ use brokerx_topics::catalogue;
 use brokerx_topics::codec::Codec;
 use brokerx_topics::reader::{Numbering, ReadMetrics, Readers, Start};
 use brokerx_topics::service::{
-    self, Health, Shutdown, http_routes, kafka::producer_config, serve_router, watch_broker,
+    self, Health, Shutdown, http_routes, kafka::producer_config, run_process, serve_router, watch_broker,
 };
 use rdkafka::producer::FutureProducer;
 
@@ -22,7 +22,7 @@ use crate::clients::{Passwords, ReminderAges};
 use crate::commands::{CommandLimits, Commands, Pending, ReplySink};
 use crate::http::RateLimit;
 use crate::market::Market;
-use crate::options::Options;
+use crate::options::{LISTEN_DEFAULT, Options};
 use crate::outbox::{Outbox, Relay};
 use crate::routes;
 use crate::state::{App, Shared};
@@ -34,6 +34,14 @@ const REGISTRY_LIMIT: Duration = Duration::from_secs(60);
 const DRAIN_LIMIT: Duration = Duration::from_secs(5);
 /// How often the gauges are sampled.
 const SAMPLE: Duration = Duration::from_secs(1);
+
+/// The process, until a signal ends it.
+///
+/// # Errors
+/// As [`run`].
+pub fn main() -> anyhow::Result<()> {
+    run_process("ingress", LISTEN_DEFAULT, run)
+}
 
 /// Runs the ingress until the shutdown is requested.
 ///

@@ -9,10 +9,11 @@
 //! - [`cli`]: the machine on the command line, without Kafka.
 //! - [`naive`]: the rules once more, as plainly as they can be written: the oracle of the tests.
 //!
-//! The binary of the same name only drives [`machine::Matcher`] over Kafka.
+//! The process of the same name ([`start`]) only drives [`machine::Matcher`] over Kafka.
 
 pub mod book;
 pub mod cli;
 pub mod machine;
 #[doc(hidden)]
 pub mod naive;
+pub mod start;

@@ -71,6 +71,12 @@ pub struct Options {
     pub throttle_ms: u64,
 }
 
+impl AsRef<ServiceOptions> for Options {
+    fn as_ref(&self) -> &ServiceOptions {
+        &self.service
+    }
+}
+
 fn subscriptions(text: &str) -> Result<usize, String> {
     within(text, 1, 500)
 }

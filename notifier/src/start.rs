@@ -11,7 +11,7 @@ use brokerx_market::Readiness;
 use brokerx_topics::codec::Codec;
 use brokerx_topics::reader::{ReadMetrics, Readers, Start};
 use brokerx_topics::service::kafka::producer_config;
-use brokerx_topics::service::{self, Health, Shutdown, backoff, http_routes, serve_router};
+use brokerx_topics::service::{self, Health, Shutdown, backoff, http_routes, run_process, serve_router};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, MissedTickBehavior, timeout};
 
@@ -19,7 +19,7 @@ use crate::acks::Acks;
 use crate::connection::{self, Feed, Limits};
 use crate::mail::{MailFiles, Mailer, Stationery};
 use crate::market::{Market, TradeFeed};
-use crate::options::Options;
+use crate::options::{LISTEN_DEFAULT, Options};
 use crate::private::{AccountFeed, Accounts, History};
 use crate::telemetry::{AckMetrics, FeedMetrics, MailMetrics};
 
@@ -41,6 +41,14 @@ const DRAIN_LIMIT: Duration = Duration::from_secs(2);
 const FEED_CHECK: Duration = Duration::from_secs(1);
 /// Connections to PostgreSQL that are left for questions smaller than pages.
 const SMALL_QUESTIONS: u32 = 2;
+
+/// The process, until a signal ends it.
+///
+/// # Errors
+/// As [`run`].
+pub fn main() -> anyhow::Result<()> {
+    run_process("notifier", LISTEN_DEFAULT, run)
+}
 
 /// Runs the notifier until the shutdown is requested.
 ///

@@ -6,6 +6,7 @@
 //!   `deposits` and `ledger`.
 //! - [`projector`]: writes `account-events`, `trades`, `auth` and candles to PostgreSQL.
 //! - [`payments`]: carries pending payments to the provider and its answers back.
+//! - [`start`]: puts the parts together into one process.
 //! - [`provider`]: a simulated payment provider, for the local system and tests.
 
 pub mod account;
@@ -13,3 +14,4 @@ pub mod payments;
 pub mod projector;
 pub mod provider;
 pub mod publisher;
+pub mod start;

@@ -10,11 +10,13 @@
 //! - [`reader`]: reads a topic into memory that may be forgotten: no group, no machine.
 //! - [`service`]: what every process has: options, logs, metrics, health, a graceful stop.
 //! - [`apply`]: makes a cluster what the catalogue says, and tells where it is not.
+//! - [`command`]: `apply`, `tail` and the rest on the command line.
 //! - [`tail`]: shows the records of a topic to people.
 
 pub mod apply;
 pub mod catalogue;
 pub mod codec;
+pub mod command;
 pub mod headers;
 pub mod machine;
 pub mod partition;

@@ -1,5 +1,6 @@
 //! Operators and their API keys, made from the command line with access to the database.
 
+mod command;
 mod seed;
 
 use anyhow::{Context, ensure};
@@ -14,6 +15,7 @@ use crate::clients::email_key;
 use crate::gateway::Scope;
 use crate::outbox::Writer;
 
+pub use command::main;
 pub use seed::{Listing, seed};
 
 /// An operator with a key that is shown once.

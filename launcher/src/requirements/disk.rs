@@ -180,7 +180,10 @@ mod tests {
         assert_eq!(short.len(), 1);
         let message = Failure::Shortage(short).to_string();
         assert!(message.contains("disk space in /b/home"), "{message}");
-        assert!(message.contains("200 MiB are needed for it, 100 MiB are available"), "{message}");
+        assert!(
+            message.contains("200 MiB are needed for it, 100 MiB are available"),
+            "{message}"
+        );
     }
 
     #[test]

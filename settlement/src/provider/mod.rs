@@ -11,5 +11,6 @@
 
 pub mod http;
 pub mod rules;
+pub mod start;
 pub mod store;
 pub mod wire;

@@ -2,15 +2,23 @@
 //!
 //! ```no_run
 //! # use std::sync::Arc;
-//! # use brokerx_topics::service::{self, Health, ServiceOptions, Shutdown, telemetry};
-//! # async fn run(options: ServiceOptions) -> anyhow::Result<()> {
-//! telemetry::init("matcher", &options);
-//! let shutdown = Shutdown::on_signals();
+//! # use brokerx_topics::service::{self, Health, ServiceOptions, Shutdown};
+//! # #[derive(clap::Parser)]
+//! # struct Options {
+//! #     #[command(flatten)]
+//! #     service: ServiceOptions,
+//! # }
+//! # impl AsRef<ServiceOptions> for Options {
+//! #     fn as_ref(&self) -> &ServiceOptions {
+//! #         &self.service
+//! #     }
+//! # }
+//! # async fn run(options: Options, shutdown: Shutdown) -> anyhow::Result<()> {
 //! let metrics = service::metrics();
 //! let health = Health::default();
 //! let kafka = health.add("kafka");
 //! kafka.set(true, "connected");
-//! service::serve(options.listen, Arc::new(metrics), health, shutdown).await
+//! service::serve(options.service.listen, Arc::new(metrics), health, shutdown).await
 //! # }
 //! ```
 
@@ -22,6 +30,7 @@ pub mod kafka;
 mod metrics;
 mod options;
 mod probe;
+mod process;
 mod shutdown;
 pub mod telemetry;
 
@@ -31,4 +40,5 @@ pub use http::{http_routes, serve, serve_router};
 pub use metrics::{Metrics, TopicLabel, latency, metrics, since};
 pub use options::{PlatformOptions, ServiceOptions, parse_options};
 pub use probe::watch_broker;
+pub use process::run_process;
 pub use shutdown::Shutdown;

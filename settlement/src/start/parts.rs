@@ -1,10 +1,10 @@
 //! The parts of the process: started together, stopped together.
 
+use crate::account::AccountMachine;
+use crate::payments::Payments;
+use crate::projector::Projector;
+use crate::publisher::Publisher;
 use anyhow::Context;
-use brokerx_settlement::account::AccountMachine;
-use brokerx_settlement::payments::Payments;
-use brokerx_settlement::projector::Projector;
-use brokerx_settlement::publisher::Publisher;
 use brokerx_topics::codec::Codec;
 use brokerx_topics::runner::{self, RunnerHandle, RunnerOptions};
 use brokerx_topics::service::{Health, Metrics, Shutdown};

@@ -1,4 +1,4 @@
-//! `brokerx-topics`: topics, schemas, genesis and configuration of a cluster, and a look into topics.
+//! The command `brokerx-topics`: topics, schemas, genesis and configuration of a cluster, and a look into topics.
 
 use std::io::{self, BufWriter, IsTerminal};
 use std::path::{Path, PathBuf};
@@ -6,12 +6,13 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use brokerx_schemas::{Config, DeadLetter, Message, SCHEMAS};
-use brokerx_topics::apply::{self, ClusterOptions};
-use brokerx_topics::catalogue;
-use brokerx_topics::service::PlatformOptions;
-use brokerx_topics::tail::{TailOptions, tail};
 use clap::{Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
+
+use crate::apply::{self, ClusterOptions};
+use crate::catalogue;
+use crate::service::PlatformOptions;
+use crate::tail::{TailOptions, tail};
 
 /// Topics, schemas, genesis and configuration of a BrokerX cluster.
 #[derive(Debug, Parser)]
@@ -71,8 +72,8 @@ enum Command {
     },
 }
 
-#[tokio::main]
-async fn main() -> ExitCode {
+/// Does what the command line says; 1 for drift, 2 for an error, which is told in one line.
+pub fn main() -> ExitCode {
     let options = Options::parse();
     tracing_subscriber::fmt()
         // The command says itself what it waits for; `rdkafka=info` shows the client's view.
@@ -82,7 +83,8 @@ async fn main() -> ExitCode {
         .without_time()
         .with_target(false)
         .init();
-    match run(options).await {
+    let runtime = tokio::runtime::Runtime::new().context("the runtime cannot be started");
+    match runtime.and_then(|runtime| runtime.block_on(run(options))) {
         Ok(code) => code,
         // A reader such as `head` has seen enough.
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,

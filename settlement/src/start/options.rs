@@ -1,7 +1,7 @@
 //! What the process is told on its command line.
 
-use brokerx_settlement::payments::PaymentsOptions;
-use brokerx_settlement::projector::{ProjectorOptions, RebuildOptions};
+use crate::payments::PaymentsOptions;
+use crate::projector::{ProjectorOptions, RebuildOptions};
 use brokerx_topics::runner::RunnerOptions;
 use brokerx_topics::service::{PlatformOptions, ServiceOptions};
 
@@ -28,6 +28,12 @@ pub struct Options {
     pub only: Vec<Part>,
     #[command(subcommand)]
     pub command: Option<Command>,
+}
+
+impl AsRef<ServiceOptions> for Options {
+    fn as_ref(&self) -> &ServiceOptions {
+        &self.service
+    }
 }
 
 /// What is done instead of serving.
