@@ -1,10 +1,9 @@
 //! Builds BrokerX with cargo.
 //!
-//! What is started is built by selecting the whole workspace and then naming the binaries:
-//! `--workspace --bin X` builds X and what X needs, but gives the dependencies the features that a
-//! build of everything would. With `-p X` each selection would have features of its own, and cargo
-//! would compile shared dependencies once for each. The test `one_set_of_features` compares the
-//! [`selection`]s.
+//! Cargo is given the whole workspace and the names of the binaries that are wanted:
+//! `--workspace --bin X` builds only X and what X needs, with the features that a build of everything
+//! would choose. `-p X` would choose features for X alone, and cargo would compile shared dependencies
+//! once for every such choice. The test `one_set_of_features` compares the [`selection`]s.
 
 use std::fs;
 use std::process::Command;
@@ -23,7 +22,7 @@ const BUILD_LIMIT: Duration = Duration::from_secs(3600);
 
 /// The packages that a call of cargo selects. They decide on the features of the dependencies.
 pub mod selection {
-    /// Whatever is started, and the launcher; the binaries are then named.
+    /// For whatever is started, and for the launcher; the wanted binaries are named besides.
     pub const EVERYTHING: &str = "--workspace";
     /// The tests that need no platform.
     pub const TESTS: &str = "--workspace --exclude brokerx-e2e";
@@ -50,7 +49,7 @@ pub fn build<'a>(layout: &Layout, binaries: impl IntoIterator<Item = &'a str>, p
     let _ = fs::remove_file(&log);
     let how_far = {
         let log = log.clone();
-        // Cargo adds to its progress with each crate; the end of the log is all that matters.
+        // Only the newest progress matters, and that is at the end of the log.
         move || {
             let end = logs::end(&log, 16 * 1024);
             Units::latest(&end).map_or_else(|| last_line(&end), |units| units.to_string())
@@ -70,7 +69,7 @@ pub fn build<'a>(layout: &Layout, binaries: impl IntoIterator<Item = &'a str>, p
     })
 }
 
-/// Before cargo builds anything it says what it waits for.
+/// What cargo says before it builds anything, such as what it waits for.
 fn last_line(text: &str) -> String {
     text.lines().last().unwrap_or_default().trim().to_owned()
 }

@@ -1,8 +1,9 @@
-//! Whether a program that cargo built is still the one that its sources say.
+//! Whether a program is still what its sources would give, found out without cargo: asking it takes
+//! longer than many a program runs, and waits until any other build is done.
 //!
-//! Asking cargo takes longer than most programs run, and waits for any other build. So the file
-//! beside the program that lists its sources (`NAME.d`, written by cargo) is read instead. When in
-//! doubt a program counts as stale: cargo then finds out, and has nothing to do if it was not.
+//! Cargo writes a list of a program's sources beside it (`NAME.d`). Any that is newer, or that cannot
+//! be looked at, makes the program stale; cargo is then asked, and has nothing to do where that was a
+//! false alarm. Known limit: an edit that is made while cargo runs is noticed only with the next one.
 
 use std::fs;
 use std::path::{Path, PathBuf};

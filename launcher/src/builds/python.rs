@@ -1,4 +1,5 @@
-//! The Python virtual environment of the foreign consumer in the end-to-end tests.
+//! The Python environment of the end-to-end tests, in which they run a consumer as another team would
+//! write it.
 
 use std::fs;
 use std::path::PathBuf;

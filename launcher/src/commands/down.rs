@@ -17,7 +17,7 @@ use crate::process::{leftovers, stop_leftovers};
 use crate::progress::Progress;
 use crate::system::state::State;
 
-/// A clean stop takes a few seconds; this covers every component running into its own limit.
+/// A clean stop takes a few seconds. This is long enough for every component to use up its own limit.
 const STOP_LIMIT: Duration = Duration::from_secs(180);
 
 /// How to stop.

@@ -8,11 +8,11 @@ use serde::Serialize;
 
 use crate::failure::{Failure, Result};
 use crate::home::Layout;
-use crate::platform::registry::CONFLUENT_PATH;
-use crate::ports::{Ports, loopback};
+use crate::platform::registry;
+use crate::ports::loopback;
 use crate::process::Probe;
 use crate::process::{RunRecord, leftovers};
-use crate::system::services::SERVICES;
+use crate::system::services::{self, SERVICES};
 use crate::system::state::{Phase, State};
 
 /// How to show it.
@@ -82,29 +82,16 @@ pub fn run(layout: &Layout, arguments: &Arguments) -> Result<ExitCode> {
 }
 
 fn expected(state: &State) -> Vec<(&'static str, Probe, String)> {
-    let Ports {
-        kafka,
-        postgres,
-        registry,
-        ..
-    } = state.ports;
-    let http = |port, path: &str| Probe::Http {
-        address: loopback(port),
-        path: path.to_owned(),
-    };
+    let ports = &state.ports;
     let mut components = vec![
-        ("kafka", Probe::Kafka(loopback(kafka)), kafka),
-        ("postgres", Probe::Postgres(loopback(postgres)), postgres),
-        (
-            "registry",
-            http(registry, &format!("{CONFLUENT_PATH}/subjects")),
-            registry,
-        ),
+        ("kafka", Probe::Kafka(loopback(ports.kafka)), ports.kafka),
+        ("postgres", Probe::Postgres(loopback(ports.postgres)), ports.postgres),
+        ("registry", registry::probe(ports), ports.registry),
     ];
     if state.services {
         components.extend(SERVICES.iter().map(|service| {
-            let port = (service.port)(&state.ports);
-            (service.name, http(port, "/ready"), port)
+            let port = (service.port)(ports);
+            (service.name, services::probe(port), port)
         }));
     }
     components

@@ -38,6 +38,7 @@ struct Stage {
 pub fn run(layout: &Layout, arguments: &Arguments) -> Result<ExitCode> {
     let intent = Intent {
         by: NeededBy::Test,
+        builds: true,
         ..System::intent(layout, true)?
     };
     requirements::check(layout, intent)?;

@@ -1,9 +1,9 @@
-//! Where everything of a local system lives.
+//! Where each thing of a local system lives.
 //!
 //! ```text
 //! .brokerx/                 home of a running system, git-ignored
 //!   downloads/              Kafka, registry, PostgreSQL; shared by every home of this checkout
-//!   python/                 virtual environment of the tests' foreign consumer; shared as well
+//!   python/                 Python environment of the tests; shared as well
 //!   data/                   kafka/, postgres/
 //!   snapshots/              snapshots of the workers
 //!   mail/                   mails as files
@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 
 use crate::failure::{Failure, Result};
 
-/// The directories of one system: the checkout, and the home of this system in it.
+/// The directories of one system: the checkout, and the home of this system.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Layout {
     root: PathBuf,
@@ -132,7 +132,7 @@ impl Layout {
         self.logs().join(format!("{name}.log"))
     }
 
-    /// What runs.
+    /// Records of what runs.
     pub fn run(&self) -> PathBuf {
         self.home.join("run")
     }

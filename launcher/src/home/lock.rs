@@ -1,5 +1,5 @@
-//! A lock between launchers: an advisory lock on a file, given back by the kernel when the holder
-//! ends in any way.
+//! A lock between launchers: an advisory lock on a file, which the kernel gives back however its
+//! holder ends.
 
 use std::fs::File;
 use std::path::Path;

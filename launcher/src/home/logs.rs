@@ -1,4 +1,5 @@
-//! The log files of a home: the previous run's are kept once, and none grows without limit.
+//! The log files of a home. Those of the run before are kept, older ones are not, and none grows
+//! without limit.
 
 use std::fs::{self, File};
 use std::io::{Read, Seek, SeekFrom};
@@ -6,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::layout::Layout;
 
-/// A log is cut when it is larger than this.
+/// A log that has become larger than this is set aside.
 const LOG_BYTES_MAX: u64 = 256 * 1024 * 1024;
 
 /// As much of a log is read for a message at the most.

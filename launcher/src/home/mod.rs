@@ -1,6 +1,7 @@
 //! The directory of a local system: where each thing lives, who may work in it, and its logs and
 //! secrets.
 
+pub mod files;
 pub mod layout;
 mod lock;
 pub mod logs;

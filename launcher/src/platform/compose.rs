@@ -1,7 +1,7 @@
 //! The files in `compose/` that say how the platform is configured.
 //!
-//! They are lines with comments after `#`, read at each start, so that what is edited there holds
-//! from the next start on. A `{name}` in a line is filled in by the launcher.
+//! Each line is a setting; lines that begin with `#` are comments. The launcher fills in each `{name}`.
+//! The files are read at every start, so that an edit takes effect at the next one.
 
 use std::fs;
 

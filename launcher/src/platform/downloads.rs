@@ -1,6 +1,6 @@
 //! Fetches Kafka, the registry and PostgreSQL from Maven Central, once.
 //!
-//! Which versions, and where they come from, is in `compose/versions.properties`. A part is unpacked
+//! `compose/versions.properties` says which versions, and where they come from. A part is unpacked
 //! beside its place and renamed at the end: a directory that exists is complete, and what a broken
 //! download has left is thrown away at the next try.
 
@@ -46,7 +46,7 @@ impl Downloads {
         if downloads.complete() {
             return Ok(downloads);
         }
-        // A test and a start may come here at the same time; the second finds all done.
+        // A test and a start may both come here at the same time: the second then finds all done.
         let _lock = Lock::wait(&layout.downloads().join(".lock"), LOCK_LIMIT)?;
         let fetch = Fetch {
             layout,

@@ -1,4 +1,5 @@
-//! A real Kafka as one local process: KRaft, broker and controller in one.
+//! A real Kafka as one local process, broker and controller in one; its settings are in
+//! `compose/kafka`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -53,7 +54,8 @@ pub fn prepare(layout: &Layout, options: &Options, downloads: &Downloads) -> Res
     })
 }
 
-/// Formats beside the place and renames: what a broken format left is never mistaken for data.
+/// Formats a directory beside the final one and renames it: what a format that broke off has left is
+/// never mistaken for data.
 fn format_storage(layout: &Layout, options: &Options, downloads: &Downloads, java: &Path, data: &Path) -> Result<()> {
     let draft = data.with_file_name("kafka.new");
     let configuration = data.with_file_name("kafka-format.properties");

@@ -132,7 +132,7 @@ pub(crate) fn stop_in_reverse(processes: &mut Vec<Process>, progress: &Progress)
     }
 }
 
-/// Both first starts take seconds and need nothing from each other.
+/// Side by side: at a first start each takes seconds, and neither needs the other.
 fn prepare(options: &Options, downloads: &Downloads, secrets: &Secrets) -> Result<(Spec, Spec)> {
     options.progress.step("preparing kafka and postgres", || {
         std::thread::scope(|scope| {

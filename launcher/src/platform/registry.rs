@@ -1,4 +1,5 @@
-//! The schema registry: Apicurio, with its schemas stored in Kafka.
+//! The schema registry: Apicurio, with its schemas stored in Kafka; its settings are in
+//! `compose/registry`.
 
 use std::time::Duration;
 
@@ -15,11 +16,19 @@ use super::downloads::Downloads;
 use super::options::Options;
 
 /// The path of the Confluent-compatible API, which every client of BrokerX uses.
-pub const CONFLUENT_PATH: &str = "/apis/ccompat/v7";
+const CONFLUENT_PATH: &str = "/apis/ccompat/v7";
 
 /// The base URL of that API.
 pub fn url(ports: &Ports) -> String {
     format!("http://{}{CONFLUENT_PATH}", loopback(ports.registry))
+}
+
+/// How to see that it serves: the list of its subjects.
+pub fn probe(ports: &Ports) -> Probe {
+    Probe::Http {
+        address: loopback(ports.registry),
+        path: format!("{CONFLUENT_PATH}/subjects"),
+    }
 }
 
 /// How to run the registry; it needs no preparation, but a Kafka that is ready.
@@ -42,10 +51,7 @@ pub fn spec(layout: &Layout, options: &Options, downloads: &Downloads) -> Result
         directory: downloads.registry.clone(),
         account: None,
         address,
-        probe: Probe::Http {
-            address,
-            path: format!("{CONFLUENT_PATH}/subjects"),
-        },
+        probe: probe(&options.ports),
         ready_limit: Duration::from_secs(120),
         stop_signal: Signal::SIGTERM,
         stop_limit: Duration::from_secs(10),

@@ -13,51 +13,53 @@ use crate::failure::{BusyPort, Failure, Result};
 #[derive(Debug, Clone, PartialEq, Eq, Args, Serialize, Deserialize)]
 pub struct Ports {
     /// HTTP API.
-    #[arg(long = "ingress-port", env = "BROKERX_INGRESS_PORT", default_value_t = 8080)]
+    #[arg(long = "ingress-port", env = "BROKERX_INGRESS_PORT", default_value_t = DEFAULT.ingress)]
     pub ingress: u16,
     /// Schema registry.
-    #[arg(long = "registry-port", env = "BROKERX_REGISTRY_PORT", default_value_t = 8081)]
+    #[arg(long = "registry-port", env = "BROKERX_REGISTRY_PORT", default_value_t = DEFAULT.registry)]
     pub registry: u16,
     /// WebSocket feed.
-    #[arg(long = "notifier-port", env = "BROKERX_NOTIFIER_PORT", default_value_t = 8090)]
+    #[arg(long = "notifier-port", env = "BROKERX_NOTIFIER_PORT", default_value_t = DEFAULT.notifier)]
     pub notifier: u16,
     /// Settlement's metrics and health.
-    #[arg(long = "settlement-port", env = "BROKERX_SETTLEMENT_PORT", default_value_t = 8091)]
+    #[arg(long = "settlement-port", env = "BROKERX_SETTLEMENT_PORT", default_value_t = DEFAULT.settlement)]
     pub settlement: u16,
     /// The matcher's metrics and health.
-    #[arg(long = "matcher-port", env = "BROKERX_MATCHER_PORT", default_value_t = 8092)]
+    #[arg(long = "matcher-port", env = "BROKERX_MATCHER_PORT", default_value_t = DEFAULT.matcher)]
     pub matcher: u16,
     /// The simulated payment provider.
-    #[arg(long = "provider-port", env = "BROKERX_PROVIDER_PORT", default_value_t = 8093)]
+    #[arg(long = "provider-port", env = "BROKERX_PROVIDER_PORT", default_value_t = DEFAULT.provider)]
     pub provider: u16,
     /// Kafka's clients.
-    #[arg(long = "kafka-port", env = "BROKERX_KAFKA_PORT", default_value_t = 9092)]
+    #[arg(long = "kafka-port", env = "BROKERX_KAFKA_PORT", default_value_t = DEFAULT.kafka)]
     pub kafka: u16,
     /// Kafka's controller.
     #[arg(
         long = "kafka-controller-port",
         env = "BROKERX_KAFKA_CONTROLLER_PORT",
-        default_value_t = 9093
+        default_value_t = DEFAULT.kafka_controller
     )]
     pub kafka_controller: u16,
     /// PostgreSQL.
-    #[arg(long = "postgres-port", env = "BROKERX_POSTGRES_PORT", default_value_t = 5433)]
+    #[arg(long = "postgres-port", env = "BROKERX_POSTGRES_PORT", default_value_t = DEFAULT.postgres)]
     pub postgres: u16,
 }
 
+const DEFAULT: Ports = Ports {
+    ingress: 8080,
+    registry: 8081,
+    notifier: 8090,
+    settlement: 8091,
+    matcher: 8092,
+    provider: 8093,
+    kafka: 9092,
+    kafka_controller: 9093,
+    postgres: 5433,
+};
+
 impl Default for Ports {
     fn default() -> Ports {
-        Ports {
-            ingress: 8080,
-            registry: 8081,
-            notifier: 8090,
-            settlement: 8091,
-            matcher: 8092,
-            provider: 8093,
-            kafka: 9092,
-            kafka_controller: 9093,
-            postgres: 5433,
-        }
+        DEFAULT
     }
 }
 
@@ -81,17 +83,7 @@ impl Ports {
                 .find(|port| is_free(*port))
                 .expect("a machine with thousands of ports has nine free ones")
         };
-        Ports {
-            ingress: next(),
-            registry: next(),
-            notifier: next(),
-            settlement: next(),
-            matcher: next(),
-            provider: next(),
-            kafka: next(),
-            kafka_controller: next(),
-            postgres: next(),
-        }
+        DEFAULT.map(|_| next())
     }
 
     /// One more port that nobody listens on and that is none of these, for a second instance.
@@ -107,17 +99,20 @@ impl Ports {
 
     /// Every port moved up, for a second system beside the first.
     pub fn shifted(&self, offset: u16) -> Ports {
-        let shift = |port: u16| port.saturating_add(offset);
+        self.map(|port| port.saturating_add(offset))
+    }
+
+    fn map(&self, mut change: impl FnMut(u16) -> u16) -> Ports {
         Ports {
-            ingress: shift(self.ingress),
-            registry: shift(self.registry),
-            notifier: shift(self.notifier),
-            settlement: shift(self.settlement),
-            matcher: shift(self.matcher),
-            provider: shift(self.provider),
-            kafka: shift(self.kafka),
-            kafka_controller: shift(self.kafka_controller),
-            postgres: shift(self.postgres),
+            ingress: change(self.ingress),
+            registry: change(self.registry),
+            notifier: change(self.notifier),
+            settlement: change(self.settlement),
+            matcher: change(self.matcher),
+            provider: change(self.provider),
+            kafka: change(self.kafka),
+            kafka_controller: change(self.kafka_controller),
+            postgres: change(self.postgres),
         }
     }
 
@@ -169,7 +164,7 @@ fn is_free(port: u16) -> bool {
     TcpListener::bind(loopback(port)).is_ok()
 }
 
-/// Fails with everyone who holds one of the ports.
+/// Fails when any of the ports is held, and names all holders.
 ///
 /// # Errors
 /// [`Failure::PortsBusy`] with all busy ports, not just the first.

@@ -51,8 +51,8 @@ pub struct Spec {
     pub stop_limit: Duration,
     /// What it gets when the launcher or the test dies.
     pub orphan_signal: Signal,
-    /// Appended to standard output and error; none for the component's log file. A component that
-    /// writes its own log sends only the rest to this file.
+    /// The file to which its standard output and error are appended. A component that writes a log by
+    /// itself, as Kafka does, leaves only the rest to this.
     pub log: PathBuf,
 }
 

@@ -4,7 +4,7 @@ use std::fs;
 
 use serde::{Deserialize, Serialize};
 
-/// A process for certain: pid, start time, and the boot that both belong to.
+/// What tells a process from all others: its pid, its start time, and the boot that both belong to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Identity {
     /// Process id.

@@ -1,4 +1,4 @@
-//! Seeing whether a component can serve, with a few bytes of its own protocol.
+//! Finds out whether a component can serve, with a few bytes of its own protocol.
 
 use std::io::{Read, Result, Write};
 use std::net::{SocketAddr, TcpStream};

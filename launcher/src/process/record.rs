@@ -1,4 +1,4 @@
-//! Records of what runs, and the end of what an earlier launcher left behind.
+//! Records of what runs, by which a later launcher finds and stops what an earlier one left behind.
 
 use std::fs;
 use std::path::Path;
@@ -8,8 +8,8 @@ use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
 
-use crate::failure::{Failure, Result};
-use crate::home::Layout;
+use crate::failure::Result;
+use crate::home::{Layout, files};
 use crate::interrupt::poll_until;
 
 use super::identity::Identity;
@@ -32,13 +32,9 @@ pub struct RunRecord {
 }
 
 impl RunRecord {
-    /// Writes it beside its place and renames it: nobody ever reads half a record.
+    /// Writes it to its file under `run/`.
     pub(super) fn write(&self, path: &Path) -> Result<()> {
-        let json = serde_json::to_vec_pretty(self).unwrap_or_default();
-        let draft = path.with_extension("new");
-        fs::write(&draft, json)
-            .and_then(|()| fs::rename(&draft, path))
-            .map_err(Failure::io(format!("cannot write {}", path.display())))
+        files::replace(path, &serde_json::to_vec_pretty(self).unwrap_or_default())
     }
 }
 

@@ -1,4 +1,4 @@
-//! Starting children so that they end with their parent.
+//! Starts children in such a way that they end with their parent.
 
 use std::io;
 use std::os::unix::process::CommandExt;

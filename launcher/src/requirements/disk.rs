@@ -1,7 +1,7 @@
 //! Whether the file systems have the space for what is about to be done.
 //!
-//! Build, downloads, data and Maven's own store can each lie on a file system of their own: needs
-//! that meet on one are added up. The figures were measured with `du` after an `up` from nothing,
+//! Build, downloads, data and Maven's own store can each lie on a file system of their own: what
+//! is needed on the same one is added up. The figures were measured with `du` after an `up` from nothing,
 //! and rounded up.
 
 use std::fs;
@@ -18,8 +18,9 @@ use super::programs::NeededBy;
 
 /// What cargo makes for `up`, the launcher included.
 const BUILD_MEBIBYTES: u64 = 2_000;
-/// What it makes for the tests as well.
-const TEST_BUILD_MEBIBYTES: u64 = 6_000;
+/// What it makes for the tests, `up` included. An estimate: checkouts in use hold 3 to 7 GiB, much of it
+/// left by earlier builds.
+const TEST_BUILD_MEBIBYTES: u64 = 5_000;
 /// What a build needs when all is there and only some of it is made again.
 const REBUILD_MEBIBYTES: u64 = 300;
 /// The parts unpacked, and the largest archive while it is unpacked.
@@ -52,18 +53,24 @@ pub struct FileSystem {
 
 /// What will be written where.
 pub fn needs(layout: &Layout, intent: Intent) -> Vec<Need> {
+    needs_beside(size_mebibytes, layout, intent)
+}
+
+/// As [`needs`], where `size_mebibytes` tells what lies in a directory already.
+fn needs_beside(size_mebibytes: impl Fn(&Path) -> u64, layout: &Layout, intent: Intent) -> Vec<Need> {
     let need = |directory, mebibytes, purpose| Need {
         directory,
         mebibytes,
         purpose,
     };
-    let build = match (intent.builds, intent.by) {
-        (false, _) => REBUILD_MEBIBYTES,
-        (true, NeededBy::Test) => TEST_BUILD_MEBIBYTES,
-        (true, _) => BUILD_MEBIBYTES,
+    let target = layout.target();
+    let build = if intent.builds {
+        still_to_build(intent.by, size_mebibytes(&target))
+    } else {
+        REBUILD_MEBIBYTES
     };
     let mut needs = vec![
-        need(layout.target(), build, "the build"),
+        need(target, build, "the build"),
         need(layout.home().to_owned(), DATA_MEBIBYTES, "data and logs"),
     ];
     if intent.fetches {
@@ -72,6 +79,32 @@ pub fn needs(layout: &Layout, intent: Intent) -> Vec<Need> {
         needs.extend(home.map(|home| need(home.join(".m2"), MAVEN_MEBIBYTES, "Maven's copies of them")));
     }
     needs
+}
+
+/// What a build adds to what lies in the target directory already.
+fn still_to_build(by: NeededBy, present_mebibytes: u64) -> u64 {
+    let whole = match by {
+        NeededBy::Test => TEST_BUILD_MEBIBYTES,
+        NeededBy::Build | NeededBy::Up => BUILD_MEBIBYTES,
+    };
+    whole.saturating_sub(present_mebibytes).max(REBUILD_MEBIBYTES)
+}
+
+/// The size of all files below a directory; 0 when it is not there.
+fn size_mebibytes(directory: &Path) -> u64 {
+    let mut bytes = 0;
+    let mut directories = vec![directory.to_owned()];
+    while let Some(next) = directories.pop() {
+        for entry in fs::read_dir(next).into_iter().flatten().flatten() {
+            match entry.metadata() {
+                Ok(metadata) if metadata.is_dir() => directories.push(entry.path()),
+                // Cargo links a program to a second place: its bytes are there once.
+                Ok(metadata) => bytes += metadata.len() / metadata.nlink().max(1),
+                Err(_) => {}
+            }
+        }
+    }
+    bytes >> 20
 }
 
 /// The file systems that have too little space for all that is needed on them.
@@ -195,10 +228,20 @@ mod tests {
                 builds,
                 fetches,
             };
-            needs(&layout, intent).iter().map(|need| need.mebibytes).sum()
+            needs_beside(|_| 0, &layout, intent)
+                .iter()
+                .map(|need| need.mebibytes)
+                .sum()
         };
         assert!(total(false, false) < total(false, true));
         assert!(total(false, true) < total(true, true));
+    }
+
+    #[test]
+    fn what_has_been_built_is_not_needed_again() {
+        assert_eq!(still_to_build(NeededBy::Up, 0), BUILD_MEBIBYTES);
+        assert_eq!(still_to_build(NeededBy::Test, 1_000), TEST_BUILD_MEBIBYTES - 1_000);
+        assert_eq!(still_to_build(NeededBy::Test, 100_000), REBUILD_MEBIBYTES);
     }
 
     #[test]

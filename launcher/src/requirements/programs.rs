@@ -47,7 +47,7 @@ impl Prerequisite {
         })
     }
 
-    /// It as something missing.
+    /// This prerequisite, reported as missing.
     pub(super) fn missing(&self, found: String) -> Missing {
         Missing {
             what: self.what.to_owned(),
@@ -100,7 +100,7 @@ pub fn find_on_path(program: &str) -> Option<PathBuf> {
         .find(|candidate| candidate.is_file() && nix::unistd::access(candidate, nix::unistd::AccessFlags::X_OK).is_ok())
 }
 
-/// Whether a command runs and says that all is well.
+/// Whether a command runs and succeeds.
 pub(super) fn succeeds(command: &mut Command) -> bool {
     command.output().is_ok_and(|output| output.status.success())
 }

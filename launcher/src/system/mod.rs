@@ -305,7 +305,7 @@ impl System {
     }
 }
 
-/// The mark that what only a first start does has been done.
+/// The mark of a system whose first start is complete.
 fn seeded(layout: &Layout) -> PathBuf {
     layout.data().join("seeded")
 }

@@ -1,5 +1,5 @@
-//! Homes of test systems: `.brokerx/test-PID-N`, removed after the test. When it failed, its logs
-//! and mails are kept in `.brokerx/test-failed-PID-N`, until a few more tests have failed.
+//! Homes of test systems: `.brokerx/test-PID-N`, removed after the test. When a test fails,
+//! its logs and mails are kept in `.brokerx/test-failed-PID-N` until a few more have failed.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -118,7 +118,7 @@ fn remove(layout: &Layout, keep_logs: bool) {
 fn keep(layout: &Layout) -> Result<PathBuf> {
     let place = file_name(layout.home()).replacen(PREFIX, FAILED_PREFIX, 1);
     let place = layout.shared().join(place);
-    // A process id comes again.
+    // The kernel uses process ids again.
     let _ = fs::remove_dir_all(&place);
     fs::create_dir_all(&place).map_err(Failure::io(format!("cannot create {}", place.display())))?;
     for directory in [layout.logs(), layout.mail()] {

@@ -191,6 +191,14 @@ pub fn environment(layout: &Layout, ports: &Ports, secrets: &Secrets) -> Vec<(St
         .collect()
 }
 
+/// How to see that a service on this port can serve.
+pub fn probe(port: u16) -> Probe {
+    Probe::Http {
+        address: loopback(port),
+        path: "/ready".to_owned(),
+    }
+}
+
 /// How to run one instance of a service.
 pub fn spec(service: &Service, index: u32, port: u16, options: &Options, secrets: &Secrets) -> Spec {
     let layout = &options.layout;
@@ -208,10 +216,7 @@ pub fn spec(service: &Service, index: u32, port: u16, options: &Options, secrets
         directory: layout.root().to_owned(),
         account: None,
         address,
-        probe: Probe::Http {
-            address,
-            path: "/ready".to_owned(),
-        },
+        probe: probe(port),
         ready_limit: Duration::from_secs(60),
         stop_signal: Signal::SIGTERM,
         stop_limit: Duration::from_secs(15),
@@ -252,7 +257,7 @@ pub fn check_binaries(layout: &Layout) -> Result<()> {
 mod tests {
     use super::*;
 
-    /// The tables of `compose/README.md`, as they have to be there.
+    /// The tables that `compose/README.md` has to contain.
     fn tables() -> [String; 2] {
         let ports = Ports::default();
         let services: String = SERVICES

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::failure::{Failure, Result};
-use crate::home::Layout;
+use crate::home::{Layout, files};
 use crate::ports::Ports;
 use crate::process::Identity;
 
@@ -81,10 +81,7 @@ impl StateFile {
     }
 
     fn write(&self) -> Result<()> {
-        let draft = self.path.with_extension("new");
-        fs::write(&draft, serde_json::to_vec(&self.state).unwrap_or_default())
-            .and_then(|()| fs::rename(&draft, &self.path))
-            .map_err(Failure::io(format!("cannot write {}", self.path.display())))
+        files::replace(&self.path, &serde_json::to_vec(&self.state).unwrap_or_default())
     }
 }
 

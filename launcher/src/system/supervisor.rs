@@ -23,7 +23,7 @@ const TICK: Duration = Duration::from_millis(200);
 const LOG_CHECK: Duration = Duration::from_secs(10);
 const BACK_OFF_MIN: Duration = Duration::from_secs(1);
 const BACK_OFF_MAX: Duration = Duration::from_secs(30);
-/// A component that ran this long was well: its next restart is quick again.
+/// A component that has run this long was well, so its next restart is quick again.
 const WELL_AFTER: Duration = Duration::from_secs(60);
 
 /// Runs a system until a stop is asked for. `when_ready` is called once all is ready and may

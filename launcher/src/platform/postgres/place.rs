@@ -129,7 +129,7 @@ fn copy_tree(layout: &Layout, from: &Path, to: &Path) -> Result<()> {
     fs::rename(&draft, to).map_err(io())
 }
 
-/// That PostgreSQL, or what it needs, could not be made.
+/// The failure to prepare PostgreSQL.
 pub(super) fn not_ready(layout: &Layout, reason: &str, log_tail: String) -> Failure {
     Failure::NotReady {
         name: "postgres".to_owned(),
