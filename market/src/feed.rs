@@ -11,17 +11,17 @@ use prometheus_client::metrics::counter::Counter;
 use crate::book::Applied;
 use crate::keeper::Keeper;
 
-/// Beyond the snapshot cycle, how far back `market-data` is read at the start.
+/// At the start `market-data` is read from one snapshot cycle and this margin ago.
 pub const SNAPSHOT_CYCLE_MARGIN: Duration = Duration::from_secs(3);
 
-/// Keeps the instruments. The topic is compacted: the version of an instrument orders its records.
+/// Reads the instruments. The topic is compacted, so an instrument's version says which record is newer.
 pub struct InstrumentFeed<K> {
     keeper: Arc<K>,
     check: Check,
 }
 
 impl<K: Keeper> InstrumentFeed<K> {
-    /// Keeps the instruments of `keeper`; sets `check` once all of them were read.
+    /// Reads the instruments into `keeper`; sets `check` once all of them were read.
     pub fn new(keeper: Arc<K>, check: Check) -> Self {
         Self { keeper, check }
     }
@@ -42,14 +42,14 @@ impl<K: Keeper> Sink<InstrumentEvent> for InstrumentFeed<K> {
     }
 }
 
-/// What is counted of the market: `brokerx_market_*`.
+/// What is counted about the market: `brokerx_market_*`.
 #[derive(Clone, Debug, Default)]
 pub struct MarketMetrics {
     book_gaps: Counter,
 }
 
 impl MarketMetrics {
-    /// Registers them.
+    /// Registers the counters.
     pub fn new(registry: &mut Metrics) -> Self {
         let metrics = Self::default();
         registry.sub_registry_with_prefix("market").register(
@@ -64,13 +64,13 @@ impl MarketMetrics {
 /// When a process that keeps the market is ready.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Readiness {
-    /// Once every book was seen: for who must answer for each symbol.
+    /// Once every book was seen: for a process that is asked about any symbol at any time.
     EveryBook,
-    /// Once the log is read to its end: for who tells each book when it comes.
+    /// Once the log is read to its end: for a process that passes each book on when it comes.
     CaughtUp,
 }
 
-/// Keeps the books and heartbeats.
+/// Reads the books and heartbeats.
 pub struct MarketFeed<K> {
     keeper: Arc<K>,
     check: Check,
@@ -81,7 +81,7 @@ pub struct MarketFeed<K> {
 }
 
 impl<K: Keeper> MarketFeed<K> {
-    /// Keeps the books of `keeper`; sets `check` when `readiness` says so.
+    /// Reads the books into `keeper`; sets `check` when `readiness` says so.
     pub fn new(
         keeper: Arc<K>,
         check: Check,
@@ -110,7 +110,7 @@ impl<K: Keeper> Sink<MarketData> for MarketFeed<K> {
             self.reading.lag(MarketData::TOPIC, occurred_us);
         }
         let applied = self.keeper.take(record.partition as usize, &record.message);
-        // Before every book was seen, none of them has lost anything.
+        // Reading starts in the middle of the log: until every book was seen, a gap is no loss.
         if applied == Some(Applied::Gap) && self.complete {
             self.metrics.book_gaps.inc();
         }
@@ -129,7 +129,7 @@ impl<K: Keeper> Sink<MarketData> for MarketFeed<K> {
     }
 }
 
-/// When that happened which a record tells of; none of what only repeats how things stand.
+/// When the change happened that a record reports; none for a record that only repeats the current state.
 fn occurred_us(message: &MarketData) -> Option<i64> {
     match message {
         MarketData::BookUpdate(update) => Some(update.occurred_us),
