@@ -1,4 +1,4 @@
-//! Puts the process together: readers, relay, sampler, HTTP server; and takes it apart again.
+//! Starts the parts of the process (readers, relay, sampler, HTTP server) and stops them again.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -30,7 +30,8 @@ use crate::telemetry::{CommandMetrics, HttpMetrics, SampledMetrics};
 
 /// How long the registry may be away at the start.
 const REGISTRY_LIMIT: Duration = Duration::from_secs(60);
-/// How late a quote or a reference price may be for this.
+/// How long the broker may gather market data before it answers: a quote or a reference price may be that
+/// late.
 const MARKET_GATHER: Duration = Duration::from_millis(20);
 /// How long open requests may take once the process stops: longer than a command's outcome.
 const DRAIN_LIMIT: Duration = Duration::from_secs(5);
@@ -182,7 +183,7 @@ async fn sample(app: Shared, sampled: SampledMetrics) {
         interval.tick().await;
         sampled.commands_waiting.set(app.commands.waiting() as i64);
         sampled.producer_queue.set(app.commands.queued());
-        // No heartbeat yet is as old as it gets.
+        // A partition without a heartbeat counts as infinitely old.
         sampled.heartbeat_age_seconds.set(
             app.market
                 .heartbeat_age()

@@ -8,7 +8,7 @@ use brokerx_ingress::operators::{self, Listing};
 use clap::{Parser, Subcommand};
 use sqlx::{Connection, PgConnection};
 
-/// Whose audit rows the seeding leaves.
+/// The operator under whose name seeding is audited.
 const SEED_EMAIL: &str = "seed@brokerx.invalid";
 
 /// Adds operators and lists the first instruments.
@@ -56,7 +56,7 @@ async fn main() -> anyhow::Result<()> {
         Command::Seed { file, ingress_url } => {
             let text = std::fs::read_to_string(&file).with_context(|| file.display().to_string())?;
             let listings: Vec<Listing> = serde_json::from_str(&text).with_context(|| file.display().to_string())?;
-            // A key for this occasion, deleted whatever comes of it.
+            // A key for this one run, deleted even when seeding fails.
             let operator = operators::add(&mut connection, SEED_EMAIL).await?;
             let seeded = operators::seed(&ingress_url, &operator.api_key, &listings).await;
             operators::delete_key(&mut connection, &operator.api_key).await?;
