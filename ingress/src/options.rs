@@ -100,7 +100,7 @@ pub struct Options {
         default_value = "86400,259200"
     )]
     pub reminder_seconds: Vec<i64>,
-    /// Age at which an unverified registration is rejected, seconds: that of the last reminder plus how long its link works
+    /// Age at which an unverified registration is rejected, seconds; by default when the last reminder's link expires
     #[arg(long, env = "BROKERX_REJECTION_SECONDS", default_value_t = 4 * 24 * 60 * 60)]
     pub rejection_seconds: i64,
     /// Lowest price of an order, cents; the same as in the configuration of the machines
