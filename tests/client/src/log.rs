@@ -100,8 +100,8 @@ fn read_raw(platform: &PlatformOptions, topic: &str) -> anyhow::Result<Vec<Raw>>
     Ok(records)
 }
 
-/// Removes duplicates as the documentation says: of each source, in each partition, only the last number
-/// + 1 is kept. Also returns the edges that end with a hole.
+/// Removes duplicates as the documentation says: of each source, in each partition, only the record with
+/// the last number + 1 is kept. Also returns the edges that end with a hole.
 pub fn deduplicate<M>(records: Vec<LogRecord<M>>) -> (Vec<LogRecord<M>>, Vec<String>) {
     let mut last: BTreeMap<(i32, String), u64> = BTreeMap::new();
     let mut highest: BTreeMap<(i32, String), u64> = BTreeMap::new();
