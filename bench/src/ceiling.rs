@@ -1,4 +1,4 @@
-//! What Kafka itself can do: three hops that consume and produce and do nothing else.
+//! The ceiling: what Kafka itself can do, measured over three hops that only consume and produce.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -19,7 +19,7 @@ use crate::report::Latencies;
 const PARTITIONS: i32 = 8;
 const HOPS: usize = 3;
 
-/// Topics of its own, and the size of a record.
+/// The three hops: topics made for them, and the size of a record.
 pub struct Ceiling {
     platform: PlatformOptions,
     topics: Vec<String>,

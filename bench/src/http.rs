@@ -20,7 +20,7 @@ const PASSWORD: &str = "Correct-Horse-9";
 pub struct Clients(Vec<Arc<Session>>);
 
 impl Clients {
-    /// Registers, verifies and logs them in, and gives them what they trade.
+    /// Registers the clients, verifies them, logs them in, and gives them money and shares.
     pub async fn prepare(options: &Options, api: &Api) -> anyhow::Result<Self> {
         let mut clients = Vec::new();
         for number in 0..options.http_clients {
@@ -30,8 +30,8 @@ impl Clients {
     }
 }
 
-/// Latencies from the moment at which an order was due to its outcome. `round` makes the orders'
-/// ids differ from those of other rounds.
+/// Measures latencies from the moment at which an order was due until its outcome. `round` keeps the
+/// orders' ids different from those of other rounds.
 pub async fn measure(options: &Options, Clients(clients): &Clients, round: u32) -> anyhow::Result<Latencies> {
     let pace = Pace::new(options.http_rate, options.seconds);
     let latencies = Arc::new(Mutex::new(Latencies::from(pace.measured_from())));
@@ -59,7 +59,7 @@ pub async fn measure(options: &Options, Clients(clients): &Clients, round: u32) 
             );
             let answer = client.place(&order).await;
             let mut latencies = latencies.lock().await;
-            // Only an order that went in counts; what was refused or late is a failure.
+            // Only an order that was accepted is measured; one that was refused or late counts as failed.
             match answer {
                 Ok(answer) if answer.status == 201 => latencies.record(due),
                 _ => latencies.failed += 1,

@@ -1,4 +1,4 @@
-//! Kafka clients of the load, set like the pipeline's own.
+//! The Kafka clients of the load, with the settings of the pipeline's own clients.
 
 use std::time::{Duration, Instant};
 
@@ -27,7 +27,7 @@ pub fn consumer_at_end(platform: &PlatformOptions, topic: &str, partitions: &[i3
     Ok(consumer)
 }
 
-/// The end of a partition; one that was just made has no leader for a moment.
+/// The end of a partition. Asks again while there is none: a new partition has no leader for a moment.
 fn end_of(consumer: &BaseConsumer, topic: &str, partition: i32) -> anyhow::Result<i64> {
     let started = Instant::now();
     loop {
@@ -39,7 +39,7 @@ fn end_of(consumer: &BaseConsumer, topic: &str, partition: i32) -> anyhow::Resul
     }
 }
 
-/// Sends; a full queue is waited for.
+/// Sends a record; waits while the queue is full.
 pub fn send(producer: &BaseProducer, topic: &str, partition: i32, key: &[u8], value: &[u8]) -> anyhow::Result<()> {
     let mut record = BaseRecord::<[u8], [u8]>::to(topic)
         .partition(partition)
@@ -74,7 +74,7 @@ pub fn drain(producer: &BaseProducer<DefaultProducerContext>) -> anyhow::Result<
     Ok(())
 }
 
-/// Waits until a moment; sleeps while it is far, so that the load leaves the processor to the system.
+/// Waits until a moment. Sleeps while it is far away, so that the load leaves the processor to the system.
 pub fn wait_until(due: Instant, producer: &BaseProducer) {
     loop {
         producer.poll(Duration::ZERO);
@@ -86,7 +86,7 @@ pub fn wait_until(due: Instant, producer: &BaseProducer) {
     }
 }
 
-/// A thread's result, or the word that it panicked.
+/// Runs work on a thread of its own and returns the result, or an error when it panicked.
 pub async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> anyhow::Result<T> + Send + 'static,
 ) -> anyhow::Result<T> {

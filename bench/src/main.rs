@@ -44,11 +44,11 @@ async fn main() -> anyhow::Result<()> {
 
     let clients = http::Clients::prepare(&options, &api).await?;
     let database = PgPoolOptions::new().connect(&options.database_url).await?;
-    // Before each measurement the projection has taken in what the one before it left to do.
+    // Each measurement begins only when the projection has caught up with the one before it.
     let quiet = || wait_until_quiet(&options.platform, &database);
 
     let mut rounds = report::Rounds::default();
-    // Round 0 is thrown away: Kafka's just-in-time compiler has seen the load then.
+    // Round 0 is thrown away: it lets Kafka's just-in-time compiler see the load.
     for round in 0..=options.rounds {
         match round {
             0 => println!("warming up"),

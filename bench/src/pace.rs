@@ -1,11 +1,11 @@
-//! An open-loop pace: things are due at fixed times, whatever becomes of them.
+//! An open-loop pace: records and requests are due at fixed times, even when earlier ones are late.
 
 use std::time::{Duration, Instant};
 
 /// The first seconds are not measured: connections and identities are made in them.
 const WARM_UP_SECONDS: u32 = 3;
 
-/// When the n-th thing is due.
+/// When each record or request is due.
 #[derive(Clone, Copy, Debug)]
 pub struct Pace {
     start: Instant,
@@ -14,7 +14,7 @@ pub struct Pace {
 }
 
 impl Pace {
-    /// So many a second, from now on, for a warm-up and so many seconds after it.
+    /// `per_second` of them, from now on, for the warm-up and `seconds` after it.
     pub fn new(per_second: u32, seconds: u32) -> Self {
         Self {
             start: Instant::now(),
@@ -23,17 +23,17 @@ impl Pace {
         }
     }
 
-    /// How many things there are, those of the warm-up included.
+    /// How many there are, including those of the warm-up.
     pub fn count(&self) -> u32 {
         self.count
     }
 
-    /// From when on they are measured.
+    /// When measuring begins.
     pub fn measured_from(&self) -> Instant {
         self.start + Duration::from_secs(u64::from(WARM_UP_SECONDS))
     }
 
-    /// When it is due.
+    /// When number `number` is due.
     pub fn due(&self, number: u32) -> Instant {
         self.start + self.interval * number
     }
@@ -44,12 +44,12 @@ impl Pace {
 pub enum Load {
     /// At fixed times.
     Paced {
-        /// So many a second.
+        /// Records a second.
         rate: u32,
-        /// For so long, after the warm-up.
+        /// Seconds after the warm-up.
         seconds: u32,
     },
-    /// So many as fast as they go.
+    /// This many, as fast as they go.
     Drained(u32),
 }
 

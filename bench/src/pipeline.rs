@@ -112,7 +112,7 @@ impl Pipeline {
         commands
     }
 
-    /// Every second order meets the one before it: books stay small, and every order trades.
+    /// The next order. Every second one trades with the one before it, so that books stay small.
     fn order(&mut self) -> Command {
         let number = self.orders;
         self.orders += 1;
@@ -123,7 +123,8 @@ impl Pipeline {
             account_id,
             client_order_id: format!("{:08x}-{number}", self.run),
             symbol: self.symbols[(number / 2) as usize % self.symbols.len()],
-            // An account's orders alternate too, so that nobody runs out of money or shares.
+            // The orders of one account also alternate between buy and sell, so that none runs out of money or
+            // shares.
             side: if (number + number / self.accounts.len() as u64).is_multiple_of(2) {
                 Side::Buy
             } else {
@@ -253,7 +254,7 @@ fn read(
         let reply: Reply = codec
             .decode(message.payload().unwrap_or_default())
             .map_err(|error| anyhow::anyhow!("{error:?}"))?;
-        // A repeat of a restarted worker, or of somebody else's benchmark.
+        // A reply that a restarted worker sends again, or one for another benchmark.
         let Some(moment) = due.lock().expect("the writer does not panic").remove(&reply.command_id) else {
             continue;
         };

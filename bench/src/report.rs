@@ -8,14 +8,14 @@ use hdrhistogram::Histogram;
 #[derive(Debug)]
 pub struct Latencies {
     histogram: Histogram<u64>,
-    /// What was due earlier does not count.
+    /// Records and requests that were due earlier are not counted.
     measured_from: Instant,
-    /// What failed.
+    /// How many failed.
     pub failed: u64,
 }
 
 impl Latencies {
-    /// Nothing measured yet of what is due from a moment on.
+    /// Starts with nothing measured; only what is due from this moment on will count.
     pub fn from(measured_from: Instant) -> Self {
         Self {
             measured_from,
@@ -24,7 +24,7 @@ impl Latencies {
         }
     }
 
-    /// Counts one that was due at a moment and is done now.
+    /// Counts a record or request that was due at a moment and is done now.
     pub fn record(&mut self, due: Instant) {
         if due >= self.measured_from {
             self.histogram.saturating_record(due.elapsed().as_micros() as u64);
@@ -60,7 +60,7 @@ pub struct Rounds {
     pub http: Vec<Latencies>,
     /// Records a second through the three empty hops.
     pub ceiling_drained: Vec<f64>,
-    /// Orders a second.
+    /// Orders a second through the pipeline.
     pub pipeline_drained: Vec<f64>,
 }
 

@@ -17,10 +17,11 @@ const ACQUIRE_LIMIT: Duration = Duration::from_secs(2);
 /// Serializes the creation of the schema; the migrations take a lock of their own.
 const SCHEMA_LOCK: i64 = 0x6272_6f6b_6572_0001;
 
-/// How connections are made: unqualified names are those of `identity`, and a statement that hangs ends.
+/// How connections are made: unqualified names mean the schema `identity`, and a statement that takes
+/// more than 5 s is cancelled.
 ///
 /// # Errors
-/// When the URL is none.
+/// When the URL is not valid.
 pub fn connect_options(url: &str) -> anyhow::Result<PgConnectOptions> {
     Ok(PgConnectOptions::from_str(url)
         .context("the database URL is not valid")?
@@ -40,7 +41,7 @@ pub fn pool(options: PgConnectOptions, connections_max: u32) -> PgPool {
 /// Brings the schema `identity` up to date.
 ///
 /// # Errors
-/// When the database is away or a migration fails.
+/// When the database cannot be reached or a migration fails.
 pub async fn migrate(options: &PgConnectOptions) -> anyhow::Result<()> {
     let mut connection = PgConnection::connect_with(options)
         .await
@@ -61,8 +62,8 @@ pub async fn migrate(options: &PgConnectOptions) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Migrates as soon as the database is there; `check` holds from then on, whatever becomes of the
-/// database: trading goes on without it.
+/// Migrates as soon as the database can be reached. From then on `check` stays true even when the
+/// database goes away, because trading goes on without it.
 pub async fn migrate_when_reachable(options: PgConnectOptions, check: Check, shutdown: Shutdown) {
     let mut pause = backoff();
     loop {

@@ -1,4 +1,4 @@
-//! Keys from the configuration.
+//! Secret keys, as the configuration gives them.
 
 use std::fmt;
 use std::str::FromStr;

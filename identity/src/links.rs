@@ -2,8 +2,8 @@
 //!
 //! A token is base64url, without padding, of `mail_id (i64) || expiry (i64, Unix seconds) ||
 //! HMAC-SHA256(mail key, mail_id || purpose || expiry)[..16]`, integers big-endian. Whoever holds
-//! the mail key derives it from the mail's row, so neither a topic nor a table nor a log holds one.
-//! The row remembers that a link was used; the token alone cannot tell.
+//! the mail key derives the token from the mail's row, so no topic, table or log ever contains a token.
+//! That a link was used is written in the row; the token alone does not show it.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -45,7 +45,7 @@ pub fn token(mail_key: &SecretKey, mail_id: i64, purpose: &str, expires_unix_sec
 /// `now_unix_seconds`.
 ///
 /// # Errors
-/// [`LinkError`] tells which of the two it is not.
+/// [`LinkError`]: the token is not genuine, or it has expired.
 pub fn verify(mail_key: &SecretKey, token: &str, purposes: &[&str], now_unix_seconds: i64) -> Result<i64, LinkError> {
     let bytes: [u8; LENGTH] = URL_SAFE_NO_PAD
         .decode(token)

@@ -1,7 +1,7 @@
 //! Tokens and clients that are not accepted any more, kept in memory so that a check needs no database.
 //!
-//! Refreshed from PostgreSQL every few seconds; what this instance revokes counts at once. With the
-//! database away the last known sets stay in force.
+//! They are read from PostgreSQL every few seconds; what this instance revokes counts at once. While the
+//! database cannot be reached, the last known ones stay in force.
 
 use std::collections::HashSet;
 use std::sync::{PoisonError, RwLock};
@@ -12,7 +12,7 @@ use sqlx::PgPool;
 
 const REFRESH: Duration = Duration::from_secs(2);
 
-/// What is not accepted.
+/// The tokens and clients that are not accepted.
 #[derive(Debug, Default)]
 pub struct Revocations {
     sets: RwLock<Sets>,
@@ -22,7 +22,8 @@ pub struct Revocations {
 struct Sets {
     tokens: HashSet<String>,
     clients: HashSet<String>,
-    /// Counts the changes made here: what was read before the last of them is not taken over.
+    /// Counts the changes made by this instance. A read that began before the last of them would undo it,
+    /// and is dropped.
     changes: u64,
 }
 
@@ -90,7 +91,7 @@ async fn load(database: &PgPool, changes: u64) -> sqlx::Result<Sets> {
     let tokens: Vec<String> = sqlx::query_scalar("SELECT token_id::text FROM revoked_tokens WHERE expires_at > now()")
         .fetch_all(database)
         .await?;
-    // A client that was never active has no token, so a suspension is all that matters.
+    // Only suspended clients matter here: a client that was never active has no token.
     let clients: Vec<String> = sqlx::query_scalar("SELECT client_id::text FROM clients WHERE status = 'suspended'")
         .fetch_all(database)
         .await?;
@@ -106,7 +107,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_revoked_counts_at_once() {
+    fn a_revocation_counts_at_once_and_outlives_an_older_read() {
         let revocations = Revocations::default();
         revocations.revoke("token");
         revocations.block("client", true);

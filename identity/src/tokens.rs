@@ -1,5 +1,5 @@
 //! The JSON Web Tokens that clients authenticate with: HS256, issuer `brokerx`, audience
-//! `brokerx.web`. Whether a token was revoked is not seen in it; see [`crate::Revocations`].
+//! `brokerx.web`. A token does not show whether it was revoked; [`crate::Revocations`] knows.
 
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use serde::{Deserialize, Serialize};
@@ -11,13 +11,13 @@ pub const ISSUER: &str = "brokerx";
 /// The `aud` of every token.
 pub const AUDIENCE: &str = "brokerx.web";
 
-/// What somebody may be.
+/// The roles that somebody can have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
     /// A retail client with a trading account.
     Client,
-    /// Staff; no account, the routes under `/admin`.
+    /// Staff: has no account and uses the routes under `/admin`.
     Operator,
 }
 
@@ -39,7 +39,7 @@ pub struct Claims {
     pub jti: String,
     /// When it was given, Unix seconds.
     pub iat: i64,
-    /// From when on it is refused, Unix seconds.
+    /// When it expires, Unix seconds: from then on it is refused.
     pub exp: i64,
 }
 
@@ -65,7 +65,7 @@ pub struct Tokens {
 impl Tokens {
     /// Tokens signed with this key.
     pub fn new(key: &SecretKey) -> Self {
-        // Only HS256: a token cannot choose another algorithm, nor none.
+        // Only HS256: a token cannot choose another algorithm, and cannot choose `none`.
         let mut validation = Validation::new(Algorithm::HS256);
         validation.set_issuer(&[ISSUER]);
         validation.set_audience(&[AUDIENCE]);
@@ -109,7 +109,7 @@ impl Tokens {
     /// The claims of a genuine token that has not expired.
     ///
     /// # Errors
-    /// [`TokenError`] tells which of the two it is not.
+    /// [`TokenError`]: the token is not genuine, or it has expired.
     pub fn verify(&self, token: &str, now_unix_seconds: i64) -> Result<Claims, TokenError> {
         let claims = jsonwebtoken::decode::<Claims>(token, &self.decoding, &self.validation)
             .map_err(|_| TokenError::Invalid)?

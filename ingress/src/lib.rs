@@ -2,13 +2,14 @@
 //!
 //! The ingress holds no trading state. A request passes the [`gateway`], is checked for its shape in
 //! its domain's folder, and becomes a command ([`commands`]) whose outcome comes back on `replies`.
-//! Reads come from the projection in PostgreSQL, market data from memory. What Kafka must learn of
-//! identity goes through the [`outbox`].
+//! Reads come from the projection in PostgreSQL, market data from memory. Changes of identity reach
+//! Kafka through the [`outbox`].
 //!
-//! - The domain, a folder for what a client or operator does: [`clients`], [`sessions`], [`orders`],
-//!   [`payments`], [`portfolio`], [`market`], [`admin`], and [`operators`] for the command line.
+//! - The domain, a folder for each thing that clients and operators do: [`clients`], [`sessions`],
+//!   [`orders`], [`payments`], [`portfolio`], [`market`], [`admin`], and [`operators`] for the command
+//!   line.
 //! - The way of a request: [`routes`] is the table of everything that is served, [`gateway`] what
-//!   each request passes, [`http`] what handlers speak.
+//!   each request passes first, [`http`] the forms in which handlers take requests and answer.
 //! - The way to Kafka: [`commands`] and [`outbox`].
 //! - The process: [`options`], [`state`] (what a request can reach), [`telemetry`], [`start`].
 

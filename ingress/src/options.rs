@@ -24,19 +24,19 @@ pub struct Options {
     /// How the market is kept.
     #[command(flatten)]
     pub market: MarketOptions,
-    /// PostgreSQL; the schemas `identity` (ours) and `projection` (settlement's)
+    /// PostgreSQL, with the schemas `identity` (written here) and `projection` (written by settlement)
     #[arg(long, env = "BROKERX_DATABASE_URL", hide_env_values = true)]
     pub database_url: String,
     /// Most connections to PostgreSQL
     #[arg(long, env = "BROKERX_DATABASE_CONNECTIONS_MAX", default_value_t = 10)]
     pub database_connections_max: u32,
-    /// Signs tokens: hexadecimal, at least 32 bytes; the notifier has the same
+    /// Key that signs tokens: hexadecimal, at least 32 bytes; the notifier needs the same
     #[arg(long, env = "BROKERX_JWT_KEY", hide_env_values = true)]
     pub jwt_key: SecretKey,
-    /// Signs links in mails: hexadecimal, at least 32 bytes; the notifier has the same
+    /// Key that signs links in mails: hexadecimal, at least 32 bytes; the notifier needs the same
     #[arg(long, env = "BROKERX_MAIL_KEY", hide_env_values = true)]
     pub mail_key: SecretKey,
-    /// The partition of `replies` that this instance reads, 0 to 63; another for each instance
+    /// The partition of `replies` that this instance reads, 0 to 63; each instance needs its own
     #[arg(long, env = "BROKERX_REPLY_PARTITION", default_value_t = 0)]
     pub reply_partition: i32,
     /// How long a request waits for the outcome of its command before it is answered with 202, milliseconds
@@ -69,16 +69,16 @@ pub struct Options {
     /// Requests of one client or operator at once
     #[arg(long, env = "BROKERX_CLIENT_BURST", default_value_t = 4_000, value_parser = clap::value_parser!(u32).range(1..))]
     pub client_burst: u32,
-    /// Believe the last address of X-Forwarded-For: only behind a proxy that adds it
+    /// Believe the last address of X-Forwarded-For; only safe behind a proxy that adds it
     #[arg(long, env = "BROKERX_TRUST_FORWARDED_FOR", default_value_t = false)]
     pub trust_forwarded_for: bool,
-    /// Origins of web pages that may call, separated by commas, such as `https://app.example.com`
+    /// Origins of web pages that may call the API, separated by commas, such as `https://app.example.com`
     #[arg(long, env = "BROKERX_CORS_ORIGINS", value_delimiter = ',', value_parser = origin)]
     pub cors_origins: Vec<HeaderValue>,
     /// How long a token is good for, seconds
     #[arg(long, env = "BROKERX_TOKEN_SECONDS", default_value_t = 24 * 60 * 60, value_parser = clap::value_parser!(i64).range(1..))]
     pub token_seconds: i64,
-    /// Passwords that are hashed at once: each takes a core and 19 MiB for some 20 ms
+    /// Passwords that are hashed at the same time: each takes a core and 19 MiB for some 20 ms
     #[arg(long, env = "BROKERX_PASSWORD_THREADS", default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..))]
     pub password_threads: u32,
     /// Wrong passwords for one e-mail within the window, before tries are refused
@@ -101,7 +101,7 @@ pub struct Options {
         default_value = "86400,259200"
     )]
     pub reminder_seconds: Vec<i64>,
-    /// Age at which an unverified registration is rejected, seconds: the last reminder's and its link's
+    /// Age at which an unverified registration is rejected, seconds; by default when the last reminder's link expires
     #[arg(long, env = "BROKERX_REJECTION_SECONDS", default_value_t = 4 * 24 * 60 * 60)]
     pub rejection_seconds: i64,
     /// Lowest price of an order, cents; the same as in the configuration of the machines

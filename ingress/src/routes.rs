@@ -14,7 +14,7 @@ use crate::http::Problem;
 use crate::state::Shared;
 use crate::{admin, clients, market, orders, payments, portfolio, sessions};
 
-/// A router that remembers what it was given.
+/// A router that remembers its routes, so that they can be listed.
 struct Routes {
     router: Router<Shared>,
     listed: Vec<(&'static str, &'static str)>,
@@ -88,7 +88,7 @@ pub fn list() -> Vec<(&'static str, &'static str)> {
     routes().listed
 }
 
-/// The API with everything that stands around it.
+/// The API: its routes with the gateway and the other layers around them.
 pub fn router(app: Shared) -> Router {
     let options = &app.options;
     let cors = (!options.cors_origins.is_empty()).then(|| cors_layer(&options.cors_origins));

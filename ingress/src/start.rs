@@ -1,4 +1,4 @@
-//! Puts the process together: readers, relay, sampler, HTTP server; and takes it apart again.
+//! Starts the parts of the process (readers, relay, sampler, HTTP server) and stops them again.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -162,7 +162,7 @@ async fn sample(app: Shared, sampled: SampledMetrics) {
         interval.tick().await;
         sampled.commands_waiting.set(app.commands.waiting() as i64);
         sampled.producer_queue.set(app.commands.queued());
-        // No heartbeat yet is as old as it gets.
+        // A partition without a heartbeat counts as infinitely old.
         sampled.heartbeat_age_seconds.set(
             app.market
                 .heartbeat_age()

@@ -21,7 +21,7 @@ pub struct App {
     pub options: Options,
     /// The instance's name, as a header.
     pub instance_header: HeaderValue,
-    /// PostgreSQL; connected when first needed.
+    /// PostgreSQL; connects when first needed.
     pub database: PgPool,
     /// Gives and checks tokens.
     pub tokens: Tokens,
@@ -29,7 +29,7 @@ pub struct App {
     pub revocations: Revocations,
     /// Hashes and checks passwords.
     pub passwords: Passwords,
-    /// What must reach Kafka with a change of identity.
+    /// Carries changes of identity to Kafka.
     pub outbox: Outbox,
     /// Sends commands.
     pub commands: Commands,
@@ -39,9 +39,9 @@ pub struct App {
     pub address_limit: RateLimit,
     /// The rate of each client.
     pub client_limit: RateLimit,
-    /// What is counted of requests.
+    /// What is counted about requests.
     pub metrics: HttpMetrics,
 }
 
-/// As handlers take it.
+/// The state in the form that handlers take.
 pub type Shared = Arc<App>;

@@ -10,7 +10,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Unit;
 
-/// The labels of a request; every one of them has few values.
+/// The labels of a request; each has only a few values.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct RequestLabels {
     /// The method.
@@ -30,19 +30,19 @@ pub struct RouteLabels {
     pub route: String,
 }
 
-/// What is counted of requests.
+/// What is counted about requests.
 #[derive(Clone, Debug)]
 pub struct HttpMetrics {
     /// Requests answered.
     pub requests: Family<RequestLabels, Counter>,
-    /// From the first byte of the head to the answer.
+    /// From a request's arrival to its answer, seconds.
     pub request_seconds: Family<RouteLabels, Histogram>,
     /// Requests refused by a rate limit.
     pub rate_limited: Counter,
 }
 
 impl HttpMetrics {
-    /// Registers them.
+    /// Registers the metrics.
     pub fn new(registry: &mut Metrics) -> Self {
         let metrics = Self {
             requests: Family::default(),
@@ -66,7 +66,7 @@ impl HttpMetrics {
     }
 }
 
-/// What is counted of commands.
+/// What is counted about commands.
 #[derive(Clone, Debug)]
 pub struct CommandMetrics {
     /// Commands handed to the producer.
@@ -75,12 +75,12 @@ pub struct CommandMetrics {
     pub undelivered: Counter,
     /// Commands without an outcome within the limit.
     pub late: Counter,
-    /// From the producer to the outcome.
+    /// From handing a command to the producer until its outcome, seconds.
     pub reply_seconds: Histogram,
 }
 
 impl CommandMetrics {
-    /// Registers them.
+    /// Registers the metrics.
     pub fn new(registry: &mut Metrics) -> Self {
         let metrics = Self {
             sent: Counter::default(),
@@ -121,14 +121,14 @@ pub struct SampledMetrics {
     pub commands_waiting: Gauge,
     /// Messages in the producer's queue.
     pub producer_queue: Gauge,
-    /// Age of the oldest of the partitions' last heartbeats, seconds.
+    /// Age of the last heartbeat of the book partition that has been silent longest, seconds.
     pub heartbeat_age_seconds: Gauge<f64, AtomicU64>,
     /// Rows in the outbox.
     pub outbox_rows: Gauge,
 }
 
 impl SampledMetrics {
-    /// Registers them.
+    /// Registers the metrics.
     pub fn new(registry: &mut Metrics) -> Self {
         let metrics = Self::default();
         let registry = registry.sub_registry_with_prefix("ingress");

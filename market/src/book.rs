@@ -1,4 +1,4 @@
-//! The levels of one book, from a snapshot and increments.
+//! The levels of one book, built from a snapshot and the increments after it.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ type Levels = BTreeMap<i64, (i64, i32)>;
 /// What an increment did to a book.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Applied {
-    /// It was the next.
+    /// It was the next one, and the book has it now.
     Yes,
     /// It is older than the book.
     Old,
@@ -18,7 +18,7 @@ pub enum Applied {
     Gap,
 }
 
-/// A book at a sequence number. Not valid until a snapshot, or the first increment of all, came.
+/// A book at a sequence number. It is not valid before a snapshot, or the very first increment, has come.
 #[derive(Clone, Debug, Default)]
 pub struct Book {
     valid: bool,
@@ -32,8 +32,8 @@ pub struct Book {
 }
 
 impl Book {
-    /// Takes a snapshot, unless the book is further already, or as far and the snapshot leaves out the
-    /// far levels.
+    /// Takes a snapshot, unless the book is ahead of it, or at the same sequence number while the snapshot
+    /// leaves out the far levels.
     pub fn snapshot(&mut self, snapshot: &BookSnapshot) {
         let is_known = snapshot.sequence < self.sequence || snapshot.sequence == self.sequence && !snapshot.complete;
         if self.valid && is_known {
@@ -91,7 +91,7 @@ impl Book {
     }
 
     fn advance(&mut self, sequence: i64, occurred_us: i64) -> Applied {
-        // The first change of all finds an empty book, whether it was announced or not.
+        // Before the very first change every book is empty, so that change needs no snapshot.
         let next = sequence == self.sequence + 1 && (self.valid || sequence == 1);
         if next {
             self.valid = true;
@@ -106,7 +106,7 @@ impl Book {
         }
     }
 
-    /// Increments were missed: only a snapshot is believed now.
+    /// Notes that increments may have been missed: only a snapshot makes the book valid again.
     pub fn distrust(&mut self) {
         self.valid = false;
     }
@@ -116,13 +116,13 @@ impl Book {
         self.valid
     }
 
-    /// The last change that is included.
+    /// The number of the last change that is included.
     pub fn sequence(&self) -> i64 {
         self.sequence
     }
 
-    /// Best bid and ask, cents; neither of a crossed book. A book may be crossed while orders are
-    /// collected: an auction makes the price then, and nobody can trade at what is shown.
+    /// Best bid and ask, cents; a crossed book has neither. A book may be crossed while orders are
+    /// collected: an auction will set the price, and nobody can trade at the prices in the book.
     pub fn best(&self) -> (Option<i64>, Option<i64>) {
         let bid = self.bids.keys().next_back().copied();
         let ask = self.asks.keys().next().copied();
@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn increments_join_a_snapshot() {
+    fn increments_continue_from_a_snapshot() {
         let mut book = Book::default();
         assert_eq!(book.update(&update(5, 99, 1, None)), Applied::Gap, "no snapshot yet");
         book.snapshot(&snapshot(5, 100));
@@ -241,12 +241,12 @@ mod tests {
     }
 
     #[test]
-    fn a_gap_waits_for_a_snapshot() {
+    fn after_a_gap_a_book_waits_for_a_snapshot() {
         let mut book = Book::default();
         assert_eq!(
             book.update(&update(1, 100, 1, None)),
             Applied::Yes,
-            "the first change of all"
+            "the very first change"
         );
         assert_eq!(book.update(&update(3, 99, 1, None)), Applied::Gap);
         assert!(!book.is_valid());

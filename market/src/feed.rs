@@ -12,9 +12,10 @@ use crate::book::Applied;
 use crate::keeper::Keeper;
 use crate::options::MarketOptions;
 
-/// Beyond the snapshot cycle, how far back `market-data` is read at the start.
+/// At the start `market-data` is read from one snapshot cycle and this margin ago.
 const SNAPSHOT_CYCLE_MARGIN: Duration = Duration::from_secs(3);
-/// How late a quote or a reference price may be so that many records come together.
+/// How long the broker may gather market data before it answers: a quote or a reference price may be that
+/// late.
 const GATHER: Duration = Duration::from_millis(20);
 
 /// Starts the readers of both topics. The checks `instruments` and `market-data` hold once all
@@ -78,7 +79,7 @@ impl<K: Keeper> Sink<InstrumentEvent> for InstrumentFeed<K> {
     }
 }
 
-/// What is counted of the market: `brokerx_market_*`.
+/// What is counted about the market: `brokerx_market_*`.
 #[derive(Clone, Debug, Default)]
 struct MarketMetrics {
     book_gaps: Counter,
@@ -99,13 +100,13 @@ impl MarketMetrics {
 /// When a process that keeps the market is ready.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Readiness {
-    /// Once every book was seen: for who must answer for each symbol.
+    /// Once every book was seen: for a process that is asked about any symbol at any time.
     EveryBook,
-    /// Once the log is read to its end: for who tells each book when it comes.
+    /// Once the log is read to its end: for a process that passes each book on when it comes.
     CaughtUp,
 }
 
-/// Keeps the books and heartbeats.
+/// Reads the books and heartbeats.
 struct MarketFeed<K> {
     keeper: Arc<K>,
     check: Check,
@@ -125,7 +126,7 @@ impl<K: Keeper> Sink<MarketData> for MarketFeed<K> {
             self.reading.lag(MarketData::TOPIC, occurred_us);
         }
         let applied = self.keeper.take(record.partition as usize, &record.message);
-        // Before every book was seen, none of them has lost anything.
+        // Reading starts in the middle of the log: until every book was seen, a gap is no loss.
         if applied == Some(Applied::Gap) && self.complete {
             self.metrics.book_gaps.inc();
         }
@@ -144,7 +145,7 @@ impl<K: Keeper> Sink<MarketData> for MarketFeed<K> {
     }
 }
 
-/// When that happened which a record tells of; none of what only repeats how things stand.
+/// When the change happened that a record reports; none for a record that only repeats the current state.
 fn occurred_us(message: &MarketData) -> Option<i64> {
     match message {
         MarketData::BookUpdate(update) => Some(update.occurred_us),

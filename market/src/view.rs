@@ -10,23 +10,24 @@ use brokerx_topics::service::since;
 
 use crate::book::{Applied, Book};
 
-/// Instruments, books and signs of life. A partition is live while its last heartbeat is young; books
-/// of a partition that is not are shown as degraded.
+/// Instruments, books and heartbeats. A partition is live while its last heartbeat is recent enough; the
+/// books of other partitions are shown as degraded.
 #[derive(Debug)]
 pub struct View {
     instruments: BTreeMap<Symbol, Instrument>,
-    /// Whether all instruments that there are were read.
+    /// Whether all instruments that exist have been read.
     instruments_read: bool,
     books: HashMap<Symbol, Book>,
     /// The last heartbeat of each book partition.
     heartbeats: Vec<Option<Heartbeat>>,
-    /// The symbols of each partition that a snapshot came of.
+    /// For each book partition, the symbols that have had a snapshot.
     snapshots: Vec<BTreeSet<Symbol>>,
     heartbeat_age_max: Duration,
 }
 
 impl View {
-    /// A market of which nothing is known; a heartbeat is good for `heartbeat_age_max`.
+    /// A market about which nothing is known yet; a partition is live for `heartbeat_age_max` after a
+    /// heartbeat.
     pub fn new(heartbeat_age_max: Duration) -> Self {
         Self {
             instruments: BTreeMap::new(),
@@ -38,7 +39,7 @@ impl View {
         }
     }
 
-    /// Takes an instrument, unless a newer version is known; tells whether it was taken.
+    /// Takes an instrument, unless a newer version is known; returns whether it was taken.
     pub fn learn(&mut self, instrument: Instrument) -> bool {
         let known = self.instruments.get(&instrument.symbol);
         let is_news = known.is_none_or(|known| instrument.version >= known.version);
@@ -48,21 +49,21 @@ impl View {
         is_news
     }
 
-    /// All instruments that there are were read.
+    /// Notes that all instruments that exist have been read.
     pub fn instruments_read(&mut self) {
         self.instruments_read = true;
     }
 
-    /// Reading of the books begins, for the first time or anew. What was missed is unknown: each book
-    /// waits for its next snapshot, its prices stay.
+    /// Reading of the books begins, for the first time or anew. Changes may have been missed, so each book
+    /// waits for its next snapshot; until then it keeps its prices.
     pub fn restart(&mut self, partitions: usize) {
         self.heartbeats = vec![None; partitions];
         self.snapshots = vec![BTreeSet::new(); partitions];
         self.books.values_mut().for_each(Book::distrust);
     }
 
-    /// Takes a record of a partition of `market-data`; tells what it did to its book, if it is an
-    /// increment. Candles are nothing that a view keeps.
+    /// Takes a record of a partition of `market-data`. For an increment, returns what it did to its book.
+    /// A view keeps no candles.
     pub fn take(&mut self, partition: usize, message: &MarketData) -> Option<Applied> {
         match message {
             MarketData::Heartbeat(heartbeat) => {
@@ -82,7 +83,7 @@ impl View {
             MarketData::InstrumentStatusChange(change) => {
                 Some(self.books.entry(change.symbol).or_default().status_change(change))
             }
-            // The second is a kind of a newer matcher.
+            // Unknown is a kind that a newer matcher writes.
             MarketData::CandleUpdate(_) | MarketData::Unknown => None,
         }
     }
@@ -96,7 +97,8 @@ impl View {
             })
     }
 
-    /// Age of the oldest of the partitions' last heartbeats; none before each partition had one.
+    /// The age of the last heartbeat of the partition that has been silent longest; none before every
+    /// partition has had one.
     pub fn heartbeat_age(&self) -> Option<Duration> {
         let seconds = self
             .heartbeats
@@ -114,17 +116,17 @@ impl View {
         self.heartbeats[partition].is_some_and(|heartbeat| age(heartbeat.second) <= self.heartbeat_age_max)
     }
 
-    /// An instrument, the delisted ones too.
+    /// An instrument, even when it is delisted.
     pub fn instrument(&self, symbol: Symbol) -> Option<&Instrument> {
         self.instruments.get(&symbol)
     }
 
-    /// All instruments by symbol, the delisted ones too.
+    /// All instruments by symbol, including delisted ones.
     pub fn instruments(&self) -> impl Iterator<Item = &Instrument> {
         self.instruments.values()
     }
 
-    /// Whether there may be an instrument of that symbol; before all were read, there may be any.
+    /// Whether an instrument with that symbol may exist; before all were read, any may.
     pub fn may_be_listed(&self, symbol: Symbol) -> bool {
         !self.instruments_read || self.instruments.contains_key(&symbol)
     }
@@ -140,7 +142,7 @@ impl View {
         of_book.or_else(|| Some(self.instrument(symbol)?.reference_price_cents))
     }
 
-    /// The quote of an instrument, empty while its book is not known.
+    /// The quote of an instrument; it has no prices while the book is not known.
     pub fn quote_body(&self, symbol: Symbol) -> Option<QuoteBody> {
         self.shown(symbol, |instrument, book, feed| {
             let (bid, ask) = book.best();
@@ -162,7 +164,7 @@ impl View {
         })
     }
 
-    /// The status of an instrument, also while its book is not known.
+    /// The status of an instrument, even while its book is not known.
     pub fn status_body(&self, symbol: Symbol) -> Option<StatusBody> {
         self.shown(symbol, |instrument, book, feed| StatusBody {
             symbol: symbol.to_string(),
@@ -171,7 +173,7 @@ impl View {
         })
     }
 
-    /// The levels of an instrument, none while its book is not known.
+    /// The levels of an instrument; there are none while its book is not known.
     pub fn book_body(&self, symbol: Symbol) -> Option<BookBody> {
         let level = |(price, quantity, order_count)| LevelBody {
             price: Cents(price),
@@ -189,12 +191,12 @@ impl View {
         })
     }
 
-    /// What is shown of an instrument, with the state of its feed.
+    /// Shows an instrument from its book and the state of its feed; none when the symbol is not known.
     fn shown<T>(&self, symbol: Symbol, show: impl FnOnce(&Instrument, &Book, &'static str) -> T) -> Option<T> {
         let instrument = self.instrument(symbol)?;
         let unknown = Book::default();
         let book = self.book(symbol).unwrap_or(&unknown);
-        // Of a delisted one there are no snapshots to wait for.
+        // A delisted instrument gets no more snapshots, so there is nothing to wait for.
         let is_known = book.is_valid() || instrument.status == InstrumentStatus::Delisted;
         let feed = if is_known && self.is_live(symbol) {
             "ok"
@@ -206,7 +208,7 @@ impl View {
 }
 
 fn status(instrument: &Instrument, book: &Book) -> String {
-    // A delisted instrument has no book whose status would change again.
+    // The book of a delisted instrument is gone, so nothing would correct the last status that it reported.
     let of_instrument = instrument.status;
     let status = if of_instrument == InstrumentStatus::Delisted {
         of_instrument
@@ -216,7 +218,7 @@ fn status(instrument: &Instrument, book: &Book) -> String {
     names::lower(status)
 }
 
-/// How long ago a second began. A clock that runs behind the sender's sees no age.
+/// How long ago a second began; zero when this machine's clock is behind the sender's.
 fn age(second: i64) -> Duration {
     since(second.saturating_mul(1_000_000))
 }

@@ -1,5 +1,5 @@
-//! Acknowledgements of clients, to the topic `acks`: of each account only the highest counts, so
-//! what comes in quick succession is written once.
+//! Writes clients' acknowledgements to the topic `acks`. For each account only the highest counts, so
+//! several in quick succession are written as one.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -16,9 +16,9 @@ use crate::telemetry::AckMetrics;
 
 /// How long acknowledgements are collected.
 const COLLECT: Duration = Duration::from_millis(200);
-/// Accounts that may wait: more than there are connections.
+/// How many accounts may have an acknowledgement waiting: more than there are connections.
 const ACCOUNTS_MAX: usize = 100_000;
-/// How long what is on its way may take when the process stops.
+/// How long the last acknowledgements may take when the process stops.
 const DRAIN_LIMIT: Duration = Duration::from_secs(2);
 
 /// Collects acknowledgements.
@@ -29,7 +29,7 @@ pub struct Acks {
 }
 
 impl Acks {
-    /// Nothing acknowledged yet.
+    /// Starts with nothing acknowledged.
     pub fn new(metrics: AckMetrics) -> Self {
         Self {
             waiting: Mutex::default(),
@@ -37,11 +37,11 @@ impl Acks {
         }
     }
 
-    /// A client has seen its events up to `account_seq`.
+    /// Notes that a client has seen its events up to `account_seq`.
     pub fn acknowledge(&self, account_id: AccountId, account_seq: i64) {
         let mut waiting = self.lock();
         if waiting.len() >= ACCOUNTS_MAX && !waiting.contains_key(&account_id) {
-            // Kafka is away. The client's next acknowledgement says it again.
+            // Kafka cannot be reached. Dropping is safe: the client's next acknowledgement includes this one.
             self.metrics.dropped.inc();
             return;
         }
@@ -49,7 +49,7 @@ impl Acks {
         *highest = account_seq.max(*highest);
     }
 
-    /// Writes what is collected until the shutdown is requested, and once more then.
+    /// Writes what is collected, again and again until the shutdown is requested, and a last time after it.
     pub async fn write(&self, producer: ThreadedProducer<DefaultProducerContext>, codec: Codec, shutdown: Shutdown) {
         while !shutdown.is_requested() {
             tokio::select! {
@@ -81,7 +81,7 @@ impl Acks {
             let key = account_key(account_id);
             match producer.send(BaseRecord::to(AckEvent::TOPIC).key(&key).payload(&value)) {
                 Ok(()) => drop(self.metrics.written.inc()),
-                // The queue is full: next time.
+                // The producer's queue is full: this one is tried again with the next batch.
                 Err((error, _)) => {
                     tracing::debug!(%error, "an acknowledgement waits");
                     self.acknowledge(account_id, account_seq);
@@ -101,7 +101,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn of_each_account_the_highest_counts() {
+    fn the_highest_acknowledgement_of_each_account_counts() {
         let acks = Acks::new(AckMetrics::default());
         for (account, seq) in [(1, 5), (1, 3), (2, 1), (1, 6)] {
             acks.acknowledge(AccountId(account), seq);

@@ -23,29 +23,29 @@ pub struct Options {
     /// How the market is kept.
     #[command(flatten)]
     pub market: MarketOptions,
-    /// PostgreSQL; the schemas `identity` (the ingress's) and `projection` (settlement's) are read
+    /// PostgreSQL; the schemas `identity` (written by the ingress) and `projection` (by settlement) are read
     #[arg(long, env = "BROKERX_DATABASE_URL", hide_env_values = true)]
     pub database_url: String,
     /// Most connections to PostgreSQL
     #[arg(long, env = "BROKERX_DATABASE_CONNECTIONS_MAX", default_value_t = 10, value_parser = clap::value_parser!(u32).range(3..))]
     pub database_connections_max: u32,
-    /// Checks tokens: hexadecimal, at least 32 bytes; the ingress has the same
+    /// Key that tokens are checked with: hexadecimal, at least 32 bytes; the ingress needs the same
     #[arg(long, env = "BROKERX_JWT_KEY", hide_env_values = true)]
     pub jwt_key: SecretKey,
-    /// Signs links in mails: hexadecimal, at least 32 bytes; the ingress has the same
+    /// Key that signs links in mails: hexadecimal, at least 32 bytes; the ingress needs the same
     #[arg(long, env = "BROKERX_MAIL_KEY", hide_env_values = true)]
     pub mail_key: SecretKey,
     /// Where mails are written as `*.eml`
     #[arg(long, env = "BROKERX_MAIL_DIR", default_value = ".brokerx/mail")]
     pub mail_dir: PathBuf,
-    /// Who mails come from
+    /// The sender of mails
     #[arg(
         long,
         env = "BROKERX_MAIL_FROM",
         default_value = "BrokerX <no-reply@brokerx.localhost>"
     )]
     pub mail_from: Mailbox,
-    /// Where clients find the HTTP API: what links in mails begin with
+    /// Where clients find the HTTP API; links in mails begin with this
     #[arg(long, env = "BROKERX_PUBLIC_URL", default_value = "http://127.0.0.1:8080", value_parser = public_url)]
     pub public_url: String,
     /// Connections at once; further ones get 503
@@ -54,7 +54,7 @@ pub struct Options {
     /// Channels that one connection may subscribe to, 1 to 500
     #[arg(long, env = "BROKERX_SUBSCRIPTIONS_MAX", default_value_t = 100, value_parser = subscriptions)]
     pub subscriptions_max: usize,
-    /// Messages that may wait for one connection, 1,000 to 1,000,000; one that lets more wait is disconnected
+    /// Messages that may wait for one connection, 1,000 to 1,000,000; a connection with more is closed
     #[arg(long, env = "BROKERX_QUEUE_MESSAGES_MAX", default_value_t = 4_096, value_parser = queue_length)]
     pub queue_messages_max: usize,
     /// Largest message of a client, bytes
@@ -81,7 +81,7 @@ fn subscriptions(text: &str) -> Result<usize, String> {
     within(text, 1, 500)
 }
 
-/// What a connection subscribes to at once fits into its queue.
+/// Parses the length of a queue, which must have room for the first message of every channel of a connection.
 fn queue_length(text: &str) -> Result<usize, String> {
     within(text, 1_000, 1_000_000)
 }

@@ -66,16 +66,16 @@ pub enum Mode {
     /// With each change.
     #[default]
     Normal,
-    /// About once a second, quotes, books and candles conflated; trades and statuses come each.
+    /// About once a second: quotes, books and candles are conflated, but trades and statuses all come.
     Throttled,
 }
 
 /// A channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Channel {
-    /// Of the client's own account.
+    /// A channel of the client's own account.
     Private(PrivateChannel),
-    /// Of the market.
+    /// A channel of the market, with its symbol.
     Public(PublicChannel, Symbol),
 }
 
@@ -160,7 +160,7 @@ impl Channel {
         }
     }
 
-    /// What it counts as.
+    /// The kind as which it is counted.
     pub fn kind(self) -> ChannelKind {
         match self {
             Self::Private(PrivateChannel::Orders) => ChannelKind::Orders,
@@ -231,7 +231,7 @@ impl Serialize for PrivateChannels {
     }
 }
 
-/// What the server answers; what it pushes is with the parts that know it.
+/// What the server answers. What it pushes is declared beside the code that pushes it.
 #[derive(Debug, Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 #[allow(
@@ -272,13 +272,13 @@ impl Answer<'_> {
     }
 }
 
-/// Why something is not done.
+/// Why a request is not carried out or the connection is closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ErrorCode {
     /// The message is not one of the protocol, or does not fit the moment.
     InvalidMessage,
-    /// No valid token, or not for this; with a wrong token the connection is closed.
+    /// There is no valid token, or it does not allow this. A wrong token closes the connection.
     Unauthorized,
     /// No such channel or symbol.
     UnknownChannel,
@@ -300,7 +300,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn channels_have_one_name() {
+    fn every_channel_has_one_name() {
         for name in [
             "orders",
             "balances",

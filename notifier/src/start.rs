@@ -1,4 +1,4 @@
-//! Puts the process together: readers, mailer, acknowledgements, server; and takes it apart again.
+//! Starts the parts of the process (readers, mailer, acknowledgements, server) and stops them again.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -23,23 +23,24 @@ use crate::options::{LISTEN_DEFAULT, Options};
 use crate::private::{AccountFeed, Accounts, History};
 use crate::telemetry::{AckMetrics, FeedMetrics, MailMetrics};
 
-/// How late a push may be so that many leave together: far less than a person sees.
+/// How long the broker may gather private events before it answers, so that many are pushed together: far
+/// less than a person notices.
 const GATHER: Duration = Duration::from_millis(5);
 /// The same for trades, of which there are far more.
 const TRADES_GATHER: Duration = Duration::from_millis(20);
 /// How long the registry may be away at the start.
 const REGISTRY_LIMIT: Duration = Duration::from_secs(60);
-/// How long PostgreSQL is waited for at the start.
+/// How long the start waits for PostgreSQL.
 const PROJECTION_LIMIT: Duration = Duration::from_secs(5);
-/// Without PostgreSQL, how far back events are read: longer than the projection is behind in general.
+/// How far back events are read when PostgreSQL does not answer: more than the projection is usually behind.
 const PROJECTION_LAG: Duration = Duration::from_secs(600);
 /// How long open requests may take once the process stops.
 const HTTP_DRAIN_LIMIT: Duration = Duration::from_secs(5);
 /// How long connections may take to end once the process stops.
 const DRAIN_LIMIT: Duration = Duration::from_secs(2);
-/// How often it is looked whether the sources of market data are alive; they beat once a second.
+/// How often the sources of market data are checked for signs of life, which they send once a second.
 const FEED_CHECK: Duration = Duration::from_secs(1);
-/// Connections to PostgreSQL that are left for questions smaller than pages.
+/// Connections to PostgreSQL that are kept free for queries smaller than pages.
 const SMALL_QUESTIONS: u32 = 2;
 
 /// The process, until a signal ends it.
@@ -146,13 +147,13 @@ pub async fn run(options: Options, shutdown: Shutdown) -> anyhow::Result<()> {
 
     let router = connection::routes(feed).merge(http_routes(Arc::new(metrics), health));
     serve_router(options.service.listen, router, HTTP_DRAIN_LIMIT, shutdown).await?;
-    // Connections say goodbye, and the last acknowledgements go out.
+    // Connections are closed properly, and the last acknowledgements are written.
     let _ = timeout(DRAIN_LIMIT, places.acquire_many(options.connections_max)).await;
     let _ = timeout(DRAIN_LIMIT, writing).await;
     Ok(())
 }
 
-/// From where `account-events` must be read so that every event is in the projection or is read.
+/// Where reading `account-events` must begin so that every event is either in the projection or is read.
 async fn projected(history: &History) -> Start {
     let started = Instant::now();
     let mut pause = backoff();

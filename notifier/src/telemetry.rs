@@ -31,7 +31,7 @@ pub struct ChannelLabel {
     pub channel: ChannelKind,
 }
 
-/// What is counted of connections.
+/// What is counted about connections.
 #[derive(Clone, Debug)]
 pub struct FeedMetrics {
     /// Open connections.
@@ -52,7 +52,7 @@ pub struct FeedMetrics {
 }
 
 impl FeedMetrics {
-    /// Registers them.
+    /// Registers the metrics.
     pub fn new(registry: &mut Metrics) -> Self {
         let metrics = Self {
             connections: Gauge::default(),
@@ -108,7 +108,8 @@ impl FeedMetrics {
         self.subscriptions.get_or_create(&ChannelLabel { channel }).inc_by(by);
     }
 
-    /// Counts a push; of what happened just now, at `occurred_us`, also how long it took.
+    /// Counts a push. With `occurred_us`, the time of something that has just happened, also measures how long
+    /// the push took.
     pub fn pushed(&self, channel: ChannelKind, occurred_us: Option<i64>) {
         let label = ChannelLabel { channel };
         self.pushes.get_or_create(&label).inc();
@@ -137,27 +138,27 @@ struct MailLabel {
     outcome: MailOutcome,
 }
 
-/// What is counted of mails.
+/// What is counted about mails.
 #[derive(Clone, Debug, Default)]
 pub struct MailMetrics {
     mails: Family<MailLabel, Counter>,
 }
 
 impl MailMetrics {
-    /// Registers them.
+    /// Registers the metrics.
     pub fn new(registry: &mut Metrics) -> Self {
         let metrics = Self::default();
         ours(registry).register("mails", "Mails by what became of them", metrics.mails.clone());
         metrics
     }
 
-    /// Counts one.
+    /// Counts a mail.
     pub fn count(&self, outcome: MailOutcome) {
         self.mails.get_or_create(&MailLabel { outcome }).inc();
     }
 }
 
-/// What is counted of acknowledgements.
+/// What is counted about acknowledgements.
 #[derive(Clone, Debug, Default)]
 pub struct AckMetrics {
     /// Written to the topic.
@@ -167,7 +168,7 @@ pub struct AckMetrics {
 }
 
 impl AckMetrics {
-    /// Registers them.
+    /// Registers the metrics.
     pub fn new(registry: &mut Metrics) -> Self {
         let metrics = Self::default();
         let registry = ours(registry);

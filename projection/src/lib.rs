@@ -2,8 +2,8 @@
 //!
 //! The projector of settlement writes it; ingress and notifier read it. Here belongs what none of them
 //! owns alone: the tables ([`migrate`]), how far they have come ([`last_event`], [`positions`]), and
-//! whether they add up ([`reconciliation`]). What one route or one stream selects stands beside it,
-//! and how events become rows is the projector's.
+//! whether they add up ([`reconciliation`]). A query of one route or one stream belongs beside that
+//! route or stream, and how events become rows belongs to the projector.
 
 mod progress;
 pub mod reconciliation;

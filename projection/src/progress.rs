@@ -8,7 +8,7 @@ use sqlx::PgPool;
 /// The number of the last event of an account that is projected; 0 before the first.
 ///
 /// # Errors
-/// When PostgreSQL is away.
+/// When PostgreSQL cannot be reached.
 pub async fn last_event(database: &PgPool, account_id: AccountId) -> sqlx::Result<i64> {
     let last: Option<i64> = sqlx::query_scalar("SELECT account_seq FROM projection.accounts WHERE account_id = $1")
         .bind(account_id.0)
@@ -20,7 +20,7 @@ pub async fn last_event(database: &PgPool, account_id: AccountId) -> sqlx::Resul
 /// How far each partition of a topic is projected: its next offset.
 ///
 /// # Errors
-/// When PostgreSQL is away.
+/// When PostgreSQL cannot be reached.
 pub async fn positions(database: &PgPool, topic: &str) -> sqlx::Result<BTreeMap<i32, i64>> {
     let rows: Vec<(i32, i64)> =
         sqlx::query_as("SELECT partition, position FROM projection.log_positions WHERE topic = $1")

@@ -47,7 +47,7 @@ fn measure<M: Message>(name: &str) {
         black_box(serde_avro_fast::from_datum_slice::<M>(black_box(&example.bytes), &topic.fast).unwrap());
     });
 
-    // The reference library by way of its generic value, its only way that knows our schemas.
+    // The reference library reads and writes by our schemas only through its generic value.
     let writer = GenericDatumWriter::builder(&topic.schema).build().unwrap();
     let reader = GenericDatumReader::builder(&topic.schema).build().unwrap();
     let generic_encode_ns = median_ns(|| {

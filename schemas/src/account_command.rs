@@ -23,7 +23,7 @@ pub struct CommandMeta {
     pub command_id: CommandId,
     /// Where the outcome goes; nowhere when nobody waits.
     pub reply_to: Option<ReplyTo>,
-    /// A record that is appended later than this (microseconds since the epoch) does nothing.
+    /// A command whose record is appended later than this (microseconds since the epoch) does nothing.
     pub deadline_us: i64,
 }
 
@@ -100,7 +100,7 @@ pub struct ReplaceOrder {
     pub client_version: i32,
     /// New limit price, if it changes.
     pub price_cents: Option<i64>,
-    /// New total quantity (what traded included), if it changes.
+    /// New total quantity (including what has traded), if it changes.
     pub quantity: Option<i64>,
     /// New time in force, if it changes.
     pub time_in_force: Option<TimeInForce>,
@@ -136,7 +136,7 @@ pub struct SetKillSwitch {
     pub idempotency_key: Option<String>,
 }
 
-/// A client pays in or out.
+/// A client pays money in or takes it out.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RequestPayment {
     /// Identity, reply address, deadline.

@@ -21,13 +21,13 @@ crate::vocabulary! {
         OrderExecuted,
         /// A cancel was forwarded to the book.
         OrderCancelRequested,
-        /// The order ended without, or after a part of, its quantity.
+        /// The order ended before all of it had traded.
         OrderCancelled,
         /// The order ended with its session.
         OrderExpired,
         /// The book confirmed the full fill.
         OrderFilled,
-        /// New terms were reserved for and forwarded.
+        /// Settlement reserved for new terms and forwarded them.
         OrderReplaceRequested,
         /// The new terms stand.
         OrderReplaced,
@@ -51,7 +51,7 @@ crate::vocabulary! {
         LimitsChanged,
         /// The kill switch was engaged or lifted.
         KillSwitchChanged,
-        /// All orders were asked to be cancelled.
+        /// Somebody asked to cancel all orders.
         CancelAllRequested,
         /// A day closed.
         DayClosed,
@@ -101,7 +101,7 @@ pub struct OrderView {
     pub event_seq: i32,
     /// Shares traded.
     pub filled_quantity: i64,
-    /// Sum of price x quantity of its executions; the average price is this by `filled_quantity`.
+    /// Sum of price x quantity of its executions; the average price is this divided by `filled_quantity`.
     pub filled_notional_cents: i64,
     /// Fees so far.
     pub fees_cents: i64,
@@ -124,7 +124,7 @@ pub struct Execution {
     pub price_cents: i64,
     /// Shares.
     pub quantity: i64,
-    /// The fee of this execution: the order's cumulative fee after it less before it.
+    /// The fee of this execution: by how much it raised the order's cumulative fee.
     pub fee_cents: i64,
     /// Maker or taker.
     pub liquidity: Liquidity,
@@ -243,7 +243,7 @@ pub struct AccountEvent {
     pub account_seq: i64,
     /// What happened.
     pub kind: AccountEventKind,
-    /// The behaviour of settlement that made this event.
+    /// The logic version of settlement that made this event.
     pub logic_version: i32,
     /// The client's or operator's command that led here, where there is one.
     pub command_id: Option<CommandId>,

@@ -1,5 +1,5 @@
-//! `auth`: what happened to clients' identities, from the outbox of the ingress. Never a secret and
-//! no personal data in it. Key: the account id in decimal, or the client id where there is none.
+//! `auth`: what happened to clients' identities, from the outbox of the ingress. It holds no secret
+//! and no personal data. Key: the account id in decimal, or the client id where there is no account.
 
 use serde::{Deserialize, Serialize};
 

@@ -55,7 +55,7 @@ pub struct ReplaceBookOrder {
     pub symbol: Symbol,
     /// The limit price from here on; none for an order without.
     pub price_cents: Option<i64>,
-    /// The total quantity from here on, what traded included.
+    /// The total quantity from here on, including what has traded.
     pub quantity: i64,
     /// How long it stays from here on.
     pub time_in_force: TimeInForce,

@@ -28,7 +28,7 @@ pub struct TopicPartitions {
     pub partitions: i32,
 }
 
-/// A change of configuration or of the logic version: the whole of it, never a difference.
+/// A new configuration or logic version. It carries everything, not only what is different.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ConfigChange {
     /// Must be the last version + 1; a lower one is a repeat and is ignored.

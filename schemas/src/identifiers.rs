@@ -45,13 +45,13 @@ integer_identifier! {
 }
 
 /// Generation, partition and a counter (an inbox offset, for most) packed into 63 bits, so that a
-/// machine can name things without randomness and no two partitions ever name alike:
+/// machine can make ids without randomness and no two partitions ever make the same one:
 /// `generation:7 | partition:12 | counter:44`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PackedId {
     /// The generation of the log, 0..=127; counts topic generations.
     pub generation: i32,
-    /// The partition of the machine that names, 0..=4095.
+    /// The partition of the machine that makes the id, 0..=4095.
     pub partition: i32,
     /// The counter within the partition, 0..2^44.
     pub counter: i64,
@@ -64,7 +64,8 @@ impl PackedId {
     /// The packed 63-bit number.
     ///
     /// # Panics
-    /// When a part is outside its range: 17 trillion records in one partition is beyond a log's life.
+    /// When a part is outside its range. No log lives long enough for a counter to get there: it would
+    /// take 17 trillion records in one partition.
     pub fn pack(self) -> i64 {
         assert!((0..1 << 7).contains(&self.generation), "generation out of range");
         assert!(
@@ -80,7 +81,7 @@ impl PackedId {
             | self.counter
     }
 
-    /// The parts of a packed number; any non-negative number has some.
+    /// The parts of a packed number; every non-negative number is one.
     pub fn unpack(packed: i64) -> Self {
         Self {
             generation: (packed >> (Self::PARTITION_BITS + Self::COUNTER_BITS)) as i32,

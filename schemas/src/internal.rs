@@ -28,11 +28,11 @@ kinds! {
 pub struct DeadLetterHeader {
     /// The header's name.
     pub name: String,
-    /// Its value as UTF-8, what is not replaced by U+FFFD.
+    /// Its value as text; what is not UTF-8 is replaced by U+FFFD.
     pub value: String,
 }
 
-/// What a client sent and could not be used, whole, with the reason. Key: `topic-partition`.
+/// A client's record that could not be used: the whole of it, and why. Key: `topic-partition`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UnusableRecord {
     /// The inbox.

@@ -7,7 +7,7 @@
 //!
 //! Conventions that hold in every schema:
 //! - money is integer US cents (`*_cents`), a price is cents per share, a quantity is whole shares;
-//! - times end in `_us` (microseconds since the epoch, UTC) or `_ms`, `_second`;
+//! - times end in `_us` (microseconds since the epoch, UTC), `_ms` or `_second`;
 //! - every enum has `UNKNOWN` as its Avro default, which is what an older reader sees of a newer
 //!   symbol; a machine that meets it stops, a reader of a public topic skips the record;
 //! - a field that is added later has an Avro default and the equal serde default.

@@ -156,7 +156,7 @@ pub struct Candle {
 pub struct CandleUpdate {
     /// The instrument.
     pub symbol: Symbol,
-    /// The candles, the shortest first; of one interval the earlier first.
+    /// The candles, the shortest interval first, within one interval the earlier first.
     pub candles: Vec<Candle>,
     /// The matcher's machine time.
     pub occurred_us: i64,

@@ -186,7 +186,7 @@ vocabulary! {
 vocabulary! {
     /// Where a deposit or withdrawal stands; `Settled` and `Failed` are terminal.
     PaymentStatus {
-        /// The provider has not answered for good.
+        /// The provider has given no final answer yet.
         Pending,
         /// The money moved.
         Settled,
@@ -198,7 +198,7 @@ vocabulary! {
     /// Why something was refused or ended, in the order in which a command meets the checks.
     /// The client sees these names as the `code` of an error or the `reason` of an order.
     Reason {
-        /// The command was found after its deadline and did nothing.
+        /// The command's turn came after its deadline, so it did nothing.
         ExpiredRequest,
         /// The idempotency key was used before with other content.
         IdempotencyMismatch,

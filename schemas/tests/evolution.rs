@@ -1,4 +1,4 @@
-//! What a reader sees of a newer or older writer, and what a schema may become.
+//! What a reader sees of a newer or older writer, and how a schema may change.
 
 #![allow(clippy::unwrap_used)]
 
@@ -43,7 +43,7 @@ fn a_kind_of_the_future_is_unknown() {
 fn a_symbol_of_the_future_is_unknown() {
     for topic in topics() {
         let mut writer = Parts::of(topic.json);
-        // Which record is present stays as it is.
+        // Where the first field says which record is present, it must go on saying so.
         let first = usize::from(writer.has_a_record_per_kind());
         writer
             .names("enum")
@@ -93,7 +93,7 @@ fn a_field_of_the_future_is_ignored() {
     }
 }
 
-/// A writer that has none of the fields with a default: serde fills in what the schema says.
+/// The writer here has none of the fields that have a default; serde fills them in as the schema says.
 #[test]
 fn a_field_that_an_older_writer_lacks_has_the_default_of_the_schema() {
     for topic in topics() {
@@ -145,7 +145,7 @@ fn without_defaults(writer: &Parts, kind: &str, json: &Json) -> Json {
 }
 
 #[test]
-fn kind_and_record_must_agree() {
+fn a_kind_that_disagrees_with_the_record_present_is_an_error() {
     let trades = topic("trades");
     let trade = trades.examples()[0].json["trade"].clone();
     let read = |json: Json| {
@@ -184,7 +184,7 @@ fn compatible(topic: &Topic, change: impl FnOnce(&mut Parts)) -> bool {
 }
 
 #[test]
-fn what_a_schema_may_become() {
+fn a_schema_may_gain_kinds_symbols_and_fields_with_a_default() {
     for topic in topics() {
         assert!(compatible(&topic, |_| {}), "{}: itself", topic.name);
         assert!(
@@ -217,7 +217,7 @@ fn what_a_schema_may_become() {
 }
 
 #[test]
-fn what_a_schema_may_not_become() {
+fn a_schema_may_not_lose_retype_or_rename_a_field() {
     let trades = topic("trades");
     let removed = |parts: &mut Parts| parts.fields("Trade").retain(|field| field["name"] != "quantity");
     assert!(!compatible(&trades, removed), "a required field removed");

@@ -56,7 +56,11 @@ fn todays_schema_has_golden_bytes_and_every_golden_datum_an_example() {
             .last()
             .unwrap_or_else(|| panic!("{} has no golden bytes", topic.name));
         let same = without_docs(&newest.schema) == without_docs(topic.json);
-        assert!(same, "{}: a changed schema is a new golden version", topic.name);
+        assert!(
+            same,
+            "{}: the schema changed, so it needs a new golden version",
+            topic.name
+        );
         let examples: Vec<String> = topic.examples().into_iter().map(|example| example.name).collect();
         for name in versions.iter().flat_map(|golden| golden.data.keys()) {
             assert!(examples.contains(name), "{}: the example {name} is gone", topic.name);
@@ -64,7 +68,7 @@ fn todays_schema_has_golden_bytes_and_every_golden_datum_an_example() {
     }
 }
 
-/// What the registry checks under `FULL_TRANSITIVE`, without one.
+/// What a registry checks under `FULL_TRANSITIVE`, here without a registry.
 #[test]
 fn every_version_reads_every_other() {
     for topic in topics() {

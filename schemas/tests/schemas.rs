@@ -82,7 +82,6 @@ fn a_type_is_the_same_in_every_topic() {
     let mut seen: BTreeMap<String, (&str, Json)> = BTreeMap::new();
     for topic in topics() {
         for (name, mut body) in Parts::of(topic.json).types {
-            // The record of a topic says so; elsewhere the same type is a part.
             let before = seen.entry(name.clone()).or_insert_with(|| (topic.name, body.clone()));
             assert_eq!(
                 before.1,

@@ -34,7 +34,7 @@ impl FromRequestParts<Shared> for Audit {
 }
 
 impl Audit {
-    /// Writes the row, does the action, completes the row. Without a database nothing is done.
+    /// Writes the row, does the action, completes the row. Without a database the action is not done.
     pub(super) async fn around(
         &self,
         action: &'static str,
@@ -71,7 +71,7 @@ impl Audit {
             .bind(outcome)
             .execute(&self.app.database)
             .await;
-        // The action stands; its row says that it was begun.
+        // The action was done all the same; its row says only that it was begun.
         if let Err(error) = completed {
             tracing::error!(%error, audit_id, outcome, "a row of the audit stays incomplete");
         }

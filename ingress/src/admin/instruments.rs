@@ -1,4 +1,4 @@
-//! Listing, halting, resuming and delisting instruments; opening and closing sessions.
+//! Listing, halting, resuming and delisting instruments.
 
 use axum::Json;
 use axum::extract::Path;
@@ -132,7 +132,7 @@ pub async fn list(
     audit.around("list_instrument", &body.symbol, &body, act).await
 }
 
-/// The instrument of a reply; the market here knows it before the topic brings it.
+/// The instrument of a reply. This instance's market learns it from here, before it comes over the topic.
 fn instrument_answer(app: &App, reply: &brokerx_schemas::Reply, status: StatusCode) -> Option<Response> {
     let instrument = reply.instrument.clone()?;
     let body = Json(InstrumentBody::from(&instrument));
@@ -193,7 +193,7 @@ async fn act_on(
     audit.around(action, symbol_text, body, act).await
 }
 
-/// Sends one command on one instrument.
+/// Sends one command about one instrument.
 pub(super) async fn send(
     audit: &Audit,
     kind: Kind,
@@ -233,7 +233,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_listing_is_checked() {
+    fn a_listing_with_a_fault_names_the_field() {
         let check = |text: &str| serde_json::from_str::<ListBody>(text).unwrap().check();
         let good =
             r#"{"symbol": "AAPL", "name": "Apple", "tick_size": "0.01", "reference_price": 185.5, "band_percent": 5}"#;

@@ -8,7 +8,7 @@ use crate::gateway::Operator;
 use crate::http::Problem;
 use crate::state::Shared;
 
-/// All checks over one state of the database.
+/// All checks, in one snapshot of the database.
 pub async fn reconciliation(State(app): State<Shared>, _operator: Operator) -> Result<Json<Report>, Problem> {
     Ok(Json(report(&app.database).await?))
 }

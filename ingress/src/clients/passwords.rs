@@ -10,19 +10,19 @@ use tokio::sync::Semaphore;
 
 use crate::http::Problem;
 
-/// How long a request waits for its turn. Longer queues are refused, not kept.
+/// How long a request waits for its turn; after that it is refused, so that no long queue builds up.
 const TURN_LIMIT: Duration = Duration::from_secs(3);
 
 /// Hashes and checks passwords.
 pub struct Passwords {
     turns: Arc<Semaphore>,
-    /// Of a password that nobody has: checked against when the e-mail is unknown, so that the answer
-    /// takes as long as for one that is known.
+    /// The hash of a password that nobody has. When an e-mail is unknown the password is checked against
+    /// this, so that the answer takes as long as for a known e-mail.
     decoy: String,
 }
 
 impl Passwords {
-    /// At most `threads` at once.
+    /// Hashes and checks at most `threads` passwords at once.
     ///
     /// # Errors
     /// When the system has no randomness.
@@ -37,15 +37,15 @@ impl Passwords {
     /// The hash of a new password, in PHC format.
     ///
     /// # Errors
-    /// 503 when too many wait.
+    /// 503 when too many requests wait.
     pub async fn hash(&self, password: String) -> Result<String, Problem> {
         self.in_turn(move || hash(&password)).await?.map_err(Problem::internal)
     }
 
-    /// Whether a password belongs to a hash. Without a hash it is false, after the same time.
+    /// Whether a password belongs to a hash. Without a hash the answer is false, and takes as long.
     ///
     /// # Errors
-    /// 503 when too many wait.
+    /// 503 when too many requests wait.
     pub async fn verify(&self, password: String, hash: Option<String>) -> Result<bool, Problem> {
         let known = hash.is_some();
         let hash = hash.unwrap_or_else(|| self.decoy.clone());
@@ -59,7 +59,7 @@ impl Passwords {
             .map_err(|_| Problem::unavailable("OVERLOADED", "too many passwords are being checked"))?
             .map_err(Problem::internal)?;
         tokio::task::spawn_blocking(move || {
-            // Held until the work is done, also when the request is gone.
+            // Held until the work is done, even when the request has been given up.
             let _turn = turn;
             work()
         })

@@ -44,7 +44,7 @@ pub async fn register(
     if !errors.is_empty() {
         return Err(Problem::fields(errors));
     }
-    // Before the hash, which is the dear part; the constraint decides below.
+    // Looked up first because hashing is expensive; the constraint below is what decides.
     let taken: bool = sqlx::query_scalar("SELECT EXISTS (SELECT FROM clients WHERE email_key = $1)")
         .bind(email_key(&body.email))
         .fetch_one(&app.database)
@@ -88,7 +88,7 @@ fn email_taken() -> Problem {
     )
 }
 
-/// The client, its mail and what Kafka must learn of it, in one transaction.
+/// Writes the client, its mail and the outbox records about it in one transaction.
 async fn insert(
     app: &App,
     context: &RequestContext,
@@ -96,7 +96,7 @@ async fn insert(
     password_hash: &str,
 ) -> sqlx::Result<Registered> {
     let client_id = Uuid::new_v4().to_string();
-    // Positive, 63 bits; the constraint refuses the one in 2^63 that is taken.
+    // Positive, 63 bits. That a random id is taken already is next to impossible; the constraint refuses it.
     let account_id = AccountId(rand::random_range(1..=i64::MAX));
     let mut transaction = app.database.begin().await?;
     sqlx::query(

@@ -1,5 +1,5 @@
-//! Registrations whose link was never opened: reminded, then rejected. Driven from the rows alone,
-//! so it may run as often as it likes and anywhere, one instance at a time.
+//! Registrations whose link was never opened: reminded, then rejected. Everything follows from the rows,
+//! so the job may run at any time and on any instance, one at a time.
 
 use brokerx_identity::links::VERIFY_REMINDER;
 use brokerx_schemas::{AuthEvent, MailRequested};
@@ -12,28 +12,28 @@ use crate::outbox::Writer;
 /// Clients of one round; the next round takes the rest.
 const ROUND: i64 = 100;
 
-/// When reminders go out and when it ends, seconds after the registration.
+/// When reminders go out and when the registration is rejected, seconds after it was made.
 #[derive(Clone, Debug)]
 pub struct ReminderAges {
     /// A reminder at each of these ages.
     pub reminders: Vec<i64>,
     /// Rejected at this age.
     pub rejection: i64,
-    /// How long each reminder's link works.
+    /// How long each reminder's link works, seconds.
     pub link: i64,
 }
 
-/// One round.
+/// One round: rejects and reminds whoever is due, up to a bound.
 ///
 /// # Errors
-/// When the database fails; what was committed stands, the rest is for the next round.
+/// When the database fails; what was committed stands, the next round does the rest.
 pub async fn remind_and_reject(connection: &mut PgConnection, ages: &ReminderAges) -> sqlx::Result<()> {
     for client_id in pending(connection, ages.rejection, i16::MAX).await? {
         let mut transaction = connection.begin().await?;
         change_status(&mut transaction, &client_id, StatusChange::Reject, None).await?;
         transaction.commit().await?;
     }
-    // The oldest first: after an outage a client gets one reminder, not all that were missed.
+    // The latest reminder first: after an outage a client gets that one, not all that were missed.
     for (index, age) in ages.reminders.iter().enumerate().rev() {
         let sent_after = i16::try_from(index + 1).unwrap_or(i16::MAX);
         for client_id in pending(connection, *age, sent_after).await? {
@@ -43,7 +43,7 @@ pub async fn remind_and_reject(connection: &mut PgConnection, ages: &ReminderAge
     Ok(())
 }
 
-/// Unverified clients of at least this age with fewer than so many reminders.
+/// Unverified clients of at least this age who have had fewer than `reminders_below` reminders.
 async fn pending(connection: &mut PgConnection, age_seconds: i64, reminders_below: i16) -> sqlx::Result<Vec<String>> {
     sqlx::query_scalar(
         "SELECT client_id::text FROM clients
@@ -72,7 +72,7 @@ async fn remind(
     .bind(sent_after)
     .fetch_optional(&mut *transaction)
     .await?;
-    // Verified in between.
+    // The client was verified in the meantime.
     let Some(account_id) = account_id else { return Ok(()) };
     let mail_id: i64 = sqlx::query_scalar(
         "INSERT INTO mails (client_id, purpose, expires_at)

@@ -7,15 +7,15 @@ use crate::http::FieldError;
 /// The longest e-mail address, in bytes.
 pub const EMAIL_LENGTH_MAX: usize = 254;
 const NAME_LENGTH_MAX: usize = 200;
-/// Beyond this a password is no longer one; argon2 would hash it all the same.
+/// The longest password, in bytes: no person types more, though argon2 would hash it.
 const PASSWORD_LENGTH_MAX: usize = 256;
 
-/// What e-mail addresses are compared by.
+/// The form in which e-mail addresses are compared.
 pub fn email_key(email: &str) -> String {
     email.to_lowercase()
 }
 
-/// Whether mail can be sent there, as far as its form tells.
+/// Whether a text has the form of an e-mail address.
 fn is_email(text: &str) -> bool {
     let Some((local, domain)) = text.rsplit_once('@') else {
         return false;
@@ -37,14 +37,14 @@ fn is_email(text: &str) -> bool {
         && domain.split('.').all(label)
 }
 
-/// The faults of an e-mail address.
+/// Reports the faults of an e-mail address.
 pub(super) fn check_email(email: &str, errors: &mut Vec<FieldError>) {
     if !is_email(email) {
         errors.push(FieldError::new("email", "INVALID_REQUEST", "is not an e-mail address"));
     }
 }
 
-/// The faults of the personal data.
+/// Reports the faults of the personal data.
 pub(super) fn check_person(
     name: &str,
     phone: Option<&str>,
@@ -81,7 +81,7 @@ fn is_phone(text: &str) -> bool {
             .all(|byte| byte.is_ascii_digit() || byte == b' ' || byte == b'-')
 }
 
-/// Each rule that a password does not meet.
+/// Reports each rule that a password breaks.
 pub(super) fn check_password(password: &str, errors: &mut Vec<FieldError>) {
     let rules: [(bool, &'static str); 5] = [
         (password.chars().count() >= 8, "needs at least 8 characters"),
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_are_told_from_other_texts() {
+    fn e_mail_addresses_are_distinguished_from_other_texts() {
         for good in ["a@b.co", "First.Last+tag@sub.example.com", "x_y@ex-ample.org"] {
             assert!(is_email(good), "{good}");
         }

@@ -1,4 +1,4 @@
-//! Changes of a client's status: the row and what Kafka must learn, in one transaction.
+//! Changes of a client's status: the row and the outbox records about it, in one transaction.
 
 use brokerx_schemas::{AccountId, AccountState, AuthEvent, ClientChanged};
 use brokerx_topics::service::clock::now_us;
@@ -20,7 +20,7 @@ pub enum StatusChange {
 }
 
 impl StatusChange {
-    /// The status that it needs, the one that it leads to, and what the account becomes.
+    /// The status that the change starts from, the one that it leads to, and the account's state after it.
     fn steps(self) -> (&'static str, &'static str, AccountState) {
         match self {
             Self::Verify => ("pending", "active", AccountState::Active),
@@ -40,8 +40,8 @@ impl StatusChange {
     }
 }
 
-/// Changes the status of a client that is where the change starts from. Returns the last event id
-/// of the outbox; none when the client is elsewhere, or unknown, or an operator.
+/// Changes the status of a client whose status is the one that the change starts from. Returns the last
+/// event id of the outbox; none when the client has another status, or is unknown, or an operator.
 ///
 /// # Errors
 /// When the database fails.

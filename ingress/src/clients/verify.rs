@@ -14,8 +14,8 @@ use crate::gateway::RequestContext;
 use crate::http::{Problem, Query};
 use crate::state::Shared;
 
-/// How long the answer waits for the status to reach the log, so that what the client does next is
-/// behind it.
+/// How long the answer waits for the new status to reach the log, so that whatever the client sends next
+/// comes after it.
 const RELAY_LIMIT: Duration = Duration::from_secs(2);
 
 /// The query of the link.
@@ -55,7 +55,8 @@ pub async fn verify(
     let client_id = client_id.ok_or_else(used)?;
     let correlation_id = Some(context.correlation_id());
     let event_id = change_status(&mut transaction, &client_id, StatusChange::Verify, correlation_id).await?;
-    // Not pending any more: through another mail's link, or rejected. Nothing is committed.
+    // The client is not pending any more: verified through another mail's link, or rejected. Then nothing is
+    // committed.
     let event_id = event_id.ok_or_else(used)?;
     transaction.commit().await?;
     app.outbox.relayed(&app.database, event_id, RELAY_LIMIT).await;

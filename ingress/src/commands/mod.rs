@@ -1,10 +1,10 @@
 //! Commands into Kafka, and their outcomes back to the request that waits.
 //!
 //! A command goes to the partition of its account or symbol with this instance's reply address and
-//! a deadline. [`Commands::account`] and [`Commands::book`] answer with the outcome, or with
-//! [`Outcome::Late`] when it takes longer than the limit: the command may still be applied, until
-//! its deadline. They fail only when nothing was handed to the producer, so a caller may send the
-//! same request again after every problem they return.
+//! a deadline. [`Commands::account`] and [`Commands::book`] return the outcome, or [`Outcome::Late`]
+//! when it takes longer than the limit: the command may still be applied, until its deadline. They fail
+//! only when nothing was handed to the producer, so after every problem that they return the same
+//! request may be sent again.
 
 mod pending;
 mod replies;
@@ -33,9 +33,9 @@ pub use replies::ReplySink;
 /// What came of a command within the limit.
 #[derive(Debug)]
 pub enum Outcome {
-    /// Its outcome.
+    /// The outcome has come.
     Replied(Box<Reply>),
-    /// Nothing yet; it may still be applied until its deadline.
+    /// No outcome yet; the command may still be applied until its deadline.
     Late,
 }
 
@@ -44,7 +44,7 @@ pub enum Outcome {
 pub struct CommandLimits {
     /// How long a request waits for the outcome.
     pub reply: Duration,
-    /// How long after now a command may still be applied.
+    /// How long after it is sent a command may still be applied.
     pub deadline: Duration,
 }
 

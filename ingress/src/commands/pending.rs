@@ -45,7 +45,7 @@ impl Pending {
         })
     }
 
-    /// Hands an outcome to the request that waits for it; false when none does (any more).
+    /// Hands an outcome to the request that waits for it; false when none does, or no longer does.
     pub fn resolve(&self, reply: Reply) -> bool {
         let sender = self.lock().remove(&reply.command_id);
         sender.is_some_and(|sender| sender.send(Box::new(reply)).is_ok())
@@ -61,14 +61,14 @@ impl Pending {
         self.len() == 0
     }
 
-    /// A thread that panicked while it held the lock left a whole map behind.
+    /// The map is intact even after a thread panicked while it held the lock.
     fn lock(&self) -> MutexGuard<'_, HashMap<CommandId, oneshot::Sender<Box<Reply>>>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Waiting {
-    /// The outcome; none when the table gave the place to nobody else but lost it.
+    /// Waits for the outcome; none when another request took this place in the table.
     pub async fn reply(mut self) -> Option<Box<Reply>> {
         (&mut self.receiver).await.ok()
     }

@@ -11,9 +11,9 @@ use super::Pending;
 
 /// Hands each outcome to the request that waits for it.
 ///
-/// Whatever its number, an outcome is used ([`Numbering::Counted`]): it names its command, nobody
-/// waits twice for one, and outcomes do not build on one another. A reader whose base lies behind a
-/// hole would otherwise take what is sent again for duplicates, and its requests would wait in vain.
+/// An outcome is used whatever its number ([`Numbering::Counted`]): it names its command, a request takes
+/// only one, and outcomes do not build on one another. If numbers counted, a reader that starts behind a
+/// hole would take the records that are sent again for duplicates, and requests would wait in vain.
 ///
 /// [`Numbering::Counted`]: brokerx_topics::reader::Numbering::Counted
 pub struct ReplySink {

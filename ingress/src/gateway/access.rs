@@ -1,8 +1,8 @@
-//! Who asks and what they may: the extractors that stand before every protected route.
+//! Who asks and what they may do: the extractors that every protected route uses.
 //!
 //! `Authorization: Bearer <token>` needs no database, so trading goes on without one; `X-API-Key`
-//! is looked up by its hash. Both end in a [`Caller`]. An administrative handler takes an
-//! [`Operator`], which nobody else can be.
+//! is looked up by its hash. Both yield a [`Caller`]. An administrative handler takes an
+//! [`Operator`], which only an operator's request yields.
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
@@ -30,7 +30,7 @@ pub enum Scope {
 }
 
 impl Scope {
-    /// Its name in the row of a key.
+    /// Its name in the table of API keys.
     pub fn name(self) -> &'static str {
         match self {
             Self::Read => "read",
@@ -41,12 +41,12 @@ impl Scope {
     }
 }
 
-/// Somebody who proved who they are.
+/// A client or operator whose identity is proved.
 #[derive(Clone, Debug)]
 pub struct Caller {
     /// The client id, a UUID.
     pub client_id: String,
-    /// The token's id and end (Unix seconds); none for an API key.
+    /// The token's id and expiry (Unix seconds); none for an API key.
     pub token: Option<(String, i64)>,
     account_id: Option<AccountId>,
     role: Role,

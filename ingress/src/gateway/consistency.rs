@@ -1,10 +1,10 @@
 //! Reading one's own writes.
 //!
 //! Reads come from the projection, which is a moment behind. Every answer that changed or read an
-//! account carries a token, the account and its sequence number, opaque to the client. A read that
-//! is given one (`consistency_token` in the query, or the header `Consistency-Token`) waits until
-//! the projection has come that far, and answers 503 `PROJECTION_BEHIND` when that takes too long
-//! rather than something older without saying so. A read without a token never waits.
+//! account carries a token: the account and its sequence number, in a form that clients need not
+//! understand. A read that is given one (`consistency_token` in the query, or the header
+//! `Consistency-Token`) waits until the projection has come that far. When that takes too long the
+//! answer is 503 `PROJECTION_BEHIND`, not silently an older state. A read without a token never waits.
 
 use std::time::{Duration, Instant};
 
@@ -31,11 +31,11 @@ fn parse(token: &str, account_id: AccountId) -> Option<i64> {
     (account.parse() == Ok(account_id)).then(|| account_seq.parse().ok())?
 }
 
-/// The caller's account, once the projection includes what the request's token asks for, if it has
-/// one: what every read of an account begins with.
+/// The caller's account. If the request has a token, waits first until the projection includes what the
+/// token asks for. Every read of an account begins with this.
 ///
 /// # Errors
-/// 403 when the caller may not read or has no account, 422 when the token is not one of this
+/// 403 when the caller may not read or has no account, 422 when the token does not belong to this
 /// account, 503 when the projection takes too long.
 pub async fn readable(
     app: &App,
@@ -75,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_token_is_of_one_account() {
+    fn a_token_belongs_to_one_account() {
         let token = token(AccountId(7), 42);
         assert_eq!(parse(&token, AccountId(7)), Some(42));
         assert_eq!(parse(&token, AccountId(8)), None);

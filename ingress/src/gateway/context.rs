@@ -14,7 +14,7 @@ pub const CORRELATION_ID: HeaderName = HeaderName::from_static("x-correlation-id
 
 /// The longest correlation id that is accepted, in characters.
 const CORRELATION_ID_LENGTH_MAX: usize = 64;
-/// As much of the user agent as is kept, in characters.
+/// How much of the user agent is kept, in characters.
 const USER_AGENT_LENGTH_MAX: usize = 256;
 
 /// What is known of a request before its route sees it.
@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn an_id_is_accepted_or_made() {
+    fn a_correlation_id_or_trace_that_is_missing_or_malformed_is_made() {
         assert_eq!(context(&[("x-correlation-id", "a-1")], false).correlation_id(), "a-1");
         for bad in ["", "a b", "a\"b", &"a".repeat(65)] {
             let made = context(&[("x-correlation-id", bad)], false);
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn a_forwarded_address_needs_trust() {
+    fn a_forwarded_address_is_believed_only_behind_a_trusted_proxy() {
         let forwarded = [("x-forwarded-for", "6.6.6.6, 10.0.0.9")];
         assert_eq!(context(&forwarded, false).address, IpAddr::from([127, 0, 0, 1]));
         assert_eq!(context(&forwarded, true).address, IpAddr::from([10, 0, 0, 9]));

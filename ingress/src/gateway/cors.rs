@@ -1,11 +1,11 @@
-//! Which web pages may call.
+//! Which web pages may call the API from a browser.
 
 use std::time::Duration;
 
 use axum::http::{HeaderName, HeaderValue, Method, header};
 use tower_http::cors::CorsLayer;
 
-/// Lets pages of these origins call; none at all when there are none.
+/// Lets pages of these origins call, and no other pages.
 pub fn cors_layer(origins: &[HeaderValue]) -> CorsLayer {
     CorsLayer::new()
         .allow_origin(origins.to_vec())

@@ -14,7 +14,7 @@ use crate::http::Problem;
 use crate::state::{App, Shared};
 use crate::telemetry::{RequestLabels, RouteLabels};
 
-/// For an API: nothing is framed, sniffed, cached or sent on.
+/// Answers of an API must not be framed, sniffed for another type, cached, or leak their address.
 const SECURITY_HEADERS: [(HeaderName, HeaderValue); 5] = [
     (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
     (header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY")),
@@ -50,7 +50,7 @@ pub async fn gateway(
         headers.insert(name, value);
     }
     headers.insert("x-instance", app.instance_header.clone());
-    // The context holds only what a header may hold.
+    // This never fails: the context accepts only ids that are valid in a header.
     if let Ok(value) = HeaderValue::from_str(correlation_id) {
         headers.insert(CORRELATION_ID, value);
     }
@@ -71,7 +71,7 @@ pub async fn gateway(
     response
 }
 
-/// A method as a label: a client cannot make new ones.
+/// A method as a label of a metric. Unknown methods share one label, so that clients cannot make new ones.
 fn method_label(method: &Method) -> String {
     let known = [
         Method::GET,
@@ -96,7 +96,7 @@ async fn serve(app: &App, context: &RequestContext, request: Request, next: Next
     }
     match tokio::time::timeout(app.options.request_limit(), next.run(request)).await {
         Ok(response) => response,
-        // What was sent may still happen; with the same key the same request may be sent again.
+        // A command that was sent may still be applied; the client may send the request again with the same key.
         Err(_) => Problem::new(
             StatusCode::GATEWAY_TIMEOUT,
             "REQUEST_TIMEOUT",
@@ -111,7 +111,7 @@ fn render(response: &mut Response, correlation_id: &str) {
     let status = response.status();
     let problem = match response.extensions_mut().remove::<Problem>() {
         Some(problem) => problem,
-        // A refusal of the framework's own, such as of a path that is no UTF-8.
+        // The framework itself refused the request, for example because its path is not UTF-8.
         None if status.is_client_error() => Problem::new(status, "INVALID_REQUEST", "the request is not valid"),
         None if status.is_server_error() => Problem::internal(status),
         None => return,

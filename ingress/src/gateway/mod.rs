@@ -1,5 +1,5 @@
 //! What a request passes before its handler: correlation, limits, who asks, and how fresh an answer
-//! it wants; and the headers and the rendering of problems on its way back.
+//! it wants. And what its answer passes on the way back: headers, and the rendering of problems.
 
 mod access;
 pub mod consistency;

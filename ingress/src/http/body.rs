@@ -62,7 +62,7 @@ fn is_json(headers: &HeaderMap) -> bool {
 /// The value of a JSON text.
 ///
 /// # Errors
-/// 400 when it is no JSON, 422 when it is not what the route takes.
+/// 400 when it is not JSON, 422 when it is not what the route takes.
 pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     serde_json::from_slice(bytes).map_err(|error| match error.classify() {
         Category::Data => Problem::invalid_request(error.to_string()),

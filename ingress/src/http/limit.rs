@@ -1,9 +1,8 @@
 //! Rate limits in fixed memory.
 //!
-//! The generic cell rate algorithm: a slot holds the time at which a key's bucket will be full
-//! again, one atomic number. Keys are hashed (with a seed that nobody outside knows) into a fixed
-//! number of slots and never forgotten; two keys that meet in a slot share its rate. Nothing is
-//! allocated per key, so a flood of addresses costs no memory.
+//! The generic cell rate algorithm: a slot is one atomic number, the time at which a key's bucket will
+//! be full again. Keys are hashed, with a secret seed, into a fixed number of slots; two keys that meet
+//! in a slot share its rate. Nothing is allocated per key, so a flood of addresses costs no memory.
 
 use std::hash::{BuildHasher, Hash, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,7 +13,7 @@ use axum::response::{IntoResponse, Response};
 
 use crate::http::Problem;
 
-/// 512 KiB.
+/// Slots of 8 bytes, 512 KiB in all.
 const SLOTS: usize = 1 << 16;
 
 /// A rate per key with room for bursts.
@@ -42,10 +41,10 @@ impl RateLimit {
         }
     }
 
-    /// Takes one from the bucket of a key.
+    /// Takes one request from the bucket of a key.
     ///
     /// # Errors
-    /// The time until there is one again.
+    /// When the bucket is empty: the time until it holds one again.
     pub fn take(&self, key: impl Hash) -> Result<(), Duration> {
         self.take_at(key, self.epoch.elapsed().as_nanos() as u64)
     }
@@ -87,7 +86,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_burst_passes_and_then_the_rate() {
+    fn a_burst_passes_and_after_it_only_the_rate() {
         let limit = RateLimit::new(10, 3);
         for _ in 0..3 {
             assert_eq!(limit.take_at("a", 0), Ok(()));

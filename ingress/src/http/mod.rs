@@ -1,6 +1,5 @@
-//! What handlers speak: bodies, queries and keys on the way in, pages and problems on the way out.
-//!
-//! Nothing here knows the application's state: a request is taken apart, an answer is put together.
+//! The forms of requests and answers: bodies, queries and keys on the way in, pages and problems on the
+//! way out. Nothing here knows the application's state.
 
 mod body;
 mod limit;

@@ -14,12 +14,12 @@ pub const PAGE_ITEMS: i64 = 20;
 pub struct Page<T> {
     /// The items, newest first.
     pub items: Vec<T>,
-    /// What to pass as `cursor` for the page behind; null on the last.
+    /// What to pass as `cursor` for the next page; null on the last.
     pub next_cursor: Option<String>,
 }
 
 impl<T> Page<T> {
-    /// A page of rows read with a limit of [`PAGE_ITEMS`] + 1; the one too many tells that more follow.
+    /// A page of rows that were read with a limit of [`PAGE_ITEMS`] + 1: the extra row shows that more follow.
     pub fn of_rows(mut rows: Vec<T>, id: impl Fn(&T) -> i64) -> Self {
         let more = rows.len() > PAGE_ITEMS as usize;
         rows.truncate(PAGE_ITEMS as usize);
@@ -48,7 +48,7 @@ impl<T> Page<T> {
 pub struct PageQuery {
     /// The `next_cursor` of the page before.
     pub cursor: Option<String>,
-    /// Read only what includes this; see [`crate::gateway::consistency`].
+    /// How far the projection must have come before it is read; see [`crate::gateway::consistency`].
     pub consistency_token: Option<String>,
 }
 
@@ -56,7 +56,7 @@ impl PageQuery {
     /// Items with a lower id than this are on the page.
     ///
     /// # Errors
-    /// 422 when the cursor is not one of ours.
+    /// 422 when the cursor is not one that a list returned.
     pub fn before(&self) -> Result<i64, Problem> {
         let Some(cursor) = &self.cursor else {
             return Ok(i64::MAX);
@@ -76,7 +76,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_cursor_leads_to_the_page_behind() {
+    fn a_cursor_leads_to_the_next_page() {
         let page = Page::of_rows((1..=21).rev().collect(), |id| *id);
         assert_eq!(page.items.len(), 20);
         let query = PageQuery {

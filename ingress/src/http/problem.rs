@@ -1,7 +1,7 @@
 //! Errors as a caller sees them: `application/problem+json` (RFC 9457).
 //!
 //! A [`Problem`] is made where the fault is known and rendered once, by the gateway, which adds the
-//! correlation id. What is inside a fault goes to the log, never into a body.
+//! correlation id. The inner cause of a fault goes to the log, never into a body.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -64,7 +64,7 @@ impl Problem {
         }))
     }
 
-    /// 422 with the faults of each field; the code is that of the first.
+    /// 422 with the faults of single fields; its code is that of the first.
     pub fn fields(errors: Vec<FieldError>) -> Self {
         let (code, detail): (_, Cow<'static, str>) = match errors.first() {
             Some(first) => (first.code.clone(), format!("{} {}", first.field, first.message).into()),
@@ -85,22 +85,22 @@ impl Problem {
         Self::new(StatusCode::BAD_REQUEST, code, detail)
     }
 
-    /// 401: nobody, or nobody any more.
+    /// 401: the caller is not known, or no longer accepted.
     pub fn unauthenticated(detail: &'static str) -> Self {
         Self::new(StatusCode::UNAUTHORIZED, "UNAUTHENTICATED", detail)
     }
 
-    /// 403: somebody, who may not.
+    /// 403: the caller is known, but may not do this.
     pub fn forbidden(code: &'static str, detail: &'static str) -> Self {
         Self::new(StatusCode::FORBIDDEN, code, detail)
     }
 
-    /// 404: not there, or somebody else's.
+    /// 404: it does not exist, or belongs to somebody else.
     pub fn not_found(detail: &'static str) -> Self {
         Self::new(StatusCode::NOT_FOUND, "NOT_FOUND", detail)
     }
 
-    /// 503: the same request may be sent again, nothing came of this one.
+    /// 503: this request had no effect, and may be sent again.
     pub fn unavailable(code: &'static str, detail: &'static str) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, code, detail).retry_after(Duration::from_secs(1))
     }
@@ -120,13 +120,13 @@ impl Problem {
         )
     }
 
-    /// The same with `Retry-After`, in whole seconds, at least 1.
+    /// The same problem with `Retry-After`, in whole seconds, at least 1.
     pub fn retry_after(mut self, after: Duration) -> Self {
         self.0.retry_after_seconds = Some(after.as_secs() + u64::from(after.subsec_nanos() > 0 || after.is_zero()));
         self
     }
 
-    /// The same with one more member in the body.
+    /// The same problem with one more member in the body.
     pub fn with(mut self, name: &str, value: impl Serialize) -> Self {
         match serde_json::to_value(value) {
             Ok(value) => drop(self.0.extensions.insert(name.to_owned(), value)),
@@ -187,7 +187,7 @@ impl Problem {
 }
 
 impl IntoResponse for Problem {
-    /// The status alone; the gateway finds the problem in the extensions and writes its body.
+    /// A response with the status only; the gateway finds the problem in its extensions and writes the body.
     fn into_response(self) -> Response {
         let mut response = self.0.status.into_response();
         response.extensions_mut().insert(self);
@@ -196,7 +196,7 @@ impl IntoResponse for Problem {
 }
 
 impl From<sqlx::Error> for Problem {
-    /// A database that is away is 503; anything else is a fault of ours.
+    /// 503 when the database cannot be reached; any other error is a fault of the ingress: 500.
     fn from(error: sqlx::Error) -> Self {
         match error {
             sqlx::Error::Io(_)
@@ -207,8 +207,8 @@ impl From<sqlx::Error> for Problem {
                 tracing::warn!(%error, "the database is away");
                 Self::unavailable("DATABASE_UNAVAILABLE", "the database is away; trading goes on")
             }
-            // 08: connection, 53: resources, 57: operator intervention (stop, cancel, start-up).
-            // 3F000, 42P01: the projection is not there yet, or is being rebuilt.
+            // SQLSTATE classes 08: connection, 53: resources, 57: operator intervention (stop, cancel,
+            // start-up). Codes 3F000, 42P01: the projection does not exist yet, or is being rebuilt.
             sqlx::Error::Database(inner)
                 if inner.code().is_some_and(|code| {
                     ["08", "53", "57"].iter().any(|class| code.starts_with(class)) || code == "3F000" || code == "42P01"
@@ -228,7 +228,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_body_has_the_members_of_rfc_9457_and_ours() {
+    fn a_body_has_the_members_of_rfc_9457_and_those_added_to_it() {
         let problem = Problem::fields(vec![FieldError::new("order.price", "INVALID_PRICE", "is missing")])
             .with("current_version", 3);
         let body: Value = serde_json::from_slice(&problem.body("c-1")).unwrap();

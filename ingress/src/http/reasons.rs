@@ -18,7 +18,7 @@ pub fn status(reason: Reason) -> StatusCode {
         | Reason::OrderClosed
         | Reason::ChangePending
         | Reason::AlreadyListed => StatusCode::CONFLICT,
-        // Decided for good: the same id or key would bring the same answer.
+        // These decisions are final: the same id or key would bring the same answer again.
         Reason::ExpiredRequest
         | Reason::AccountNotActive
         | Reason::Frozen
@@ -86,7 +86,7 @@ fn detail(reason: Reason) -> &'static str {
     }
 }
 
-/// The problem of a reason.
+/// The problem for a reason.
 pub fn problem(reason: Reason) -> Problem {
     let code = if reason == Reason::Unknown {
         "REFUSED".to_owned()
@@ -95,13 +95,13 @@ pub fn problem(reason: Reason) -> Problem {
     };
     let problem = Problem::new(status(reason), code, detail(reason));
     match reason {
-        // Keys are forgotten after hours, not seconds: a try a minute is often enough.
+        // Keys are forgotten after hours, not seconds, so one try a minute is enough.
         Reason::TooManyRequests => problem.retry_after(Duration::from_secs(60)),
         _ => problem,
     }
 }
 
-/// The problem of a refusal, with the version that the order has when that was the reason.
+/// The problem for a refusal. After a version conflict it carries the order's current version.
 pub fn refused(refusal: &Refusal) -> Problem {
     let problem = problem(refusal.reason);
     match refusal.current_version {
@@ -116,7 +116,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reasons_map_to_status_and_code() {
+    fn each_reason_has_its_status_and_code() {
         for (reason, status, code, retry) in [
             (Reason::ExpiredRequest, 422, "EXPIRED_REQUEST", None),
             (Reason::IdempotencyMismatch, 409, "IDEMPOTENCY_MISMATCH", None),

@@ -3,7 +3,7 @@
 use brokerx_schemas::Side;
 
 /// The reference price plus (buy) or minus (sell) `collar_bps`, rounded inwards to the tick and kept
-/// within the prices that orders may have; none when no tick is inside.
+/// within the prices that orders may have; none when no tick lies within the collar.
 pub fn collar_cents(
     side: Side,
     reference_cents: i64,
@@ -19,7 +19,7 @@ pub fn collar_cents(
     if reference <= 0 || tick <= 0 {
         return None;
     }
-    // In units of 1/10,000 cent, so that only the last step rounds.
+    // Counted in units of 1/10,000 cent, so that only the last step rounds.
     let unit = 10_000 * tick;
     let (price_cents, inside) = match side {
         Side::Buy => {

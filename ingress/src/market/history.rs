@@ -12,7 +12,7 @@ use super::snapshots::unknown;
 use crate::http::{PAGE_ITEMS, Page, PageQuery, Problem, Query};
 use crate::state::Shared;
 
-/// The symbol of a path, when there is such an instrument.
+/// The symbol in a path; 404 when there is no such instrument.
 fn listed(market: &Market, symbol: &str) -> Result<Symbol, Problem> {
     Symbol::new(symbol)
         .ok()
@@ -87,7 +87,7 @@ struct CandleRow {
     closed: bool,
 }
 
-/// `GET /api/v1/market/{symbol}/candles`: those of one interval, the growing one too.
+/// `GET /api/v1/market/{symbol}/candles`: those of one interval, including the one that is still growing.
 pub async fn candles(
     State(app): State<Shared>,
     Path(symbol): Path<String>,

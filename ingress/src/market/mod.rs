@@ -1,8 +1,8 @@
 //! The market as requests see it: whether a symbol is known, the collar of a market order, and the
 //! REST snapshots. Nothing here decides a trade.
 //!
-//! Instruments, books and signs of life are in memory ([`Market`]); orders for a book whose partition
-//! shows none are refused. Trades and candles of the past come from the projection.
+//! Instruments, books and heartbeats are in memory ([`Market`]); orders for a book whose partition has
+//! no recent heartbeat are refused. Past trades and candles come from the projection.
 
 mod collar;
 mod history;

@@ -11,7 +11,7 @@ use super::Market;
 use crate::http::{Page, Problem, Query};
 use crate::state::Shared;
 
-/// Instruments on one page: they are small and a client wants them all.
+/// Instruments on one page; many, because they are small and a client usually wants all of them.
 const INSTRUMENTS_PER_PAGE: usize = 100;
 
 /// The query of the list of instruments.
@@ -21,7 +21,7 @@ pub struct InstrumentQuery {
     cursor: Option<String>,
 }
 
-/// `GET /api/v1/instruments`: by symbol, the delisted ones too.
+/// `GET /api/v1/instruments`: by symbol, including delisted ones.
 pub async fn instruments(
     State(app): State<Shared>,
     Query(query): Query<InstrumentQuery>,
@@ -48,7 +48,7 @@ pub async fn quote(State(app): State<Shared>, Path(symbol): Path<String>) -> Res
     of_symbol(&app.market, &symbol, View::quote_body)
 }
 
-/// `GET /api/v1/market/{symbol}/book`: every level, and the sequence number to join increments by.
+/// `GET /api/v1/market/{symbol}/book`: every level, and the sequence number that the next increment follows.
 pub async fn book(State(app): State<Shared>, Path(symbol): Path<String>) -> Result<Json<BookBody>, Problem> {
     of_symbol(&app.market, &symbol, View::book_body)
 }

@@ -24,14 +24,15 @@ pub struct Terms {
 }
 
 impl Market {
-    /// A market of which nothing is known; a heartbeat is good for `heartbeat_age_max`.
+    /// A market about which nothing is known yet; a partition is live for `heartbeat_age_max` after a
+    /// heartbeat.
     pub fn new(heartbeat_age_max: Duration) -> Self {
         Self {
             view: RwLock::new(View::new(heartbeat_age_max)),
         }
     }
 
-    /// The terms of an instrument; none when it is not listed, or delisted.
+    /// The terms of an instrument; none when it was never listed, or is delisted.
     pub fn terms(&self, symbol: Symbol) -> Option<Terms> {
         let view = self.read();
         let instrument = view.instrument(symbol).filter(|instrument| is_listed(instrument))?;
@@ -54,12 +55,13 @@ impl Market {
         listed.map(|instrument| instrument.symbol).collect()
     }
 
-    /// Age of the oldest of the partitions' last heartbeats; none before each partition had one.
+    /// The age of the last heartbeat of the partition that has been silent longest; none before every
+    /// partition has had one.
     pub fn heartbeat_age(&self) -> Option<Duration> {
         self.read().heartbeat_age()
     }
 
-    /// A thread that panicked while it held the lock left a book that the next snapshot mends.
+    /// A poisoned lock is used all the same: what a panic left half done, the next snapshot of the book repairs.
     pub(super) fn read(&self) -> RwLockReadGuard<'_, View> {
         self.view.read().unwrap_or_else(PoisonError::into_inner)
     }

@@ -9,7 +9,7 @@ use sqlx::{Connection, PgConnection};
 
 use super::{Listing, add, delete_key, seed};
 
-/// Whose audit rows the seeding leaves.
+/// The operator under whose name seeding is audited.
 const SEED_EMAIL: &str = "seed@brokerx.invalid";
 
 /// Adds operators and lists the first instruments.
@@ -68,7 +68,7 @@ async fn run(options: Options) -> anyhow::Result<()> {
         Command::Seed { file, ingress_url } => {
             let text = std::fs::read_to_string(&file).with_context(|| file.display().to_string())?;
             let listings: Vec<Listing> = serde_json::from_str(&text).with_context(|| file.display().to_string())?;
-            // A key for this occasion, deleted whatever comes of it.
+            // A key for this one run, deleted even when seeding fails.
             let operator = add(&mut connection, SEED_EMAIL).await?;
             let seeded = seed(&ingress_url, &operator.api_key, &listings).await;
             delete_key(&mut connection, &operator.api_key).await?;

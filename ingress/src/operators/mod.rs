@@ -27,7 +27,7 @@ pub struct Added {
     pub api_key: String,
 }
 
-/// Adds an operator, or gives one that exists a further key.
+/// Adds an operator, or gives an existing one a further key.
 ///
 /// # Errors
 /// When the e-mail belongs to a client, or the database fails.

@@ -7,7 +7,7 @@ use brokerx_topics::service::backoff;
 use reqwest::{Client, StatusCode};
 use serde::{Deserialize, Serialize};
 
-/// How long the ingress may take to be able to list.
+/// How long the ingress may take to list an instrument.
 const LIMIT: Duration = Duration::from_secs(60);
 
 /// An instrument of the file: the body of `POST /admin/v1/instruments`.
@@ -26,11 +26,11 @@ pub struct Listing {
     pub band_percent: String,
 }
 
-/// Lists what is not listed yet; returns how many were. An instrument that is listed with other
-/// content is left as it is.
+/// Lists the instruments that are not listed yet and returns how many they were. An instrument that is
+/// listed with other content is left as it is.
 ///
 /// # Errors
-/// When the ingress refuses, or cannot do it within a minute.
+/// When the ingress refuses, or cannot list one within a minute.
 pub async fn seed(ingress_url: &str, api_key: &str, listings: &[Listing]) -> anyhow::Result<usize> {
     let client = Client::builder().timeout(Duration::from_secs(10)).build()?;
     let url = format!("{}/admin/v1/instruments", ingress_url.trim_end_matches('/'));
@@ -45,7 +45,7 @@ pub async fn seed(ingress_url: &str, api_key: &str, listings: &[Listing]) -> any
     Ok(listed)
 }
 
-/// Whether it was listed now.
+/// Lists one instrument; false when it was listed already.
 async fn list(client: &Client, url: &str, api_key: &str, listing: &Listing) -> anyhow::Result<bool> {
     let end = Instant::now() + LIMIT;
     let mut pause = backoff();
@@ -59,7 +59,7 @@ async fn list(client: &Client, url: &str, api_key: &str, listing: &Listing) -> a
                     eprintln!("{} is listed with other content and stays as it is", listing.symbol);
                     return Ok(false);
                 }
-                // Not decided yet, or not able to: the same request may be sent again.
+                // The ingress has no outcome yet, or cannot take the request now: it may be sent again.
                 StatusCode::ACCEPTED | StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => {
                     format!("the ingress answered {}", answer.status())
                 }

@@ -1,4 +1,4 @@
-//! From the outcome of a command on an order to the answer.
+//! Turns the outcome of a command on an order into an HTTP answer.
 
 use axum::Json;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
@@ -25,8 +25,8 @@ struct OrderAnswer {
     consistency_token: Option<String>,
 }
 
-/// The outcome of placing an order: 201, or 200 for a repeat; 422 when it was rejected; 202 with
-/// the place to look when there is none yet.
+/// The answer to placing an order: 201, or 200 for a repeat; 422 when the order was rejected; 202 with the
+/// place to look when there is no outcome yet.
 pub(super) fn placed(outcome: Outcome, account_id: AccountId, location: &str) -> Response {
     match outcome {
         Outcome::Late => late(location),
@@ -41,7 +41,7 @@ pub(super) fn placed(outcome: Outcome, account_id: AccountId, location: &str) ->
     }
 }
 
-/// The outcome of a change of an order: 200, or why not.
+/// The answer to changing an order: 200, a refusal, or 202.
 pub(super) fn changed(outcome: Outcome, account_id: AccountId, location: &str) -> Response {
     match outcome {
         Outcome::Late => late(location),
@@ -49,10 +49,10 @@ pub(super) fn changed(outcome: Outcome, account_id: AccountId, location: &str) -
     }
 }
 
-/// The outcome of a command that is not of one order: what `body` makes of it, the refusal, or 202.
+/// The answer to a command that is not about one order: what `body` makes of the reply, or 202.
 ///
 /// # Errors
-/// The refusal.
+/// When the command was refused.
 pub(crate) fn done(
     outcome: Outcome,
     location: &str,
@@ -72,7 +72,7 @@ pub(crate) fn done(
     Ok(response)
 }
 
-/// 202: look there later.
+/// 202: no outcome yet, look at `location` later.
 pub(crate) fn late(location: &str) -> Response {
     let body = serde_json::json!({ "status": "pending", "location": location });
     (
@@ -189,7 +189,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn outcomes_become_answers() {
+    fn each_outcome_becomes_its_answer() {
         let code = |code: &str| Some(code.to_owned());
         let working = || Some(order(OrderStatus::Working, None));
         let rejected = |reason| Some(order(OrderStatus::Rejected, Some(reason)));

@@ -22,7 +22,7 @@ pub struct CancelBody {
     client_version: Option<i32>,
 }
 
-/// Cancels an order, if it is still of the version that the client knows.
+/// Cancels an order, if it still has the version that the client knows.
 pub async fn cancel(
     State(app): State<Shared>,
     caller: Caller,

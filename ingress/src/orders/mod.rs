@@ -1,4 +1,4 @@
-//! UC-05 and UC-06: orders. Placed, changed and cancelled by commands; read from the projection.
+//! UC-05 and UC-06: orders. They are placed, changed and cancelled by commands, and read from the projection.
 
 mod answer;
 mod change;

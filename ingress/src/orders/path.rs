@@ -4,12 +4,12 @@ use brokerx_schemas::OrderId;
 
 use crate::http::Problem;
 
-/// The id of a path; what is none names no order.
+/// The order id in a path. A text that is not an id cannot name an order, so it is answered with 404.
 pub(super) fn order_id(text: &str) -> Result<OrderId, Problem> {
     text.parse().map_err(|_| not_found())
 }
 
-/// Where an order is read.
+/// The path under which an order is read.
 pub(super) fn location(order_id: OrderId) -> String {
     format!("/api/v1/orders/{order_id}")
 }

@@ -55,7 +55,7 @@ pub async fn place(
         Ok(checked) => checked,
         Err(problem) => {
             return match body.order.check(range, |_| true) {
-                // Only the market stands in the way: a repeat does not need it.
+                // The order itself is sound, only the market is missing: a repeat can be answered without it.
                 Ok(shape) => repeat::answer(&app, account_id, &shape).await.ok_or(problem),
                 Err(_) => Err(problem),
             };
@@ -88,7 +88,8 @@ pub async fn place(
     Ok(answer::placed(outcome, account_id, &location))
 }
 
-/// The collar of a market order (that of a stop is settlement's to fix); refuses while the book's partition shows no sign of life.
+/// The collar of a market order; settlement fixes that of a stop. Every order is refused while the book's
+/// partition shows no sign of life.
 fn collar(app: &App, shape: &OrderShape) -> Result<Option<i64>, Problem> {
     let unknown = || {
         vec![FieldError::new(
@@ -130,7 +131,7 @@ fn collar(app: &App, shape: &OrderShape) -> Result<Option<i64>, Problem> {
         })
 }
 
-/// A client's id as one segment of a path: everything but unreserved characters is escaped.
+/// A client's order id as one segment of a path: everything but unreserved characters is escaped.
 fn path_segment(text: &str) -> String {
     text.bytes()
         .fold(String::with_capacity(text.len()), |mut segment, byte| {

@@ -40,7 +40,7 @@ pub struct OneOrder {
     order: OrderBody,
 }
 
-/// `GET /api/v1/orders/{id}`: 404 also for somebody else's.
+/// `GET /api/v1/orders/{id}`: 404 also for somebody else's order.
 pub async fn by_id(
     State(app): State<Shared>,
     caller: Caller,
@@ -53,7 +53,7 @@ pub async fn by_id(
     one(rows::by_id(&app.database, account_id, order_id).await?)
 }
 
-/// `GET /api/v1/orders/by-client-id/{client_order_id}`: the newest with this id.
+/// `GET /api/v1/orders/by-client-id/{client_order_id}`: the newest order with this id.
 pub async fn by_client_id(
     State(app): State<Shared>,
     caller: Caller,

@@ -1,8 +1,8 @@
-//! A repeat of an order while the market is away or the instrument gone.
+//! An order that is sent again while the market is away or its instrument gone.
 //!
-//! Settlement answers repeats, and it alone decides what one is. But a new order is refused here
-//! while there is no sign of the market, before settlement is asked; an order that was decided
-//! before must not be refused with it. So what the projection knows is answered instead.
+//! It is settlement that decides whether an order is a repeat, and answers it. But while the market shows
+//! no sign of life, the ingress refuses new orders before it asks settlement, and it must not refuse an
+//! order that was decided earlier. So it answers such a repeat from the projection.
 
 use std::time::Duration;
 
@@ -17,11 +17,11 @@ use crate::commands::Outcome;
 use crate::http::{Problem, reasons};
 use crate::state::App;
 
-/// How long PostgreSQL is waited for: the refusal is at hand.
+/// How long PostgreSQL is waited for. It is short because the client can be given the refusal at any time.
 const LIMIT: Duration = Duration::from_millis(300);
 
-/// The order as it stands, or a mismatch, when the projection knows one with this id that is still
-/// remembered; none also when the projection cannot be asked.
+/// The order as it stands, or a mismatch, when the projection has an order with this id that is still
+/// remembered. None when it has none, and when the projection cannot be asked.
 pub(super) async fn answer(app: &App, account_id: AccountId, shape: &OrderShape) -> Option<Response> {
     tokio::time::timeout(LIMIT, known(app, account_id, shape))
         .await
@@ -36,7 +36,7 @@ async fn known(app: &App, account_id: AccountId, shape: &OrderShape) -> Result<O
         return Ok(None);
     };
     if order.version != 1 {
-        // A replace has changed the terms that a repeat would be compared with.
+        // A replace has changed the original terms, so there is nothing left to compare a repeat with.
         return Ok(None);
     }
     if !is_same(&order, shape) {
@@ -53,12 +53,12 @@ async fn known(app: &App, account_id: AccountId, shape: &OrderShape) -> Result<O
     Ok(Some(answer::placed(Outcome::Replied(Box::new(reply)), account_id, "")))
 }
 
-/// Whether its id is still taken.
+/// Whether settlement still remembers the order's id.
 fn is_remembered(order: &OrderView, now_us: i64, remembered_us: i64) -> bool {
     !order.status.is_terminal() || now_us - order.updated_us < remembered_us
 }
 
-/// Whether the order, of the first version, is what was asked for.
+/// Whether an order whose terms were never changed is the same as the one asked for.
 fn is_same(order: &OrderView, shape: &OrderShape) -> bool {
     let asked = (
         (shape.symbol, shape.side, shape.order_type, shape.quantity),

@@ -107,7 +107,7 @@ async fn executions(database: &PgPool, order_ids: &[i64]) -> Result<HashMap<i64,
     Ok(by_order)
 }
 
-/// Rows as orders, their executions included.
+/// Makes orders of rows, with their executions.
 async fn known(database: &PgPool, account_id: AccountId, rows: Vec<OrderRow>) -> Result<Vec<Known>, Problem> {
     let order_ids: Vec<i64> = rows.iter().map(|row| row.order_id).collect();
     let mut executions = executions(database, &order_ids).await?;
@@ -154,7 +154,7 @@ pub(super) async fn by_id(
     one(database, account_id, row).await
 }
 
-/// The newest order with a client's own id.
+/// The newest order that its client gave this id.
 pub(super) async fn newest(
     database: &PgPool,
     account_id: AccountId,

@@ -1,5 +1,5 @@
-//! The shape of an order: what is checked before anything is sent. Nothing that is refused here is
-//! recorded anywhere.
+//! The shape of an order: what is checked before anything is sent. An order that is refused here is
+//! recorded nowhere.
 
 use brokerx_json::{decimal, names};
 use brokerx_schemas::{OrderType, SelfTradePrevention, Side, Symbol, TimeInForce};
@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 use crate::http::{FieldError, is_client_key};
 use crate::options::Options;
 
-/// An order as a client writes it. Every field is optional here, so that each that is missing is named.
+/// An order as a client writes it. Every field is optional, so that all missing ones can be reported at once.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct OrderInput {
@@ -59,8 +59,8 @@ impl PriceRange {
 }
 
 impl OrderInput {
-    /// Checks every field; the faults come in the order of precedence: form, then
-    /// `INVALID_QUANTITY`, `INVALID_PRICE`, `UNKNOWN_SYMBOL`.
+    /// Checks every field. Faults are listed in the order of precedence: form, then `INVALID_QUANTITY`,
+    /// `INVALID_PRICE`, `UNKNOWN_SYMBOL`.
     pub(super) fn check(
         &self,
         range: PriceRange,
@@ -264,7 +264,8 @@ fn quantity(json: Option<&RawValue>, field: &'static str, errors: &mut Vec<Field
     value
 }
 
-/// A price that is wanted, unwanted, or (the order type being unknown) either.
+/// Checks a price. `wanted` says whether the order type needs it or forbids it; none when the order type is
+/// not known, so that both are accepted.
 fn price(
     json: Option<&RawValue>,
     field: &'static str,

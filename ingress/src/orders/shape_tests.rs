@@ -30,7 +30,7 @@ fn changed(changes: Value) -> Value {
 }
 
 fn check(order: &Value) -> Result<OrderShape, Vec<String>> {
-    // By way of text: a raw number is not read from a `Value`.
+    // Through text, because a `Value` does not keep a number as it was written.
     let input: OrderInput = serde_json::from_str(&order.to_string()).unwrap();
     let codes = |errors: Vec<FieldError>| {
         errors
@@ -144,7 +144,7 @@ fn unknown_fields_are_refused() {
 }
 
 #[test]
-fn a_replace_changes_something() {
+fn a_replace_must_change_something() {
     let check = |text: &str| serde_json::from_str::<ReplaceInput>(text).unwrap().check(RANGE);
     let shape = check(r#"{"price": 190.1, "quantity": "5", "client_version": 2}"#).unwrap();
     assert_eq!(

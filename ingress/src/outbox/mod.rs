@@ -1,11 +1,11 @@
-//! What must reach Kafka when an identity changes, without a dual write.
+//! How a change of identity reaches Kafka although it is written to PostgreSQL: no dual write.
 //!
 //! A change writes its records into the table `outbox` in its own transaction; the [`Relay`] sends
 //! them in the order of `event_id` and deletes each after Kafka has acknowledged it. A writer holds
-//! an advisory lock from the draw of the id to its commit, so ids become visible in order and the
-//! relay cannot pass over one that commits late. The relay may send a record twice, when it stops
-//! between the acknowledgement and the deletion: consumers of `auth` remove duplicates by
-//! `event_id`, and settlement applies only a higher version of an account's status.
+//! an advisory lock from the moment it draws an id until it commits, so ids become visible in order and
+//! the relay cannot skip one that commits late. When the relay stops between the acknowledgement and the
+//! deletion, it sends a record twice: consumers of `auth` remove duplicates by `event_id`, and settlement
+//! applies only a higher version of an account's status.
 
 mod relay;
 
@@ -18,7 +18,7 @@ use tokio::sync::Notify;
 
 pub use relay::Relay;
 
-/// Held by a writer from the draw of an id to its commit.
+/// Held by a writer from the moment it draws an id until it commits.
 const WRITER_LOCK: i64 = 0x6272_6f6b_6572_0002;
 
 /// Wakes the relay of this process.
@@ -28,7 +28,8 @@ pub struct Outbox {
 }
 
 impl Outbox {
-    /// To be called after the commit of a transaction that wrote: the relay need not wait for its next look.
+    /// To be called after a transaction with outbox records has committed: wakes the relay, which would
+    /// otherwise see them only when it next looks by itself.
     pub fn wake(&self) {
         self.written.notify_one();
     }
@@ -37,9 +38,9 @@ impl Outbox {
         self.written.notified().await;
     }
 
-    /// Waits until everything up to `event_id` has left the outbox, at most `limit`: what a client
-    /// sends after that finds the change before it in the log. After the limit the client may have to
-    /// try again, which is no fault, so nothing is told.
+    /// Waits, at most `limit`, until everything up to `event_id` has left the outbox: what a client sends
+    /// after that comes behind the change in the log. When the limit is over this returns all the same; the
+    /// client may then be refused once and have to try again.
     pub async fn relayed(&self, database: &PgPool, event_id: i64, limit: Duration) {
         let end = Instant::now() + limit;
         self.wake();
@@ -63,7 +64,7 @@ pub struct Writer<'a> {
 }
 
 impl<'a> Writer<'a> {
-    /// Takes the lock; the caller commits soon.
+    /// Takes the lock, which other writers wait for: the caller must commit soon.
     ///
     /// # Errors
     /// When the database fails.

@@ -19,9 +19,9 @@ use crate::state::Shared;
 
 /// Held by the instance that relays, for as long as its connection lives.
 const RELAY_LOCK: i64 = 0x6272_6f6b_6572_0003;
-/// How often the relay looks by itself: for what other instances wrote.
+/// How often the relay looks without being woken: other instances write to the outbox too.
 const LOOK: Duration = Duration::from_millis(100);
-/// How often an instance that does not relay tries to.
+/// How often an instance that is not the relay tries to become it.
 const CANDIDATE: Duration = Duration::from_secs(1);
 /// How often reminders are looked for.
 const REMIND: Duration = Duration::from_secs(30);
@@ -34,15 +34,15 @@ const BATCH: i64 = 200;
 pub struct Relay {
     /// How the database is reached; the relay has a connection of its own.
     pub database: PgConnectOptions,
-    /// Sends.
+    /// Sends the records.
     pub producer: FutureProducer,
-    /// Encodes.
+    /// Encodes the records.
     pub codec: Codec,
-    /// Tells when something was written here.
+    /// Its outbox wakes the relay when this process has written something.
     pub app: Shared,
     /// The reminder job, which runs where the relay does.
     pub reminders: ReminderAges,
-    /// Rows that wait, as far as the relay looked.
+    /// The gauge of waiting rows, which only the relaying instance sets.
     pub rows: Gauge,
 }
 
@@ -56,7 +56,7 @@ struct Row {
 }
 
 impl Relay {
-    /// Relays until the shutdown is requested; begins again, with pauses, whenever something fails.
+    /// Relays until the shutdown is requested; starts again, after a pause, whenever something fails.
     pub async fn run(self, shutdown: Shutdown) {
         let mut pause = backoff();
         while !shutdown.is_requested() {
@@ -71,7 +71,7 @@ impl Relay {
         }
     }
 
-    /// Waits for its turn, then relays for as long as nothing fails. The lock ends with the connection.
+    /// Waits for the lock, then relays for as long as nothing fails. The lock ends with the connection.
     async fn lead(&self, mut succeeded: impl FnMut()) -> anyhow::Result<()> {
         let mut connection = PgConnection::connect_with(&self.database)
             .await

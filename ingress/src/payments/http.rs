@@ -25,7 +25,7 @@ pub struct RequestBody {
 }
 
 impl RequestBody {
-    /// Amount in cents, and currency. Limits and what is served are settlement's to judge.
+    /// Amount in cents, and currency. Settlement decides about limits and which currencies are served.
     fn check(self) -> Result<(i64, String), Problem> {
         let mut errors = Vec::new();
         let amount = self
@@ -114,7 +114,7 @@ async fn request(
     }
 }
 
-/// 201, or 200 for a repeat; 202 while the provider has not answered for good.
+/// 201, or 200 for a repeat; 202 while the provider has given no final answer.
 fn answer(reply: &Reply, location: &'static str) -> Result<Response, Problem> {
     let mut response = match (&reply.payment, &reply.refusal) {
         (_, Some(refusal)) => reasons::refused(refusal).into_response(),
@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn outcomes_become_answers() {
+    fn each_outcome_becomes_its_answer() {
         let status = |status: Option<PaymentStatus>, refusal: Option<Reason>, replayed| {
             let mut reply = Reply::new(CommandId([1; 16]), ReplyKind::Payment);
             reply.payment = status.map(|status| PaymentView {

@@ -1,4 +1,4 @@
-//! UC-03: deposits and withdrawals. Asked for by commands; read from the projection.
+//! UC-03: deposits and withdrawals. They are requested by commands and read from the projection.
 
 mod http;
 

@@ -32,12 +32,12 @@ pub struct Portfolio {
 struct Position {
     #[serde(flatten)]
     held: PositionBody,
-    /// Null while no price is known here, or when the value cannot be counted.
+    /// Null while this instance knows no price, or when the value is too large to be counted.
     market_value: Option<Cents>,
     unrealized_profit: Option<Cents>,
 }
 
-/// The account, once for each of its positions, or once without any.
+/// The account with one of its positions; an account without positions has one row without any.
 #[derive(FromRow)]
 struct Row {
     account_seq: i64,
@@ -49,7 +49,7 @@ struct Row {
     cost_cents: Option<i64>,
 }
 
-/// The caller's cash and positions. One statement, so both are of the same moment.
+/// The caller's cash and positions. They are read in one statement, so that both are of the same moment.
 pub async fn portfolio(
     State(app): State<Shared>,
     caller: Caller,
@@ -67,7 +67,7 @@ pub async fn portfolio(
     .bind(account_id.0)
     .fetch_all(&app.database)
     .await?;
-    // An account of which nothing is known yet starts at 0.
+    // An account that has not been projected yet starts at 0.
     let (account_seq, balance_cents, reserved_cents) = rows.first().map_or((0, 0, 0), |row| {
         (row.account_seq, row.balance_cents, row.account_reserved_cents)
     });

@@ -30,7 +30,7 @@ impl<'a> Attempt<'a> {
         }
     }
 
-    /// Writes the try to the audit, and without address and e-mail to `auth`.
+    /// Writes the try to the audit, and to `auth` without the address and the e-mail.
     pub(super) async fn record(&self, app: &App, outcome: LoginOutcome) -> Result<(), Problem> {
         let mut transaction = app.database.begin().await?;
         sqlx::query(
@@ -63,10 +63,10 @@ impl<'a> Attempt<'a> {
 }
 
 /// The refusal, when there were too many wrong passwords within the window for this e-mail or from
-/// this address. Tries at the same moment may exceed it by as many as there are password threads.
+/// this address. Tries at the same moment may exceed the limit by the number of password threads.
 pub(super) async fn too_many(app: &App, attempt: &Attempt<'_>) -> Result<Option<Problem>, Problem> {
     let options = &app.options;
-    // When the wrong try that fills the limit leaves the window: the one with so many behind it.
+    // With a limit of n: the seconds until the n-th newest wrong try leaves the window, if there are n.
     let wait_seconds: Option<f64> = sqlx::query_scalar(
         "SELECT greatest(
              (SELECT extract(epoch FROM attempted_at + make_interval(secs => $3) - now()) FROM login_attempts

@@ -1,9 +1,9 @@
 //! `POST /api/v1/auth/login` and `/logout`.
 //!
-//! Neither the answer nor its timing tells whether an e-mail is known: an unknown one costs the same
-//! hash and counts its wrong tries by itself. That a client is not verified, or suspended, is told
-//! only to somebody who has the password. MFA has its place between the two last steps of
-//! [`login`]: after the password, before the token.
+//! Neither the answer nor its timing shows whether an e-mail is known: for an unknown one a password is
+//! hashed too, and wrong tries are counted too. Only somebody who has the password learns that a client
+//! is not verified, or suspended. Multi-factor authentication would go into [`login`] after the check of
+//! the password and before the token.
 
 use axum::Json;
 use axum::extract::State;

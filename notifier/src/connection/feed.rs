@@ -14,14 +14,14 @@ use crate::market::Market;
 use crate::private::{Accounts, History};
 use crate::telemetry::FeedMetrics;
 
-/// What a connection may do.
+/// The limits of a connection.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     /// Channels of one connection.
     pub subscriptions_max: usize,
     /// Messages that may wait.
     pub queue_messages_max: usize,
-    /// Bytes of a message of the client.
+    /// Bytes of one message from the client.
     pub message_bytes_max: usize,
     /// How often a connection gets a ping and its token is checked.
     pub ping: Duration,
@@ -33,23 +33,23 @@ pub struct Limits {
 pub struct Feed {
     /// The private events.
     pub accounts: Arc<Accounts>,
-    /// Their past.
+    /// The past of the private events.
     pub history: Arc<History>,
     /// The market.
     pub market: Arc<Market>,
     /// Checks tokens.
     pub tokens: Tokens,
-    /// Tokens that do not count any more.
+    /// Tokens that are not accepted any more.
     pub revocations: Revocations,
     /// Takes acknowledgements.
     pub acks: Arc<Acks>,
     /// What is counted.
     pub metrics: FeedMetrics,
-    /// What a connection may do.
+    /// The limits of a connection.
     pub limits: Limits,
     /// One permit per connection.
     pub places: Arc<Semaphore>,
-    /// Names the next connection.
+    /// The id of the next connection.
     pub next_id: AtomicU64,
     /// When to stop.
     pub shutdown: Shutdown,

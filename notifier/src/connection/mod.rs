@@ -1,8 +1,8 @@
 //! Connections: one task each, which owns the socket, the subscriptions and the private stream.
 //!
-//! A message of the client is read only after what it caused was written, so a client that does not
-//! read cannot make work. What the readers push waits in a bounded queue ([`Outbox`]); a client
-//! that lets it fill up, or does not take a write within a limit, is told and disconnected.
+//! The next message from a client is read only after the answer to the last one was written, so a client
+//! that does not read cannot make work. What the readers push waits in a bounded queue ([`Outbox`]); a
+//! client that lets it fill up, or does not take a write within a limit, is told so and disconnected.
 
 mod feed;
 mod outbox;

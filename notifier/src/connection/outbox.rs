@@ -1,4 +1,4 @@
-//! What waits to be sent to one connection: bounded, and a connection that lets it fill up is slow.
+//! The bounded queue of what waits to be sent to one connection. A connection that lets it fill up is slow.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -28,14 +28,14 @@ pub enum Push {
 pub struct Outgoing {
     /// The JSON text.
     pub text: Utf8Bytes,
-    /// For what is pushed: the channel.
+    /// The channel of a push; none for an answer.
     pub channel: Option<ChannelKind>,
-    /// For what is pushed as it happens: when that was, microseconds since the epoch.
+    /// For a push of something that has just happened: when, microseconds since the epoch.
     pub occurred_us: Option<i64>,
 }
 
 impl Outgoing {
-    /// A push of what happened now, at `occurred_us`.
+    /// A push of something that has just happened, at `occurred_us`.
     pub fn live(channel: ChannelKind, body: &impl Serialize, occurred_us: i64) -> Self {
         Self {
             occurred_us: Some(occurred_us),
@@ -43,7 +43,7 @@ impl Outgoing {
         }
     }
 
-    /// A push of what happened some time ago.
+    /// A push of something that happened some time ago.
     pub fn past(channel: ChannelKind, body: &impl Serialize) -> Self {
         Self {
             text: json(body),
@@ -108,7 +108,7 @@ impl Outbox {
     /// Queues a message; never waits. When the queue is full the message is lost and the connection
     /// marked as slow, which ends it.
     pub fn send(&self, push: Push) {
-        // A connection that is gone takes itself out of the lists.
+        // A queue that is closed needs nothing: a connection that ends removes itself from the lists.
         if let Err(mpsc::error::TrySendError::Full(_)) = self.queue.try_send(push)
             && !self.slow.is_slow.swap(true, Ordering::Relaxed)
         {

@@ -1,4 +1,4 @@
-//! What a client asked for, and what it gets: the protocol without the socket.
+//! The protocol without the socket: what a client asks for, and what it gets.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -14,9 +14,9 @@ use crate::protocol::{Answer, Channel, ErrorCode, Mode, PrivateChannel, PublicCh
 /// Why the server closes a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ending {
-    /// RFC 6455, 7.4.
+    /// The close code of RFC 6455, section 7.4.
     pub close_code: u16,
-    /// In words.
+    /// The reason in words.
     pub reason: &'static str,
 }
 
@@ -38,7 +38,7 @@ pub struct Session {
 }
 
 impl Session {
-    /// A client of which nothing is known.
+    /// A client that has not authenticated.
     pub fn new(feed: Arc<Feed>, outbox: Outbox) -> Self {
         Self {
             feed,
@@ -51,7 +51,7 @@ impl Session {
         }
     }
 
-    /// When the token expires, Unix seconds; none without one.
+    /// When the token expires, Unix seconds; none without a token.
     pub fn expires(&self) -> Option<i64> {
         self.claims.as_ref().map(|claims| claims.exp)
     }
@@ -61,7 +61,7 @@ impl Session {
         self.private.as_mut()
     }
 
-    /// Whether the token still counts; the reason to end when not.
+    /// Checks that the token, if there is one, is still accepted; otherwise returns why the connection ends.
     pub fn check_token(&self, out: &mut Vec<Outgoing>) -> Result<(), Ending> {
         let Some(claims) = &self.claims else { return Ok(()) };
         if now_unix_seconds() >= claims.exp {
@@ -85,7 +85,7 @@ impl Session {
         }
     }
 
-    /// Takes a message of the client.
+    /// Takes a message from the client.
     ///
     /// # Errors
     /// When the connection must end; `out` says why.
@@ -121,10 +121,10 @@ impl Session {
         Ok(())
     }
 
-    /// Believes a token, or ends the connection.
+    /// Accepts a token.
     ///
     /// # Errors
-    /// When the token does not count; `out` says why.
+    /// When the token is not accepted, which ends the connection; `out` says why.
     pub async fn authenticate(&mut self, token: &str, out: &mut Vec<Outgoing>) -> Result<(), Ending> {
         let claims = match self.feed.tokens.verify(token, now_unix_seconds()) {
             Ok(claims) => claims,
@@ -211,7 +211,7 @@ impl Session {
         Ok(())
     }
 
-    /// Hears the account's events from now on; returns up to where they are known.
+    /// Receives the account's events from now on; returns the number of the last one that is known.
     fn listen(&mut self, account_id: AccountId) -> i64 {
         if let Some(private) = &self.private {
             return private.last();
@@ -245,7 +245,7 @@ impl Session {
         let Some(private) = &mut self.private else { return };
         private.channels_mut().remove(channel);
         if private.channels_mut().is_empty() {
-            // What was known last is where the next subscription begins.
+            // The next subscription begins where this one ended.
             self.known = Some(private.passed()).max(self.known);
             self.feed.accounts.unsubscribe(private.account_id(), self.outbox.id());
             self.private = None;

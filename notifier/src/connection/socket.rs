@@ -23,7 +23,7 @@ use crate::protocol::{Answer, ErrorCode};
 
 /// How long a client may take to receive what is written to it.
 const WRITE_LIMIT: Duration = Duration::from_secs(10);
-/// How long the last words to a client may take.
+/// How long the last message to a client may take.
 const FAREWELL_LIMIT: Duration = Duration::from_secs(1);
 /// Messages that are written together.
 const BATCH: usize = 256;
@@ -196,7 +196,7 @@ impl Connection {
             return Err(SILENT);
         }
         self.session.check_token(out)?;
-        // A client that is gone is noticed by its silence.
+        // A failed ping needs no handling: a client that is gone is noticed because it says nothing.
         let _ = timeout(FAREWELL_LIMIT, self.sink.send(Message::Ping(Default::default()))).await;
         Ok(())
     }
@@ -228,7 +228,7 @@ impl Connection {
         Err(self.too_slow().await)
     }
 
-    /// Tells the client, if it listens at all.
+    /// Tells the client that it is too slow, if it still reads.
     async fn too_slow(&mut self) -> Stop {
         self.feed.metrics.slow_consumers.inc();
         let told = Outgoing::from(Answer::error(ErrorCode::SlowConsumer, SLOW.reason));

@@ -1,4 +1,4 @@
-//! The outgoing mails as files, each whole or not there.
+//! The outgoing mails as files. A file is there whole or not at all.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -13,9 +13,9 @@ pub struct MailFiles {
 /// What became of a mail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Written {
-    /// It is in the folder now.
+    /// It was written.
     New,
-    /// It was there already.
+    /// The same mail was there already.
     Before,
 }
 
@@ -35,7 +35,8 @@ impl MailFiles {
             _ => {}
         }
         fs::create_dir_all(&self.folder)?;
-        // Two instances that hold the same partition for a moment write apart, then the same.
+        // For a moment two instances may hold the same partition: each writes a temporary file of its own, and
+        // the mail that they rename it to is the same.
         let temporary = self.folder.join(format!(".mail-{mail_id}.{}.tmp", std::process::id()));
         let mut file = File::create(&temporary)?;
         file.write_all(text)?;

@@ -20,10 +20,10 @@ pub(super) struct MailRow {
     pub(super) expires: i64,
 }
 
-/// What all letters have in common.
+/// What all mails have in common.
 #[derive(Clone, Debug)]
 pub struct Stationery {
-    /// Who they come from.
+    /// The sender.
     pub from: Mailbox,
     /// What links begin with, such as `https://broker.example.com`.
     pub public_url: String,
@@ -60,9 +60,9 @@ impl Stationery {
             "{}/api/v1/clients/verify?token={token}",
             self.public_url.trim_end_matches('/')
         );
-        // The expiry is in whole seconds, hence a little early.
+        // Rounded to the nearest hour: the expiry was cut to whole seconds, so it is a little too early.
         let hours = (row.expires - row.created + 1_800) / 3_600;
-        // Plain ASCII and not encoded: the link stays in one piece in any reader.
+        // Plain ASCII without an encoding, so that the link stays in one piece in any mail reader.
         let body = format!(
             "{opening}\r\n\r\nOpen this link within {hours} hours to confirm your e-mail address:\r\n\r\n{link}\r\n\r\n\
              If you did not register, ignore this mail.\r\n"
@@ -70,7 +70,7 @@ impl Stationery {
         if !body.is_ascii() {
             return Err(LetterError::Text);
         }
-        // ASCII in short lines is what the encoding promises.
+        // The encoding 7bit demands ASCII in short lines, which this text is.
         let body = Body::dangerous_pre_encoded(body.into_bytes(), ContentTransferEncoding::SevenBit);
         let seconds = Duration::from_secs(u64::try_from(row.created).unwrap_or(0));
         let message = Message::builder()
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn what_can_never_be_sent_is_told() {
+    fn a_mail_that_can_never_be_sent_is_an_error() {
         assert!(matches!(
             stationery().write(&row("LUNCH")),
             Err(LetterError::Purpose(_))

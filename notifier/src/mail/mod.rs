@@ -3,9 +3,9 @@
 //! One consumer group shares the partitions of `auth` among the instances. An offset is committed
 //! after its mail is on disk, so a crash repeats a mail rather than losing it; the repeat has the
 //! same name and the same bytes. The topic carries only the mail's row id: the address is read from
-//! PostgreSQL, the link is derived with the mail key, and neither is logged. With PostgreSQL or the
-//! disk away the mail waits, and those behind it. A mail that can never be sent (its row is gone,
-//! its purpose is unknown) is counted, logged and passed over.
+//! PostgreSQL, the link is derived with the mail key, and neither is logged. While PostgreSQL or the
+//! disk fails, the mail waits, and so do those behind it. A mail that can never be sent (its row is
+//! gone, its purpose is unknown) is counted, logged and skipped.
 
 mod files;
 mod letter;
@@ -33,7 +33,7 @@ use letter::{LetterError, MailRow};
 
 const GROUP: &str = "brokerx-mail";
 const POLL: Duration = Duration::from_millis(100);
-/// How long putting back a record that must wait may take.
+/// How long it may take to seek back to a record that must wait.
 const SEEK_LIMIT: Duration = Duration::from_secs(5);
 
 /// Writes the mails.
@@ -44,9 +44,9 @@ pub struct Mailer {
     pub instance: String,
     /// Decodes `auth`.
     pub codec: Codec,
-    /// Where addresses are; unqualified names are those of the schema `identity`.
+    /// The database with the addresses; unqualified names mean the schema `identity`.
     pub database: PgPool,
-    /// How mails look.
+    /// What all mails have in common.
     pub stationery: Stationery,
     /// Where they go.
     pub files: MailFiles,
@@ -109,7 +109,8 @@ impl Mailer {
                     self.metrics.count(MailOutcome::Waited);
                     self.check.set(false, &format!("a mail waits: {error:#}"));
                     tracing::warn!(offset = message.offset(), error = format!("{error:#}"), "a mail waits");
-                    // Asked for again after the pause, so that the group sees this member alive.
+                    // Polled again after the pause rather than retried in place: a member that does not poll loses
+                    // its place in the group.
                     consumer
                         .seek(
                             message.topic(),
@@ -125,7 +126,7 @@ impl Mailer {
         Ok(())
     }
 
-    /// Does what a record asks for; an error means to try again later.
+    /// Does what a record asks for. An error means that it must be tried again later.
     fn handle(&self, message: &BorrowedMessage<'_>, runtime: &Handle) -> anyhow::Result<()> {
         let Some(value) = message.payload() else { return Ok(()) };
         let event = match runtime.block_on(self.codec.decode_resolving::<AuthEvent>(value)) {
@@ -165,7 +166,7 @@ impl Mailer {
         let text = match self.stationery.write(&row) {
             Ok(text) => text,
             Err(error) => {
-                // An address is personal data: only that it is wrong is told.
+                // An address is personal data: the log says that it is wrong, not what it is.
                 let reason = match &error {
                     LetterError::Address(_) => "the address is not valid".to_owned(),
                     error => error.to_string(),

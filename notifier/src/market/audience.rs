@@ -1,4 +1,4 @@
-//! Who listens to one symbol, and what they still have to hear.
+//! Who listens to one symbol, and what they have not been sent yet.
 
 use std::collections::BTreeMap;
 
@@ -21,12 +21,12 @@ impl Listeners {
         self.0.is_empty()
     }
 
-    /// Sends a message, which is made once, and only when somebody listens.
+    /// Sends a message. It is made once, and only when somebody listens.
     pub(super) fn send(&self, message: impl FnOnce() -> Outgoing) {
         self.send_if_any(|| Some(message()));
     }
 
-    /// The same with a message that there may not be.
+    /// Like [`Listeners::send`], for a message that may turn out to be none.
     pub(super) fn send_if_any(&self, message: impl FnOnce() -> Option<Outgoing>) {
         if self.is_empty() {
             return;
@@ -66,11 +66,11 @@ pub(super) struct Audience {
     candles: BTreeMap<CandleInterval, Modes>,
     /// Whether the quote changed since it was last sent to the throttled listeners.
     pub(super) quote_changed: bool,
-    /// What changed in the book since then; kept while somebody listens to the throttled book.
+    /// What changed in the book since it was last sent to the throttled listeners, while there are any.
     window: Option<Window>,
-    /// Candles that came since then, of the intervals that somebody throttled listens to.
+    /// The candles that came since the throttled listeners last got any, of the intervals that they listen to.
     growing: Growing,
-    /// The status as the listeners know it.
+    /// The status that the listeners were last told.
     status_told: Option<StatusBody>,
 }
 
@@ -85,7 +85,7 @@ impl Audience {
         }
     }
 
-    /// Adds a listener; one that listens in the other mode changes over.
+    /// Adds a listener. One that listens in the other mode already is moved to this one.
     pub(super) fn add(&mut self, channel: PublicChannel, mode: Mode, outbox: &Outbox) {
         self.remove(channel, outbox.id());
         let modes = self.modes(channel);
@@ -109,7 +109,7 @@ impl Audience {
         modes.into_iter().chain(self.candles.values()).all(Modes::is_empty)
     }
 
-    /// Tells of candles that closed or grew.
+    /// Tells listeners about candles that closed or grew.
     pub(super) fn candles_changed(&mut self, update: &CandleUpdate) {
         for candle in &update.candles {
             let Some(modes) = self.candles.get(&candle.interval) else {
@@ -141,7 +141,7 @@ impl Audience {
         !self.status.is_empty()
     }
 
-    /// Tells the status to those who listen to it, when it is not the one that they know.
+    /// Tells its listeners the status, unless they know it already.
     pub(super) fn tell_status(&mut self, status: &StatusBody) {
         if self.status_told.as_ref() == Some(status) {
             return;
@@ -151,7 +151,7 @@ impl Audience {
         self.status_told = Some(status.clone());
     }
 
-    /// Tells of a change of the book.
+    /// Tells listeners about a change of the book.
     pub(super) fn book_changed(&mut self, symbol: Symbol, sequence: i64, occurred_us: i64, changes: &[LevelChange]) {
         self.book.normal.send(|| {
             let body = MarketBody::changes(symbol, sequence - 1, sequence, changes);
@@ -181,7 +181,7 @@ impl Audience {
         }
     }
 
-    /// Forgets what the throttled listeners wait for: a snapshot comes.
+    /// Forgets the changes that throttled listeners wait for: a snapshot will replace them.
     pub(super) fn drop_window(&mut self) {
         self.window = None;
     }

@@ -1,4 +1,4 @@
-//! The reader of `trades`. Those of `instruments` and `market-data` are every market's.
+//! The reader of `trades`. The readers of `instruments` and `market-data` come from the crate `market`.
 
 use std::sync::Arc;
 

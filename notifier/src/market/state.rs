@@ -1,4 +1,4 @@
-//! The market and its listeners under one lock, so that whoever joins gets a book and then exactly
+//! The market and its listeners under one lock, so that whoever subscribes gets a book and then exactly
 //! the changes that come after it.
 
 use std::collections::HashMap;
@@ -28,14 +28,14 @@ struct State {
     candles_us: HashMap<Symbol, i64>,
 }
 
-/// What a quote shows of a book.
+/// The part of a book that a quote shows.
 type Top = (Option<i64>, Option<i64>, Option<i64>, Option<InstrumentStatus>);
 
-/// What is compared before and after a book was touched.
+/// The parts of a book that are compared before and after a record, to see what must be sent.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Shown {
     top: Top,
-    /// What a status shows.
+    /// The part of it that a status shows.
     standing: (Option<InstrumentStatus>, bool),
     sequence: i64,
 }
@@ -60,7 +60,8 @@ impl Shown {
 }
 
 impl Market {
-    /// A market of which nothing is known; a heartbeat is good for `heartbeat_age_max`.
+    /// A market about which nothing is known yet; a partition is live for `heartbeat_age_max` after a
+    /// heartbeat.
     pub fn new(heartbeat_age_max: Duration) -> Self {
         Self {
             state: Mutex::new(State {
@@ -76,16 +77,17 @@ impl Market {
         self.lock().view.may_be_listed(symbol)
     }
 
-    /// Sends a channel to a connection from now on: what there is first, then what changes.
+    /// Subscribes a connection to a channel: it gets the current state first, then what changes.
     pub fn subscribe(&self, channel: PublicChannel, symbol: Symbol, mode: Mode, outbox: &Outbox) {
         let mut state = self.lock();
         let State { view, audiences, .. } = &mut *state;
         let status = view.status_body(symbol).filter(|_| channel == PublicChannel::Status);
         let audience = audiences.entry(symbol).or_default();
-        // What the others wait for happened before this connection's snapshot.
+        // Changes that throttled listeners still wait for are sent first: they are older than the snapshot that
+        // this connection gets.
         audience.close_window(symbol);
         if let Some(status) = &status {
-            // It may be news to them: from here on all listeners know the same.
+            // The others may not know it yet. From here on all listeners know the same status.
             audience.tell_status(status);
         }
         audience.add(channel, mode, outbox);
@@ -114,7 +116,7 @@ impl Market {
         }
     }
 
-    /// Sends the whole book of a symbol to a connection, when it is known; else it comes once it is.
+    /// Sends the whole book of a symbol to a connection. When it is not known, it is sent once it is.
     pub fn send_snapshot(&self, symbol: Symbol, outbox: &Outbox) {
         let mut state = self.lock();
         if let Some(audience) = state.audiences.get_mut(&symbol) {
@@ -140,7 +142,7 @@ impl Market {
         }
     }
 
-    /// Looks whether sources have fallen silent, or are back, and tells; to be called about once a second.
+    /// Tells listeners when a source has fallen silent or is back; to be called about once a second.
     pub fn check_feeds(&self) {
         let mut state = self.lock();
         let State { view, audiences, .. } = &mut *state;
@@ -149,7 +151,7 @@ impl Market {
         }
     }
 
-    /// Tells of a trade.
+    /// Tells listeners about a trade.
     pub(super) fn trade(&self, trade: &Trade) {
         let state = self.lock();
         let Some(audience) = state.audiences.get(&trade.symbol) else {
@@ -160,7 +162,7 @@ impl Market {
         audience.trades.throttled.send(message);
     }
 
-    /// A thread that panicked while it held the lock left a book that the next snapshot mends.
+    /// A poisoned lock is used all the same: what a panic left half done, the next snapshot of the book repairs.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -216,7 +218,7 @@ impl State {
             return;
         };
         match (message, applied) {
-            // Listeners hear of a snapshot only when the book was not known.
+            // A snapshot is passed on only when the book was not known before.
             (MarketData::BookSnapshot(taken), _) if !before.is_known_at(taken.sequence) => {
                 if let Some(book) = self.view.book(symbol) {
                     let body = MarketBody::snapshot(symbol, book);
@@ -230,7 +232,7 @@ impl State {
             (MarketData::InstrumentStatusChange(change), Some(Applied::Yes)) => {
                 audience.book_changed(symbol, change.sequence, change.occurred_us, &[]);
             }
-            // What was not sent yet is part of the snapshot that comes.
+            // Changes that were not sent yet will be part of the next snapshot.
             (_, Some(Applied::Gap)) => audience.drop_window(),
             _ => {}
         }
@@ -244,10 +246,10 @@ impl State {
         }
     }
 
-    /// Tells of candles that closed or grew.
+    /// Tells listeners about candles that closed or grew.
     fn candles_changed(&mut self, update: &CandleUpdate) {
         let last_us = self.candles_us.entry(update.symbol).or_insert(update.occurred_us);
-        // When reading begins anew, what was told comes again.
+        // When reading begins anew, candles that listeners have had come again.
         if update.occurred_us < *last_us {
             return;
         }
@@ -258,7 +260,7 @@ impl State {
     }
 }
 
-/// Tells the status to those who listen to it, when it is not the one that they know.
+/// Tells its listeners the status of a symbol, unless they know it already.
 fn tell_status(view: &View, symbol: Symbol, audience: &mut Audience) {
     if audience.hears_status()
         && let Some(status) = view.status_body(symbol)

@@ -73,7 +73,7 @@ fn update(sequence: i64, price_cents: i64, quantity: i64) -> BookUpdate {
     }
 }
 
-/// Reads a record of the one partition.
+/// Feeds the market a record of its only partition.
 fn take(market: &Market, message: MarketData) {
     market.take(0, &message);
 }
@@ -135,7 +135,7 @@ fn after_a_gap_comes_a_snapshot_without_asking() {
 }
 
 #[test]
-fn throttled_listeners_hear_conflated_changes() {
+fn throttled_listeners_get_conflated_changes() {
     let market = market();
     take(&market, MarketData::BookSnapshot(snapshot(5, 9_900)));
     let mut first = Listener::new(&market, 1, PublicChannel::Book, Mode::Throttled);
@@ -218,7 +218,7 @@ fn candles(second: i64, candles: &[(CandleInterval, i64, bool)]) -> CandleUpdate
 }
 
 #[test]
-fn candles_are_pushed_to_those_of_their_interval() {
+fn candles_are_pushed_to_the_listeners_of_their_interval() {
     use CandleInterval::{Minute, Second};
     let market = market();
     let minutes = PublicChannel::Candles(Minute);
@@ -236,7 +236,7 @@ fn candles_are_pushed_to_those_of_their_interval() {
         &market,
         MarketData::CandleUpdate(candles(62, &[(Second, 61, true), (Minute, 60, false)])),
     );
-    // Reading began anew.
+    // Reading began anew, so old candles come again.
     take(
         &market,
         MarketData::CandleUpdate(candles(58, &[(Second, 57, true), (Minute, 0, false)])),
@@ -259,7 +259,11 @@ fn candles_are_pushed_to_those_of_their_interval() {
             .collect::<Vec<_>>()
     };
     assert_eq!(closes(heard), ["99.58", "99.60", "99.62"]);
-    assert_eq!(closes(throttled.heard()), ["99.60", "99.62"], "of each the last");
+    assert_eq!(
+        closes(throttled.heard()),
+        ["99.60", "99.62"],
+        "the newest state of each"
+    );
     market.unsubscribe(minutes, symbol(), 1);
     take(&market, MarketData::CandleUpdate(candles(63, &[(Minute, 60, false)])));
     assert!(normal.heard().is_empty());
@@ -303,7 +307,7 @@ fn a_status_comes_at_once_and_with_each_change() {
     market.check_feeds();
     take(&market, MarketData::BookUpdate(update(9, 9_910, 3)));
     market.learn(instrument(InstrumentStatus::Delisted, 2));
-    // Of a delisted one nothing more is to come, so nothing is missing.
+    // Nothing more comes about a delisted instrument, so its feed is complete.
     let end = [status("halted", "degraded"), status("delisted", "ok")];
     assert_eq!(
         first.heard(),
@@ -313,7 +317,7 @@ fn a_status_comes_at_once_and_with_each_change() {
 }
 
 #[test]
-fn a_source_that_falls_silent_is_told() {
+fn listeners_are_told_when_a_source_falls_silent() {
     let market = market();
     market.restart(1);
     take(&market, MarketData::BookSnapshot(snapshot(5, 9_900)));
@@ -323,7 +327,7 @@ fn a_source_that_falls_silent_is_told() {
     beat(&market, now_unix_seconds());
     market.check_feeds();
     beat(&market, now_unix_seconds() - 60);
-    // Whoever comes before it was noticed hears it, and so do the others, once.
+    // A listener that subscribes before the silence was noticed is told of it, and so, once, are the others.
     let mut late = Listener::new(&market, 2, PublicChannel::Status, Mode::Normal);
     market.check_feeds();
     let (ok, degraded) = (status("open", "ok"), status("open", "degraded"));

@@ -1,18 +1,17 @@
-//! Changes of a book that are pushed together.
+//! Changes of a book that wait to be pushed together.
 
 use std::collections::BTreeMap;
 
 use brokerx_schemas::{LevelChange, Side};
 
-/// What changed since the last push: of each level only how it stands now. No larger than the
-/// levels that were touched.
+/// What changed since the last push: each level that was touched, only in its newest state.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Window {
-    /// The change before the first that is included.
+    /// The number of the change before the first that is included.
     pub(super) prev_sequence: i64,
-    /// The last change that is included.
+    /// The number of the last change that is included.
     pub(super) sequence: i64,
-    /// When it happened, microseconds since the epoch.
+    /// When the last change happened, microseconds since the epoch.
     pub(super) occurred_us: i64,
     levels: BTreeMap<(bool, i64), LevelChange>,
 }
@@ -49,7 +48,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn of_each_level_the_last_change_counts() {
+    fn the_last_change_of_each_level_counts() {
         let change = |side, price_cents, quantity| LevelChange {
             side,
             price_cents,

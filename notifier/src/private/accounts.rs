@@ -1,4 +1,4 @@
-//! Who listens to which account, and what was seen last of each.
+//! Who listens to which account, and the last event seen of each account.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,7 +11,7 @@ use super::event::Happened;
 use super::recent::Recent;
 use crate::connection::{ConnectionId, Outbox, Push};
 
-/// Accounts that are remembered at least: far more than are active while the projection is behind.
+/// At least so many accounts are remembered: far more than are active while the projection is behind.
 const RECENT_HALF: usize = 500_000;
 
 /// Fans the events of accounts out to the connections that subscribed to them.
@@ -38,8 +38,8 @@ impl Default for Accounts {
 }
 
 impl Accounts {
-    /// Sends the account's events to a connection from now on; returns the last one before them, if
-    /// this process saw any. An event is either covered by that number or is sent.
+    /// Sends the account's events to a connection from now on. Returns the number of the last event before
+    /// them, if this process saw any: every event is either up to that number or is sent.
     pub fn subscribe(&self, account_id: AccountId, outbox: Outbox) -> Option<i64> {
         let mut state = self.lock();
         state
@@ -61,7 +61,7 @@ impl Accounts {
         }
     }
 
-    /// The last event of an account that this process saw, if any.
+    /// The number of the last event of an account that this process saw, if any.
     pub fn last(&self, account_id: AccountId) -> Option<i64> {
         self.lock().recent.last(account_id)
     }
@@ -79,7 +79,7 @@ impl Accounts {
         }
     }
 
-    /// A thread that panicked while it held the lock left whole values behind.
+    /// The values are intact even after a thread panicked while it held the lock.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -16,8 +16,8 @@ pub struct Happened {
 }
 
 impl Happened {
-    /// The channels that the event belongs to: orders when it tells of an order or a refused
-    /// command, deposits when of a payment, balances when of cash or shares, or of nothing of these.
+    /// The channels that the event belongs to: orders when it is about an order or a refused command,
+    /// deposits when it is about a payment, balances when it is about cash or shares, or about none of these.
     pub fn channels(&self) -> PrivateChannels {
         let event = &self.event;
         let mut channels = PrivateChannels::default();
@@ -98,7 +98,7 @@ impl<'a> EventBody<'a> {
             event: names::symbol(event.kind),
             account_id: event.account_id.to_string(),
             occurred_at: rfc3339(event.occurred_us),
-            // Of its executions only the one that happened now is known here.
+            // Only the execution of this event is known here, not the order's earlier ones.
             order: event
                 .order
                 .as_ref()

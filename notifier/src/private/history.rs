@@ -12,13 +12,13 @@ use tokio::time::timeout;
 
 /// Events per page.
 pub(super) const PAGE: usize = 500;
-/// How long a page may take, the wait for its turn included.
+/// How long a page may take, including the wait for its turn.
 const PAGE_LIMIT: Duration = Duration::from_secs(10);
-/// How long a small question may take.
+/// How long a query smaller than a page may take.
 const QUESTION_LIMIT: Duration = Duration::from_secs(1);
 
-/// Reads the projection. Pages take turns, so that many clients that come back at once neither
-/// exhaust PostgreSQL nor each other's patience.
+/// Reads the projection. Pages take turns, so that many clients that come back at once do not overload
+/// PostgreSQL.
 #[derive(Debug)]
 pub struct History {
     database: PgPool,
@@ -67,11 +67,11 @@ impl History {
         Ok(last)
     }
 
-    /// How far each partition of `account-events` is projected: what comes from there on is not, or
-    /// not yet, in the pages.
+    /// How far each partition of `account-events` is projected: events from that offset on are not in the
+    /// pages yet.
     ///
     /// # Errors
-    /// When PostgreSQL is away.
+    /// When PostgreSQL cannot be reached.
     pub async fn positions(&self) -> anyhow::Result<BTreeMap<i32, i64>> {
         Ok(brokerx_projection::positions(&self.database, AccountEvent::TOPIC).await?)
     }

@@ -1,52 +1,52 @@
 //! Where the past, read in pages, meets the present, pushed as it happens: dense by construction.
 //!
-//! Events of an account are numbered without a gap. The join passes on exactly `last + 1`, whoever
-//! brings it. A number at or below `last` is dropped, wherever it comes from. A live event above
-//! `last + 1` means that something between was not seen here (it happened before this process read
-//! the topic, or was dropped below): pages are asked for from `last` on, and live events wait, at
-//! most [`WAITING_MAX`] of them. When more come the oldest are forgotten: the pages will bring
-//! them. A resume is the same with another `last`.
+//! Events of an account are numbered without a gap. The join passes on exactly `last + 1`, whether a
+//! page or a live event brings it, and drops any number at or below `last`. A live event above `last + 1`
+//! means that events in between were not seen here: they happened before this process read the topic, or
+//! were forgotten as described next. Then pages are requested from `last` on, and live events wait, at
+//! most [`WAITING_MAX`] of them. When more come, the oldest are forgotten: the pages will bring them. A
+//! resume is the same with another `last`.
 //!
-//! A client may resume after a number that is not known here yet: it was told by another process
-//! that had read further. That number is believed when a page or a live event shows that it exists;
-//! the pages are asked for from just before it until then. One that never shows is made up, and
-//! [`Join::give_up`] goes back to what is known.
+//! A client may resume after a number that is not known here yet, because another process that had read
+//! further sent it that event. The number is believed once a page or a live event shows that it exists;
+//! until then pages are requested from just before it. If no event with that number ever comes, the client
+//! made it up, and [`Join::give_up`] goes back to what is known.
 //!
-//! Known limit: when the pages cannot be had, [`Join::give_up`] goes on with the live events; the
-//! first of them is marked as [`Step::rebased`] so that the client can see that something is missing.
+//! Known limit: when pages cannot be read, [`Join::give_up`] goes on with the live events; the first of
+//! them is marked as [`Step::rebased`] so that the client can see that something is missing.
 
 use std::collections::VecDeque;
 
 /// Live events that wait while the past is read.
 pub const WAITING_MAX: usize = 1_024;
 
-/// An event that is next.
+/// An event that is passed on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Step<E> {
     /// Its number.
     pub seq: i64,
     /// The event.
     pub event: E,
-    /// The events before it are not known to have been passed on.
+    /// Whether events before it may be missing.
     pub rebased: bool,
 }
 
 /// The join of one account's past and present.
 #[derive(Debug)]
 pub struct Join<E> {
-    /// Everything up to here was passed on, or is before the base.
+    /// Everything up to this number was passed on, or comes before the base.
     last: i64,
     /// Whether the next event must be `last + 1`, or may be any later one.
     anchored: bool,
     /// The past is being read, at least up to `known`.
     reading: bool,
-    /// The highest number that was seen, or named by somebody who had seen it.
+    /// The highest number that was seen here, or that a caller knew.
     known: i64,
     waiting: VecDeque<(i64, E)>,
 }
 
 impl<E> Join<E> {
-    /// Begins after `base`; without one, with whatever comes first.
+    /// Begins after `base`; without a base, with whatever comes first.
     pub fn new(base: Option<i64>) -> Self {
         Self {
             last: base.unwrap_or(0),
@@ -66,7 +66,7 @@ impl<E> Join<E> {
         // What waits is still later than what the pages will bring.
     }
 
-    /// Up to where everything was passed on.
+    /// The number up to which everything was passed on.
     pub fn last(&self) -> i64 {
         self.last
     }
@@ -76,12 +76,12 @@ impl<E> Join<E> {
         self.known
     }
 
-    /// Whether the stream begins after a number of which nothing is known.
+    /// Whether the stream begins after a number that is not known to exist.
     pub fn is_unproven(&self) -> bool {
         self.last > self.known
     }
 
-    /// After which number a page is wanted; none when the present is all that is missing.
+    /// The number after which a page is wanted; none when only live events are still to come.
     pub fn wants_page_after(&self) -> Option<i64> {
         let proof = i64::from(self.is_unproven());
         self.reading.then_some(self.last - proof)
@@ -109,8 +109,8 @@ impl<E> Join<E> {
         self.waiting.push_back((seq, event));
     }
 
-    /// Takes a page of the past, in order; `is_full` when there may be more right behind it. Tells
-    /// whether anything was passed on.
+    /// Takes a page of the past, in order. `is_full` says that more may follow at once. Returns whether
+    /// anything was passed on.
     pub fn page(
         &mut self,
         events: impl IntoIterator<Item = (i64, E)>,
@@ -123,7 +123,7 @@ impl<E> Join<E> {
             if seq == self.last + 1 {
                 self.pass(seq, event, steps);
             } else if seq > self.last {
-                // Nothing in the past is missing for ever; what follows a hole is not believed.
+                // The past has no lasting holes, so what follows one is not taken: a later page will fill it.
                 break;
             }
         }
@@ -140,8 +140,8 @@ impl<E> Join<E> {
         self.last > before
     }
 
-    /// The past cannot be read, or ended before the number that the client named: goes on with the
-    /// present.
+    /// Goes on with live events, because the past cannot be read or ends before the number that the client
+    /// named.
     pub fn give_up(&mut self, steps: &mut Vec<Step<E>>) {
         self.reading = false;
         self.anchored = false;
@@ -166,7 +166,7 @@ impl<E> Join<E> {
 mod tests {
     use super::*;
 
-    /// An event is its own number.
+    /// A join whose events are just their numbers.
     struct Trial {
         join: Join<i64>,
         passed: Vec<i64>,
@@ -217,7 +217,7 @@ mod tests {
         assert_eq!(trial.join.wants_page_after(), Some(5));
         assert!(!trial.page([], false));
         trial.live([9]);
-        // It brings more than what was missing.
+        // The next page brings more than was missing.
         assert!(trial.page([6, 7, 8], false));
         trial.live([10]);
         assert_eq!(trial.passed, [5, 6, 7, 8, 9, 10]);
@@ -225,26 +225,26 @@ mod tests {
     }
 
     #[test]
-    fn a_resume_reads_until_the_past_ends_and_the_known_is_reached() {
+    fn a_resume_reads_until_the_past_ends_and_the_highest_known_number_is_reached() {
         let mut trial = Trial::new(Some(5));
         trial.join.resume(0, 5);
         assert!(trial.page([1, 2], true));
         trial.live([6]);
         assert!(trial.page([3, 4], true));
-        // 5 was read live by this process, and is not in the projection yet.
+        // This process read 5 live; it is not in the projection yet.
         assert!(!trial.page([], false));
         assert_eq!(trial.join.wants_page_after(), Some(4));
         assert!(trial.page([5], false));
         assert_eq!(trial.passed, [1, 2, 3, 4, 5, 6]);
         assert_eq!(trial.join.wants_page_after(), None);
-        // Again, on the open connection.
+        // The client resumes again on the same connection.
         trial.join.resume(4, 6);
         trial.page([5, 6], false);
         assert_eq!(trial.passed[6..], [5, 6]);
     }
 
     #[test]
-    fn what_waits_is_bounded_and_read_again_from_the_past() {
+    fn live_events_that_wait_are_bounded_and_the_forgotten_ones_come_from_the_past() {
         let mut trial = Trial::new(Some(0));
         let more = WAITING_MAX as i64 + 10;
         trial.live(2..=more + 1);
@@ -267,7 +267,7 @@ mod tests {
         join.live(6, (), &mut steps);
         let seen: Vec<_> = steps.iter().map(|step| (step.seq, step.rebased)).collect();
         assert_eq!(seen, [(5, true), (6, false)]);
-        // Nothing waited: whatever comes next is taken, what is old is not.
+        // When nothing waited, the next event is taken whatever its number, unless it is old.
         steps.clear();
         join.resume(3, 6);
         join.give_up(&mut steps);
@@ -284,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn a_number_that_another_process_told_is_believed_once_it_shows() {
+    fn a_number_from_another_process_is_believed_once_its_event_comes() {
         let mut trial = Trial::new(Some(5));
         trial.join.resume(8, 5);
         assert_eq!((trial.join.wants_page_after(), trial.join.known()), (Some(7), 5));
@@ -295,7 +295,7 @@ mod tests {
         assert_eq!(trial.join.wants_page_after(), None);
         trial.live([8, 9]);
         assert_eq!(trial.passed, [9]);
-        // It may show in what happens now, too.
+        // A live event can show it, too.
         trial.join.resume(12, 9);
         trial.live([10, 11, 12, 13]);
         trial.page([], false);
@@ -318,14 +318,14 @@ mod tests {
     }
 
     #[test]
-    fn without_a_base_the_first_event_is_it() {
+    fn without_a_base_the_first_event_is_the_base() {
         let mut trial = Trial::new(None);
         trial.live([41, 42, 41]);
         assert_eq!(trial.passed, [41, 42]);
     }
 
     #[test]
-    fn any_interleaving_is_dense() {
+    fn any_interleaving_of_past_and_present_is_passed_on_without_a_gap() {
         // Live events from a random point on, pages of a projection that lags by a random amount.
         let mut state = 7_u64;
         let mut random = |bound: i64| {

@@ -1,10 +1,10 @@
-//! The private stream: what happens to an account, to whoever may know.
+//! The private stream: what happens to an account, for the client whose account it is.
 //!
-//! One reader follows `account-events` from where the projection has come to, so that every event
-//! is in PostgreSQL or passes here. [`Accounts`] fans events out and remembers the last number of
-//! each account; a connection's [`PrivateStream`] joins pages of the past ([`History`]) with the
-//! present by [`Join`], which passes on exactly the next number. Each event is pushed at most once
-//! per connection and resume, in order.
+//! One reader follows `account-events` from the position that the projection has reached, so that every
+//! event is in PostgreSQL or is read here. [`Accounts`] fans events out and remembers the last number of
+//! each account; a connection's [`PrivateStream`] joins pages of the past ([`History`]) with live events
+//! by [`Join`], which passes on exactly the next number. Each event is pushed at most once per connection
+//! and resume, in order.
 //!
 //! Known limit: an event that is read from the projection has no correlation id.
 

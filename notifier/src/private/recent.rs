@@ -1,4 +1,4 @@
-//! The last event seen of each account, bounded.
+//! The last event seen of each account, in bounded memory.
 
 use std::collections::HashMap;
 

@@ -16,14 +16,14 @@ use crate::connection::Outgoing;
 use crate::protocol::{Answer, ErrorCode, PrivateChannels};
 use crate::telemetry::{ChannelKind, FeedMetrics};
 
-/// How long PostgreSQL may be away before a client is told that its past cannot be had now.
+/// How long PostgreSQL may be away before a client is told that its past cannot be read now.
 const AWAY_LIMIT: Duration = Duration::from_secs(3);
-/// How long the projection may stand still behind what the client is owed.
+/// How long the projection may make no progress towards the events that a client must still get.
 const BEHIND_LIMIT: Duration = Duration::from_secs(15);
-/// Longest pause between two looks at a projection that is behind.
+/// The longest pause between two queries to a projection that is behind.
 const LOOK_LONGEST: Duration = Duration::from_millis(250);
 
-/// How far apart the first pages of two resumes of one connection are.
+/// The least time between the first pages of two resumes of one connection.
 const RESUMES_APART: Duration = Duration::from_millis(100);
 
 type Page = Pin<Box<dyn Future<Output = anyhow::Result<Vec<AccountEvent>>> + Send>>;
@@ -46,7 +46,7 @@ pub struct PrivateStream {
 }
 
 impl PrivateStream {
-    /// A stream that begins after `base`; without one, with whatever happens first.
+    /// A stream that begins after `base`; without a base, with whatever happens first.
     pub fn new(account_id: AccountId, base: Option<i64>, history: Arc<History>, metrics: FeedMetrics) -> Self {
         Self {
             account_id,
@@ -78,15 +78,15 @@ impl PrivateStream {
         self.join.known()
     }
 
-    /// Up to where everything was passed on, or is before the base; of a number that is not proven,
-    /// nothing is claimed.
+    /// The number up to which everything was passed on, or comes before the base. It is never above the
+    /// highest number that is known to exist.
     pub fn passed(&self) -> i64 {
         self.join.last().min(self.join.known())
     }
 
     /// Pushes everything after `after`, at least up to `known`, then goes on live.
     ///
-    /// Clients that resume again and again wait for their pages, so that PostgreSQL need not.
+    /// A client that resumes again and again has to wait for its pages, which spares PostgreSQL.
     pub fn resume(&mut self, after: i64, known: i64, out: &mut Vec<Outgoing>) {
         let pause = self
             .resumed_at
@@ -100,7 +100,7 @@ impl PrivateStream {
         self.read_on(pause, true);
     }
 
-    /// Takes an event that happened now.
+    /// Takes a live event.
     pub fn live(&mut self, happened: Arc<Happened>, out: &mut Vec<Outgoing>) {
         let mut steps = Vec::new();
         self.join.live(happened.event.account_seq, happened, &mut steps);
@@ -111,7 +111,7 @@ impl PrivateStream {
         }
     }
 
-    /// Waits for a page of the past, for ever when none is wanted. May be dropped and called again.
+    /// Waits for a page of the past; for ever when none is wanted. The future may be dropped and made again.
     pub async fn past(&mut self) -> anyhow::Result<Vec<AccountEvent>> {
         match &mut self.page {
             Some(page) => page.await,
@@ -119,7 +119,7 @@ impl PrivateStream {
         }
     }
 
-    /// Takes what [`PrivateStream::past`] gave.
+    /// Takes the page that [`PrivateStream::past`] returned.
     pub fn take(&mut self, page: anyhow::Result<Vec<AccountEvent>>, out: &mut Vec<Outgoing>) {
         self.page = None;
         let mut steps = Vec::new();
@@ -202,11 +202,11 @@ impl PrivateStream {
         self.push(steps, false, out);
     }
 
-    /// Pushes what is subscribed to; what happened just now is measured.
+    /// Pushes the events that are subscribed to. The latency of live ones is measured.
     fn push(&mut self, steps: Vec<Step<Arc<Happened>>>, is_live: bool, out: &mut Vec<Outgoing>) {
         for step in steps {
             if step.rebased {
-                // Also when this event is not subscribed to: the next that is shows the gap.
+                // Even when this event is not subscribed to: the next one that is will show the gap.
                 self.previous = step.seq - 1;
             }
             if !step.event.channels().intersects(self.channels) {

@@ -1,18 +1,18 @@
 //! Does everything add up? Pure SQL over the projection, in one consistent snapshot of it.
 //!
-//! Each check compares two independent ways to the same number and lists where they differ. The
-//! postings are written by the account machine beside the balances, the trades by the matcher, so a
-//! difference means that money or shares were made or lost, or that the projection is not what the
+//! Each check computes the same number in two independent ways and lists where they differ. The
+//! account machine writes postings as well as balances, and the matcher writes the trades. So a
+//! difference means that money or shares were created or lost, or that the projection is not what the
 //! logs say.
 //!
-//! Some checks span accounts or topics, whose partitions are projected independently: while trading
-//! goes on they show what is on its way between two partitions ([`Check::in_flight`]) and are
-//! expected to be empty only once everything is projected.
+//! Some checks span accounts or topics, whose partitions are projected independently. While trading
+//! goes on, such a check finds whatever is on its way between two partitions ([`Check::in_flight`]);
+//! it must find nothing only once everything is projected.
 
 use sqlx::postgres::PgRow;
 use sqlx::{Acquire, PgPool, Row};
 
-/// Most differences that a check lists; all are counted.
+/// The most differences that a check lists; it counts all of them.
 const EXAMPLES_MAX: i64 = 10;
 
 /// The outcome of all checks.
@@ -20,7 +20,7 @@ const EXAMPLES_MAX: i64 = 10;
 pub struct Report {
     /// Whether no check found a difference.
     pub consistent: bool,
-    /// Whether the only differences are such as trading in progress explains.
+    /// Whether trading in progress can explain all differences that were found.
     pub consistent_but_for_flight: bool,
     /// The checks, in a fixed order.
     pub checks: Vec<Check>,
@@ -39,7 +39,7 @@ pub struct Check {
     pub in_flight: bool,
     /// How many differences there are.
     pub differences: i64,
-    /// The first of them.
+    /// The first of the differences.
     pub examples: Vec<Difference>,
 }
 
@@ -48,9 +48,9 @@ pub struct Check {
 pub struct Difference {
     /// What they belong to.
     pub subject: String,
-    /// The number that should be.
+    /// What the number should be.
     pub expected: String,
-    /// The number that is.
+    /// What the number is.
     pub actual: String,
 }
 
@@ -65,7 +65,7 @@ pub struct Position {
     pub position: i64,
 }
 
-/// A check before it is made: its SQL yields `subject`, `expected` and `actual` of each difference.
+/// The definition of a check: its SQL yields `subject`, `expected` and `actual` of each difference.
 struct Rule {
     name: &'static str,
     rule: &'static str,
@@ -106,7 +106,7 @@ const RULES: &[Rule] = &[
 /// Makes all checks in one read-only snapshot.
 ///
 /// # Errors
-/// When PostgreSQL is away or the schema does not exist yet.
+/// When PostgreSQL cannot be reached or the schema does not exist yet.
 pub async fn report(pool: &PgPool) -> Result<Report, sqlx::Error> {
     let mut connection = pool.acquire().await?;
     let mut snapshot = connection.begin().await?;

@@ -30,7 +30,7 @@ pub fn interval_name(interval: CandleInterval) -> &'static str {
         .map_or("unknown", |(name, _)| name)
 }
 
-/// A candle. Its symbol stands beside it.
+/// A candle. It does not repeat its symbol, which whoever shows it has named already.
 #[derive(Debug, Serialize)]
 pub struct CandleBody {
     interval: &'static str,
@@ -68,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn intervals_have_one_name() {
+    fn every_interval_has_one_name() {
         for (name, interval) in INTERVALS {
             assert_eq!((interval_of(name), interval_name(interval)), (Some(interval), name));
         }
@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn a_candle_is_decimals_and_a_time() {
+    fn a_candle_shows_prices_as_decimals_and_its_start_as_a_time() {
         let candle = Candle {
             interval: CandleInterval::FiveMinutes,
             start_us: 1_893_553_200_000_000,

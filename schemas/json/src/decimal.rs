@@ -30,7 +30,7 @@ pub fn divide_half_up(numerator: i64, denominator: i64) -> Option<i64> {
     i64::try_from((2 * numerator + denominator).div_euclid(2 * denominator)).ok()
 }
 
-/// Why a JSON value is not a decimal number of the digits that are asked for.
+/// Why a JSON value is not a decimal number with the number of digits that was asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DecimalError {
     /// Neither a JSON number nor a string with one.
@@ -39,7 +39,7 @@ pub enum DecimalError {
     /// More digits after the point than allowed.
     #[error("has too many digits after the point")]
     TooFine,
-    /// Beyond what can be counted.
+    /// Too large for an `i64`.
     #[error("is too large")]
     TooLarge,
 }
@@ -61,7 +61,7 @@ pub fn parse(json: &RawValue, digits: u32) -> Result<i64, DecimalError> {
     parse_text(&text, digits)
 }
 
-/// Longest significand, in digits: all of an `i64` and some zeros, so that `i128` cannot overflow.
+/// Longest significand, in digits: enough for any `i64` with some zeros, few enough for `i128` not to overflow.
 const SIGNIFICAND_DIGITS_MAX: usize = 30;
 
 fn parse_text(text: &str, digits: u32) -> Result<i64, DecimalError> {
@@ -82,7 +82,7 @@ fn parse_text(text: &str, digits: u32) -> Result<i64, DecimalError> {
     if whole.is_empty() || !all_digits(whole) || !all_digits(fraction) {
         return Err(DecimalError::NotANumber);
     }
-    // A JSON number's exponent is well-formed; it can only be beyond counting.
+    // JSON has made sure that the exponent is well-formed, so it can only be too large.
     let exponent: i32 = exponent.map_or(Ok(0), str::parse).map_err(|_| DecimalError::TooLarge)?;
     let fraction = fraction.trim_end_matches('0');
     if whole.len() + fraction.len() > SIGNIFICAND_DIGITS_MAX {
@@ -92,7 +92,7 @@ fn parse_text(text: &str, digits: u32) -> Result<i64, DecimalError> {
         .bytes()
         .chain(fraction.bytes())
         .fold(0_i128, |number, digit| number * 10 + i128::from(digit - b'0'));
-    // At most 30 digits, so the conversions hold.
+    // There are at most 30 digits, so the cast loses nothing.
     let shift = i64::from(exponent) - fraction.len() as i64 + i64::from(digits);
     for _ in shift..0 {
         if number == 0 {

@@ -1,12 +1,12 @@
 //! How BrokerX looks in JSON, wherever it is shown.
 //!
-//! Here belongs what HTTP and the feed both show (an order, a payment, cash, a quote, a candle), so
-//! that a client needs one parser for each, and how numbers, names and times are written in it. The
+//! Here belongs whatever HTTP and the feed both show (an order, a payment, cash, a quote, a candle), so
+//! that a client needs one parser for each, and the way numbers, names and times are written. The
 //! documents that describe it lie beside this crate: `schemas/openapi` and `schemas/asyncapi`.
 //!
-//! What only one route or one channel shows stands beside its handler. How a problem looks belongs to
-//! the ingress. Nothing here reads a clock, a topic or a table; and no machine reaches this crate, as
-//! what a machine decides must not depend on how it is shown.
+//! What only one route or one channel shows belongs beside its handler, and the shape of an error to
+//! the ingress. Nothing here reads a clock, a topic or a table. No machine depends on this crate: what
+//! it decides must not depend on how the decision is shown.
 
 mod candle;
 pub mod decimal;

@@ -37,7 +37,7 @@ impl From<&Instrument> for InstrumentBody {
     }
 }
 
-/// Best prices of a symbol; none while its book is crossed.
+/// The best prices of a symbol; bid, ask and mid are none while its book is crossed.
 #[derive(Debug, Serialize)]
 pub struct QuoteBody {
     /// The symbol.
@@ -46,13 +46,13 @@ pub struct QuoteBody {
     pub bid: Option<Cents>,
     /// The lowest ask.
     pub ask: Option<Cents>,
-    /// Between the two, half-up to the cent.
+    /// Halfway between bid and ask, rounded half up to the cent.
     pub mid: Option<Cents>,
     /// The price of the last trade.
     pub last: Option<Cents>,
     /// The last trade, or the listed reference before the first.
     pub reference: Cents,
-    /// The last change of the book that is included.
+    /// The number of the last change of the book that is included.
     pub sequence: i64,
     /// Whether it trades.
     pub status: String,
@@ -78,7 +78,7 @@ pub struct StatusBody {
 pub struct BookBody {
     /// The symbol.
     pub symbol: String,
-    /// The last change that is included: increments join behind it.
+    /// The number of the last change that is included; the next increment continues from it.
     pub sequence: i64,
     /// Highest first.
     pub bids: Vec<LevelBody>,
@@ -97,8 +97,8 @@ pub struct BookBody {
 pub struct LevelBody {
     /// The price of a share.
     pub price: Cents,
-    /// Shares shown at it.
+    /// Visible shares at this price.
     pub quantity: i64,
-    /// Orders at it.
+    /// Orders at this price.
     pub order_count: i32,
 }

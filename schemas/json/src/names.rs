@@ -1,4 +1,5 @@
-//! The names of enums in JSON and in rows: the symbols of the Avro enums, in JSON mostly in lower case.
+//! What the values of enums are called in JSON and in database rows: by their Avro symbols, in JSON
+//! mostly in lower case.
 
 use serde::Serialize;
 use serde::de::{DeserializeOwned, IntoDeserializer, value};
@@ -22,7 +23,7 @@ pub fn lower(value: impl Serialize) -> String {
     symbol(value).to_ascii_lowercase()
 }
 
-/// The value that a symbol names; the default of the enum, its `Unknown`, for any other text.
+/// The value that a symbol names; the enum's `Unknown` for any other text.
 pub fn of_symbol<T: DeserializeOwned + Default>(symbol: &str) -> T {
     let deserializer: value::StrDeserializer<'_, value::Error> = symbol.into_deserializer();
     T::deserialize(deserializer).unwrap_or_default()
@@ -41,7 +42,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_go_both_ways() {
+    fn a_name_leads_to_its_value_and_back() {
         assert_eq!(symbol(OrderStatus::PartiallyFilled), "PARTIALLY_FILLED");
         assert_eq!(lower(OrderType::StopLimit), "stop_limit");
         assert_eq!(of_symbol::<OrderType>("STOP_LIMIT"), OrderType::StopLimit);

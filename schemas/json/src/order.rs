@@ -28,7 +28,7 @@ pub struct OrderBody {
     version: i32,
     event_seq: i32,
     filled_quantity: i64,
-    /// Half-up to the cent; null before the first fill.
+    /// Rounded half up to the cent; null before the first fill.
     average_price: Option<Cents>,
     fees: Cents,
     executions: Vec<ExecutionBody>,
@@ -50,7 +50,7 @@ pub struct ExecutionBody {
 }
 
 impl OrderBody {
-    /// An order with the executions that are known of it.
+    /// An order with those of its executions that are known.
     pub fn new(order: &OrderView, executions: &[Execution]) -> Self {
         let by_default = SelfTradePrevention::CancelIncoming;
         Self {

@@ -30,7 +30,7 @@ pub struct PositionBody {
     quantity: i64,
     available: i64,
     reserved: i64,
-    /// Half-up to the cent; null without shares.
+    /// Rounded half up to the cent; null without shares.
     average_price: Option<Cents>,
 }
 

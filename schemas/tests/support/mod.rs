@@ -126,8 +126,8 @@ pub fn topic(name: &str) -> Topic {
     topics().into_iter().find(|topic| topic.name == name).unwrap()
 }
 
-/// Whether each of two schemas reads every datum of the other. Less than full compatibility is none:
-/// a nullable record that fits only when it is null counts as partly compatible.
+/// Whether each of two schemas reads every datum of the other. The library's partial compatibility is not
+/// enough: it is what a nullable record gets that fits only when it is null.
 pub fn read_each_other(one: &Schema, other: &Schema) -> bool {
     matches!(SchemaCompatibility::mutual_read(one, other), Ok(Compatibility::Full))
 }
@@ -141,11 +141,11 @@ pub fn folder(name: &str) -> PathBuf {
 pub struct Example {
     /// `<topic>/<name>`.
     pub id: String,
-    /// The file's name without `.json`: the kind in lower case, after a `.` what is special about it.
+    /// The file's name without `.json`: the kind in lower case, then, after a `.`, what is special about it.
     pub name: String,
     /// The file's content.
     pub json: Json,
-    /// The datum in today's schema, what is left out filled with the defaults of the schema.
+    /// The datum in today's schema; fields that the file leaves out have the defaults of the schema.
     pub value: apache_avro::types::Value,
     /// The datum's bytes, by the reference library.
     pub bytes: Vec<u8>,

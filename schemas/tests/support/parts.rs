@@ -87,7 +87,7 @@ impl Parts {
     }
 }
 
-/// A schema without its words: what two versions must share to be the same contract.
+/// A schema without its documentation: what two versions must share to be the same contract.
 pub fn without_docs(schema: &str) -> Json {
     let mut parts = Parts::of(schema);
     for body in parts.types.values_mut() {

@@ -23,11 +23,11 @@ pub struct Api {
 pub struct Answer {
     /// The HTTP status.
     pub status: u16,
-    /// The body; null when it is no JSON.
+    /// The body; null when it is not JSON.
     pub body: Value,
     /// Whether it repeats an earlier outcome.
     pub replayed: bool,
-    /// Where to look later, for 202.
+    /// Where to look for the outcome later, after 202.
     pub location: Option<String>,
     /// From the first byte sent to the last received.
     pub elapsed: Duration,
@@ -37,7 +37,7 @@ impl Answer {
     /// The body, when the status is as expected.
     ///
     /// # Errors
-    /// When it is another.
+    /// When the status is another one.
     pub fn expect(self, status: u16) -> anyhow::Result<Value> {
         ensure!(
             self.status == status,
@@ -68,7 +68,7 @@ impl Api {
         })
     }
 
-    /// One request, as it comes back.
+    /// Sends one request and returns the answer, whatever its status.
     ///
     /// # Errors
     /// When no answer comes.
@@ -139,7 +139,7 @@ impl Api {
         self.request(Method::POST, "/api/v1/auth/login", &[], Some(&body)).await
     }
 
-    /// What an operator does, with its API key.
+    /// Sends a request of an operator, with its API key.
     ///
     /// # Errors
     /// When no answer comes.
@@ -157,7 +157,7 @@ impl Api {
 /// A client that is logged in.
 #[derive(Clone, Debug)]
 pub struct Session {
-    /// Where.
+    /// The system that it is logged in to.
     pub api: Api,
     /// The bearer token.
     pub token: String,
@@ -183,7 +183,7 @@ impl Session {
         Ok(session)
     }
 
-    /// One request with the token.
+    /// Sends one request with the token.
     ///
     /// # Errors
     /// When no answer comes.
@@ -208,7 +208,7 @@ impl Session {
         self.request(Method::GET, path, None, None).await
     }
 
-    /// Pays in.
+    /// Asks for a deposit.
     ///
     /// # Errors
     /// When no answer comes.
@@ -235,10 +235,10 @@ impl Session {
             .await
     }
 
-    /// The portfolio, not older than a consistency token.
+    /// The portfolio, at least as new as a consistency token.
     ///
     /// # Errors
-    /// When no answer comes, or it is none.
+    /// When no answer comes, or it is not 200.
     pub async fn portfolio(&self, token: Option<&str>) -> anyhow::Result<Value> {
         let query = token
             .map(|token| format!("?consistency_token={token}"))
@@ -267,7 +267,7 @@ impl Session {
     }
 }
 
-/// The body of an order. A price makes it a limit order, none a market order.
+/// The body of an order: a limit order when there is a price, otherwise a market order.
 pub fn place_order(
     client_order_id: &str,
     symbol: &str,

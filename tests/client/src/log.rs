@@ -28,8 +28,8 @@ pub struct LogRecord<M> {
     pub value: M,
 }
 
-/// Every record of a topic up to its present end, partition by partition in order. What a client
-/// wrote and is no message is left out: it is in the dead letters.
+/// Every record of a topic up to its present end, partition by partition in order. Records of clients that
+/// are not messages are left out: they are in the dead letters.
 ///
 /// # Errors
 /// When the broker does not answer in time, or a record cannot be decoded.
@@ -100,8 +100,8 @@ fn read_raw(platform: &PlatformOptions, topic: &str) -> anyhow::Result<Vec<Raw>>
     Ok(records)
 }
 
-/// What is left of records when duplicates are removed as the documentation says: of each source
-/// (in each partition) only the last number + 1. Also says which edges end with a hole.
+/// Removes duplicates as the documentation says: of each source, in each partition, only the record with
+/// the last number + 1 is kept. Also returns the edges that end with a hole.
 pub fn deduplicate<M>(records: Vec<LogRecord<M>>) -> (Vec<LogRecord<M>>, Vec<String>) {
     let mut last: BTreeMap<(i32, String), u64> = BTreeMap::new();
     let mut highest: BTreeMap<(i32, String), u64> = BTreeMap::new();
@@ -127,7 +127,7 @@ pub fn deduplicate<M>(records: Vec<LogRecord<M>>) -> (Vec<LogRecord<M>>, Vec<Str
     (kept, holes)
 }
 
-/// The number after which each edge into a topic stands: `(partition, source) -> seq`.
+/// The last number of each edge into a topic: `(partition, source) -> seq`.
 pub fn last_numbers<M>(records: &[LogRecord<M>]) -> BTreeMap<(i32, String), u64> {
     let mut last = BTreeMap::new();
     for record in records {

@@ -1,4 +1,4 @@
-//! Mails of a local system are files; a client reads the one that was sent to it.
+//! Reads a client's mail: on a local system, mails are files.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -58,7 +58,7 @@ fn link_in(text: &str) -> Option<String> {
     Some(text[start..end.map_or(text.len(), |end| start + end)].to_owned())
 }
 
-/// RFC 2045, 6.7: enough of it for a text mail of our own.
+/// Decodes quoted-printable (RFC 2045, 6.7), as far as this system's own text mails need it.
 fn decode_quoted_printable(text: &str) -> String {
     text.replace("=\r\n", "")
         .replace("=\n", "")

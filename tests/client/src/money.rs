@@ -1,4 +1,4 @@
-//! Decimal strings with two digits, as the API speaks them.
+//! Money as the API writes it: decimal strings with two digits.
 
 use std::fmt;
 use std::str::FromStr;
@@ -22,9 +22,9 @@ impl FromStr for Cents {
         let (sign, digits) = text.strip_prefix('-').map_or((1, text), |rest| (-1, rest));
         let (whole, cents) = digits
             .split_once('.')
-            .with_context(|| format!("{text:?} has no two digits"))?;
+            .with_context(|| format!("{text:?} does not have two digits after the point"))?;
         if cents.len() != 2 {
-            bail!("{text:?} has no two digits");
+            bail!("{text:?} does not have two digits after the point");
         }
         Ok(Self(sign * (whole.parse::<i64>()? * 100 + cents.parse::<i64>()?)))
     }

@@ -12,8 +12,8 @@ use crate::wait::eventually;
 
 const LIMIT: Duration = Duration::from_secs(90);
 
-/// Topics that move when a command is on its way. Ticks move the inboxes too, once a second, but
-/// nothing that they cause ends in these.
+/// Topics that grow while a command is on its way. The inboxes are not among them, because ticks go there
+/// once a second; what a tick causes ends in none of these.
 const TOPICS: [&str; 5] = ["account-events", "trades", "orders", "deposits", "ledger"];
 
 /// Waits until no event of an account or trade appears for 3 s and the projection has them all.

@@ -14,7 +14,7 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async, tungsten
 #[derive(Debug)]
 pub struct Stream {
     socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
-    /// Read, and not yet asked for.
+    /// Messages that were read but not asked for yet.
     skipped: VecDeque<Value>,
 }
 
@@ -87,7 +87,7 @@ impl Stream {
         }
     }
 
-    /// The first message that fits; what comes before it stays for later.
+    /// The first message that fits; those before it are kept for later calls.
     ///
     /// # Errors
     /// When none comes within the limit.

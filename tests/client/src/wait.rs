@@ -18,7 +18,7 @@ pub async fn eventually(
         if holds().await? {
             return Ok(());
         }
-        ensure!(started.elapsed() < limit, "not within {limit:?}: {what}");
+        ensure!(started.elapsed() < limit, "did not happen within {limit:?}: {what}");
         tokio::time::sleep(Duration::from_millis(25)).await;
     }
 }

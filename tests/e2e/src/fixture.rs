@@ -1,4 +1,4 @@
-//! A system of the tests' own, with clients in it.
+//! A system that the tests start for themselves, and the clients in it.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -71,8 +71,8 @@ impl Fixture {
         })
     }
 
-    /// The processes, to be killed, frozen and restarted. A test that panicked while it held them
-    /// fails alone.
+    /// The processes, to be killed, frozen and restarted. When a test panics while it holds them, the other
+    /// tests can still use them.
     pub fn system(&self) -> MutexGuard<'_, System> {
         self.system.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -138,7 +138,7 @@ impl Fixture {
         Ok(())
     }
 
-    /// Lists an instrument of the test's own at a reference price of 100.00, and waits until it trades.
+    /// Lists an instrument for one test alone, at a reference price of 100.00, and waits until it trades.
     ///
     /// # Errors
     /// When it is not listed in time.

@@ -1,6 +1,6 @@
-//! What the trials of the whole system stand on.
+//! What the trials of the whole system are built on.
 //!
-//! - [`fixture`]: a system of the trials' own with clients in it;
+//! - [`fixture`]: a system that is started for the trials, with clients in it;
 //! - [`audit`]: reconciles topics, projection and machines from the outside.
 //!
 //! The trials themselves are in `trials/`.

@@ -43,7 +43,7 @@ impl<'a> Floor<'a> {
         place_order(&id, &self.symbol, direction, quantity, Some(Cents(price)), "GTC")
     }
 
-    /// A limit order with some fields changed; a null takes a field away.
+    /// A limit order with some fields changed; a null removes a field.
     fn order(&self, direction: &str, quantity: i64, price: i64, changes: &Value) -> Value {
         let mut order = self.limit(direction, quantity, price);
         for (name, value) in changes.as_object().into_iter().flatten() {
@@ -146,7 +146,7 @@ pub async fn stops_wait_for_their_price(fixture: &Fixture) -> anyhow::Result<()>
     let stop = json!({"order_type": "stop", "price": null, "stop_price": "102.00"});
     let stop = placed(carol, &floor.order("buy", 10, 100_00, &stop)).await?;
     ensure!(stop["order"]["status"] == "working", "{stop}");
-    // Reserved at the stop and 5 %, with the highest fee: 10 x 107.10 + 0.54.
+    // The reservation is for the stop price plus 5 %, with the highest fee: 10 x 107.10 + 0.54.
     let token = stop["consistency_token"].as_str().context("no token")?;
     let portfolio = carol.portfolio(Some(token)).await?;
     ensure!(portfolio["cash"]["reserved"] == "1071.54", "{portfolio}");
@@ -157,7 +157,7 @@ pub async fn stops_wait_for_their_price(fixture: &Fixture) -> anyhow::Result<()>
     placed(alice, &floor.limit("sell", 20, 103_00)).await?;
     floor.shows("asks", "103.00", 20).await?;
     floor.shows("asks", "102.00", 1).await?;
-    // A trade below the stop price moves nothing, one at it triggers both in the order of their placing.
+    // A trade below the stop price triggers nothing; one at it triggers both, in the order of their placement.
     placed(alice, &floor.limit("sell", 1, 101_00)).await?;
     placed(bob, &floor.limit("buy", 1, 101_00)).await?;
     let waiting = carol
@@ -198,7 +198,7 @@ pub async fn an_iceberg_shows_a_part(fixture: &Fixture) -> anyhow::Result<()> {
     ensure!(iceberg["order"]["display_quantity"] == 10, "{iceberg}");
     placed(&floor.carol, &floor.limit("sell", 5, 100_00)).await?;
     floor.shows("asks", "100.00", 15).await?;
-    // 10 shown, then the one that queued behind it, then 2 of what was refilled.
+    // The 10 that were shown, then the order queued behind them, then 2 of the next part that was shown.
     let swept = placed(&floor.bob, &floor.limit("buy", 17, 100_00)).await?;
     ensure!(swept["order"]["status"] == "filled", "{swept}");
     let quantities: Vec<i64> = swept["order"]["executions"]
@@ -209,7 +209,7 @@ pub async fn an_iceberg_shows_a_part(fixture: &Fixture) -> anyhow::Result<()> {
         .collect();
     ensure!(quantities == [10, 5, 2], "{quantities:?}");
     floor.shows("asks", "100.00", 8).await?;
-    // What is hidden counts for an order that is all or nothing.
+    // Hidden shares count for a fill-or-kill order.
     let all = floor.order("buy", 18, 100_00, &json!({"time_in_force": "FOK"}));
     let all = placed(&floor.bob, &all).await?;
     ensure!(all["order"]["status"] == "filled", "{all}");
@@ -218,7 +218,7 @@ pub async fn an_iceberg_shows_a_part(fixture: &Fixture) -> anyhow::Result<()> {
     Ok(())
 }
 
-pub async fn orders_say_how_they_trade(fixture: &Fixture) -> anyhow::Result<()> {
+pub async fn orders_trade_by_their_post_only_fok_and_self_trade_terms(fixture: &Fixture) -> anyhow::Result<()> {
     let floor = Floor::open(fixture).await?;
     let (alice, bob) = (&floor.alice, &floor.bob);
     let post_only = json!({"post_only": true});
@@ -233,7 +233,7 @@ pub async fn orders_say_how_they_trade(fixture: &Fixture) -> anyhow::Result<()> 
         both_levels["order"]["status"] == "filled" && both_levels["order"]["average_price"] == "101.33",
         "{both_levels}"
     );
-    // In the middle of a sweep: what traded before stands.
+    // A self-trade in the middle of a sweep: what traded before it stands.
     placed(bob, &floor.limit("sell", 3, 101_50)).await?;
     placed(alice, &floor.limit("sell", 3, 101_40)).await?;
     let own = placed(bob, &floor.limit("buy", 9, 102_00)).await?;
@@ -243,7 +243,7 @@ pub async fn orders_say_how_they_trade(fixture: &Fixture) -> anyhow::Result<()> 
             && own["order"]["filled_quantity"] == 3,
         "{own}"
     );
-    // The resting one gives way when the order says so.
+    // With cancel_resting the resting order is cancelled and the incoming one goes on.
     let resting = json!({"self_trade_prevention": "cancel_resting"});
     let through = placed(bob, &floor.order("buy", 5, 102_00, &resting)).await?;
     ensure!(
@@ -253,12 +253,12 @@ pub async fn orders_say_how_they_trade(fixture: &Fixture) -> anyhow::Result<()> 
     Ok(())
 }
 
-pub async fn a_replace_keeps_what_it_may(fixture: &Fixture) -> anyhow::Result<()> {
+pub async fn a_replace_keeps_its_place_only_with_a_smaller_quantity(fixture: &Fixture) -> anyhow::Result<()> {
     let floor = Floor::open(fixture).await?;
     let (alice, bob, carol) = (&floor.alice, &floor.bob, &floor.carol);
     let first = placed(alice, &floor.limit("buy", 10, 99_00)).await?;
     let second = placed(bob, &floor.limit("buy", 10, 99_00)).await?;
-    // A smaller quantity keeps the place.
+    // With a smaller quantity the order keeps its place.
     let smaller = replace(alice, id(&first)?, &json!({"quantity": 6, "client_version": 1})).await?;
     ensure!(
         smaller.clone().expect(200)?["order"]["version"] == 2,
@@ -270,12 +270,12 @@ pub async fn a_replace_keeps_what_it_may(fixture: &Fixture) -> anyhow::Result<()
     ensure!(stale.body["current_version"] == 2, "{}", stale.body);
     placed(carol, &floor.limit("sell", 4, 99_00)).await?;
     becomes(alice, id(&first)?, "partially_filled").await?;
-    // A larger one goes to the end; its reservation follows: 20 x 99.00 less what traded.
+    // With a larger one it goes to the end, and its reservation grows: 20 x 99.00 less what traded.
     let larger = replace(alice, id(&first)?, &json!({"quantity": 20, "client_version": 2})).await?;
     larger.expect(200)?;
     placed(carol, &floor.limit("sell", 10, 99_00)).await?;
     becomes(bob, id(&second)?, "filled").await?;
-    // A total that has traded already ends the order; what is over cannot be changed.
+    // A new total that has traded already ends the order, and an order that has ended cannot be changed.
     let ended = replace(alice, id(&first)?, &json!({"quantity": 4, "client_version": 3})).await?;
     let ended = ended.expect(200)?;
     ensure!(
@@ -315,7 +315,7 @@ pub async fn halts_and_sessions_stop_trading(fixture: &Fixture) -> anyhow::Resul
     floor.sessions("close").await?;
     becomes(alice, id(&of_today)?, "expired").await?;
     refused(bob, &floor.limit("buy", 1, 101_00), "MARKET_CLOSED").await?;
-    // A cancel always works.
+    // Cancels always work.
     let cancelled = bob.cancel(id(&resting)?).await?.expect(200)?;
     ensure!(cancelled["order"]["status"] == "cancelled", "{cancelled}");
     floor.sessions("open").await?;
@@ -325,7 +325,7 @@ pub async fn halts_and_sessions_stop_trading(fixture: &Fixture) -> anyhow::Resul
     Ok(())
 }
 
-/// The whole configuration with one change, given to the running machines.
+/// Changes the configuration of the running machines; everything else in it stays as it is.
 pub fn configure(fixture: &Fixture, change: impl FnOnce(&mut Value)) -> anyhow::Result<()> {
     let run = |arguments: &[&str]| {
         let output = fixture.system().output("brokerx-topics", arguments)?;
@@ -360,8 +360,8 @@ pub async fn a_halt_ends_with_an_auction_when_orders_are_collected(fixture: &Fix
         let quote = fixture.api.request(Method::GET, &path, &[], None).await?.expect(200)?;
         ensure!(quote["bid"].is_null() && quote["ask"].is_null(), "{quote}");
         floor.instrument("resume").await?;
-        // 10 shares trade anywhere from 99.00 to 102.00; above 100.00 nobody is left over, and 100.01 is
-        // the nearest such price to the reference.
+        // At any price from 99.00 to 102.00, 10 shares trade. Above 100.00 no shares are left over, and of these
+        // prices 100.01 is the nearest to the reference.
         let bought = becomes(bob, id(&bid)?, "filled").await?;
         let sold = becomes(alice, id(&ask)?, "filled").await?;
         ensure!(
@@ -433,7 +433,7 @@ pub async fn the_calendar_closes_and_opens(fixture: &Fixture) -> anyhow::Result<
     let now = std::time::SystemTime::now()
         .duration_since(std::time::UNIX_EPOCH)?
         .as_secs();
-    // Far from the days that have gone by on this log, in order with them.
+    // A day later than all that this log has seen: days must come in order.
     let day = now / 86_400 + 1;
     configure(fixture, |config| {
         config["sessions"] = json!([

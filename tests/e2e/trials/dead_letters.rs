@@ -1,4 +1,4 @@
-//! What a client sends and cannot be used is kept, with the reason, and stops nobody.
+//! A client's record that cannot be used is kept, with the reason, and stops nobody.
 
 use std::time::Duration;
 

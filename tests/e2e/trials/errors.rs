@@ -101,7 +101,7 @@ pub async fn nobody_acts_for_someone_else(fixture: &Fixture) -> anyhow::Result<(
         .expect(201)?;
     let id = placed["order"]["id"].as_str().context("no id")?;
     let token = placed["consistency_token"].as_str().context("no token")?;
-    // It can be read from here on: to anybody else it is not there for another reason.
+    // The order can be read from here on, so a 404 for anybody else does not mean that it is not there yet.
     let read = format!("/api/v1/orders/{id}?consistency_token={token}");
     owner.get(&read).await?.expect(200)?;
     for (method, path, body) in [

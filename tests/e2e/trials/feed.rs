@@ -15,7 +15,7 @@ const CHANNELS: [&str; 3] = ["orders", "balances", "deposits"];
 pub async fn the_private_stream_resumes_without_a_gap(fixture: &Fixture) -> anyhow::Result<()> {
     let symbol = fixture.instrument().await?;
     let client = fixture.funded_client(Cents(5_000_00), &[]).await?;
-    // What happened before the client connected is missed, and asked for.
+    // The client asks for what happened before it connected.
     let mut stream = client.stream(&CHANNELS, Some(0)).await?;
     let mut last = 0;
     for round in 0..5 {
@@ -31,7 +31,7 @@ pub async fn the_private_stream_resumes_without_a_gap(fixture: &Fixture) -> anyh
     }
     stream.send(&json!({"type": "ack", "seq": last})).await?;
     drop(stream);
-    // Away, while things happen; then back from where it was.
+    // Things happen while the client is away; it comes back and goes on from where it was.
     client
         .place(&place_order("away", &symbol, "buy", 1, Some(Cents(98_00)), "GTC"))
         .await?
@@ -53,7 +53,7 @@ pub async fn the_private_stream_resumes_without_a_gap(fixture: &Fixture) -> anyh
         seen.iter().any(|(id, _)| id == "away"),
         "what was missed is missing: {seen:?}"
     );
-    // On an open connection, too.
+    // A resume works on an open connection, too.
     stream.send(&json!({"type": "resume", "after": 0})).await?;
     stream
         .next_where(LIMIT, |message| message["type"] == "resuming")
@@ -197,7 +197,7 @@ pub async fn candles_and_status_are_pushed(fixture: &Fixture) -> anyhow::Result<
     let path = format!("/api/v1/market/{symbol}/candles?interval=1d");
     eventually("the day's candle is projected", LIMIT, async || {
         let candles = fixture.api.request(Method::GET, &path, &[], None).await?.expect(200)?;
-        // Two of them when midnight has passed meanwhile.
+        // There are two candles when midnight has passed meanwhile.
         let items = candles["items"].as_array().context("no items")?;
         let sum: i64 = items.iter().filter_map(|candle| candle["volume"].as_i64()).sum();
         ensure!(sum <= 6, "{candles}");

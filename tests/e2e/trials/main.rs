@@ -1,7 +1,7 @@
 //! End to end, on a real Kafka, a real registry and a real PostgreSQL.
 //!
 //! One system is started for all trials; they run one after the other, those that break things
-//! last. When one fails, the logs and mails of the system are kept, and it is said where.
+//! last. When one fails, the logs and mails of the system are kept, and the output says where.
 
 #![allow(clippy::unwrap_used)]
 
@@ -42,13 +42,13 @@ macro_rules! trials {
 
 fn main() -> anyhow::Result<()> {
     let mut arguments = Arguments::from_args();
-    // Trials share a system: one at a time, in the order below.
+    // The trials share one system, so they run one at a time, in the order below.
     arguments.test_threads = Some(1);
     let runtime = Arc::new(Builder::new_multi_thread().enable_all().build()?);
     let fixture = Shared::default();
     let trials = trials(&fixture, &runtime);
     let runs = |trial: &Trial| !arguments.is_filtered_out(trial);
-    // Nothing is started for a list of names, or for none.
+    // No system is started when names are only listed, or when the filter leaves no trial.
     if !arguments.list && trials.iter().any(runs) {
         let started = runtime.block_on(Fixture::start())?;
         fixture.get_or_init(|| started);
@@ -81,8 +81,8 @@ fn trials(fixture: &Shared, runtime: &Arc<Runtime>) -> Vec<Trial> {
         orders::operators_commands_are_idempotent,
         book::stops_wait_for_their_price,
         book::an_iceberg_shows_a_part,
-        book::orders_say_how_they_trade,
-        book::a_replace_keeps_what_it_may,
+        book::orders_trade_by_their_post_only_fok_and_self_trade_terms,
+        book::a_replace_keeps_its_place_only_with_a_smaller_quantity,
         book::halts_and_sessions_stop_trading,
         book::a_halt_ends_with_an_auction_when_orders_are_collected,
         book::the_calendar_closes_and_opens,
@@ -97,7 +97,7 @@ fn trials(fixture: &Shared, runtime: &Arc<Runtime>) -> Vec<Trial> {
         dead_letters::garbage_goes_to_the_dead_letters_and_the_rest_goes_on,
         other_team::a_python_consumer_agrees_with_the_database,
         outages::trading_goes_on_while_the_database_is_down,
-        outages::everything_remembers_after_a_restart_of_everything,
+        outages::what_happened_is_remembered_after_a_restart_of_everything,
         chaos::nothing_is_lost_or_doubled_while_processes_die,
         projection::the_refolded_projection_has_the_same_rows,
     ]

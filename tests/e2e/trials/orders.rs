@@ -34,7 +34,7 @@ pub async fn an_order_rests_crosses_and_is_cancelled(fixture: &Fixture) -> anyho
         ask["order"]["status"] == "working" && ask["order"]["version"] == 1,
         "{ask}"
     );
-    // Better than the limit: the trade is at the resting order's price.
+    // The limit is better than the resting order's price, at which it trades.
     let bid = buyer
         .place(&place_order("b", &symbol, "buy", 10, Some(Cents(101_00)), "GTC"))
         .await?
@@ -48,7 +48,8 @@ pub async fn an_order_rests_crosses_and_is_cancelled(fixture: &Fixture) -> anyho
         execution["liquidity"] == "taker" && execution["fee"] == "0.50" && execution["quantity"] == 10,
         "{bid}"
     );
-    // More than there is: the rest rests, then is cancelled and its reservation released.
+    // An order for more than there is: the rest stays in the book until it is cancelled, which releases its
+    // reservation.
     let bid = buyer
         .place(&place_order("c", &symbol, "buy", 25, Some(Cents(100_00)), "DAY"))
         .await?
@@ -69,7 +70,7 @@ pub async fn an_order_rests_crosses_and_is_cancelled(fixture: &Fixture) -> anyho
         again.status,
         again.body
     );
-    // IOC with nobody on the other side.
+    // An IOC order with nobody on the other side.
     let empty = buyer
         .place(&place_order("d", &symbol, "buy", 1, Some(Cents(99_00)), "IOC"))
         .await?
@@ -95,8 +96,8 @@ pub async fn an_order_rests_crosses_and_is_cancelled(fixture: &Fixture) -> anyho
 pub async fn the_same_id_gives_the_same_outcome(fixture: &Fixture) -> anyhow::Result<()> {
     let (symbol, buyer, _) = pair(fixture).await?;
     let order = place_order("same", &symbol, "buy", 5, Some(Cents(99_00)), "GTC");
-    // Both at once, as an impatient client does. The answer goes to the later of the two where the
-    // book has not answered yet; the other is told where to look.
+    // Both at once, as an impatient client would. While the book has not answered yet, the outcome goes to the
+    // later of the two requests; the other is told where to look.
     let (first, second) = tokio::try_join!(buyer.place(&order), buyer.place(&order))?;
     let answered = if first.status == 202 { &second } else { &first };
     ensure!(

@@ -1,4 +1,4 @@
-//! What goes on while a part is away, and what is remembered when everything was.
+//! What goes on while one part is down, and what is remembered after everything was.
 
 use std::time::Duration;
 
@@ -42,7 +42,7 @@ pub async fn trading_goes_on_while_the_database_is_down(fixture: &Fixture) -> an
     .await
 }
 
-pub async fn everything_remembers_after_a_restart_of_everything(fixture: &Fixture) -> anyhow::Result<()> {
+pub async fn what_happened_is_remembered_after_a_restart_of_everything(fixture: &Fixture) -> anyhow::Result<()> {
     let symbol = fixture.instrument().await?;
     let client = fixture.funded_client(Cents(5_000_00), &[]).await?;
     let order = place_order("kept", &symbol, "buy", 2, Some(Cents(99_00)), "GTC");

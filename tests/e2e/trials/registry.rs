@@ -1,11 +1,12 @@
-//! The registry's own word on what is compatible.
+//! What the registry itself accepts as compatible.
 
 use anyhow::ensure;
 use brokerx_e2e::fixture::Fixture;
 use brokerx_schemas::{Message, TradeEvent};
 use serde_json::{Value, json};
 
-/// Asks the registry to register a schema as the next version of `trades`; gives the HTTP status.
+/// Asks the registry to register a schema as the next version of `trades`; returns the HTTP status and the
+/// answer.
 async fn register(fixture: &Fixture, schema: &Value) -> anyhow::Result<(u16, String)> {
     let url = format!(
         "{}/subjects/trades-value/versions",

@@ -1,10 +1,10 @@
-//! The `topics` command against the running cluster.
+//! `./brokerx topics` against the running cluster.
 
 use anyhow::ensure;
 use brokerx_e2e::fixture::Fixture;
 use serde_json::Value;
 
-/// Runs the tool; its standard output, and whether it went well.
+/// Runs the tool; returns whether it succeeded, and its standard output.
 fn run(fixture: &Fixture, arguments: &[&str]) -> anyhow::Result<(bool, String)> {
     let output = fixture.system().output("brokerx-topics", arguments)?;
     Ok((output.status.success(), String::from_utf8(output.stdout)?))

@@ -34,8 +34,8 @@ pub fn audit(nodes: &[Box<dyn Node>], logs: &Logs, asked: &Asked) -> Vec<Finding
     findings
 }
 
-/// Each partition's state is that of its whole inbox folded in one go, and each destination has
-/// received exactly what that fold sends: nothing lost, doubled or out of order.
+/// Each partition's state equals its whole inbox folded in one go, and each destination has received
+/// exactly what that fold sends: nothing lost, doubled or out of order.
 fn edges_and_states(nodes: &[Box<dyn Node>], logs: &Logs, findings: &mut Vec<Finding>) {
     let mut received: BTreeMap<(&str, i32, &str), Vec<&LogRecord>> = BTreeMap::new();
     for (topic, _) in brokerx_schemas::SCHEMAS {
@@ -52,7 +52,7 @@ fn edges_and_states(nodes: &[Box<dyn Node>], logs: &Logs, findings: &mut Vec<Fin
         let reference = node.reference(logs);
         if reference.state_hash != node.state_hash() {
             findings.push(Finding(format!(
-                "{}: the state is not that of its inbox",
+                "{}: the state is not the one that its inbox folds to",
                 reference.source
             )));
         }

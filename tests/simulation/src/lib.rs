@@ -1,5 +1,5 @@
 //! The pipeline without Kafka: the real machines and the real [`Driver`] joined by in-memory logs,
-//! under a seeded scheduler that does to them what processes and networks do.
+//! under a seeded scheduler that injects the faults of processes and networks.
 //!
 //! | module | what it is |
 //! |---|---|

@@ -25,7 +25,7 @@ pub struct Logs {
 }
 
 impl Logs {
-    /// Empty topics at a time, in milliseconds.
+    /// Empty topics; the clock starts at `now_ms`, in milliseconds.
     pub fn at(now_ms: i64) -> Self {
         Self {
             now_ms,
@@ -76,7 +76,7 @@ impl Logs {
             .flat_map(|((_, partition), log)| log.iter().map(|record| (*partition, record)))
     }
 
-    /// What a consumer sees that removes duplicates as the documentation says: of each source only
+    /// What is left for a consumer that removes duplicates as the documentation says: of each source only
     /// the last number + 1.
     pub fn deduplicated(&self, topic: &str) -> Vec<(i32, &LogRecord)> {
         let mut last: BTreeMap<(i32, &str), u64> = BTreeMap::new();
@@ -92,12 +92,12 @@ impl Logs {
     }
 }
 
-/// The value of an inbox, taken out of any message.
+/// An inbox whose value can be taken out of an [`AnyMessage`].
 pub trait Inbox: InboxMessage {
     /// Takes the value out.
     ///
     /// # Panics
-    /// When the message belongs to another topic: the logs are keyed by topic, so that cannot be.
+    /// When the message belongs to another topic, which cannot happen: the logs are keyed by topic.
     fn from_any(message: &AnyMessage) -> Self;
 }
 

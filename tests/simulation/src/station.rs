@@ -13,11 +13,11 @@ type Destination = (&'static str, i32);
 /// A process that drives the partition.
 struct Owner<M: Machine> {
     driver: Driver<M>,
-    /// Handed to the producer, not yet in the log; in order per destination.
+    /// Records handed to the producer but not yet in the log; in order per destination.
     outbox: BTreeMap<Destination, VecDeque<Emission>>,
-    /// In the log; the cause offsets whose report has not come back.
+    /// The causing offsets of records that are in the log but not yet reported as delivered.
     unreported: VecDeque<i64>,
-    /// A send failed: nothing is fed any more, the owner must start over.
+    /// A send failed: the owner takes no more records and must start over.
     failed: bool,
 }
 
@@ -49,13 +49,13 @@ pub trait Node {
     fn commit(&mut self);
     /// Publishes a snapshot where the driver allows it.
     fn snapshot(&mut self);
-    /// Kills every process of the partition; what their producers still held is lost in part.
+    /// Kills every process of the partition; some of what their producers still held is lost.
     fn crash(&mut self, logs: &mut Logs, random: &mut Xoshiro256PlusPlus);
     /// Loses one record in the middle of what is being sent; the rest may still arrive.
     fn lose(&mut self, random: &mut Xoshiro256PlusPlus);
     /// Writes one record twice.
     fn duplicate(&mut self, logs: &mut Logs, random: &mut Xoshiro256PlusPlus);
-    /// Starts a process; a second one when `beside` another.
+    /// Starts a process; with `beside`, even while another one runs.
     fn start(&mut self, beside: bool, random: &mut Xoshiro256PlusPlus);
     /// Ends the older of two processes, which still flushes some of what it holds.
     fn end_older(&mut self, logs: &mut Logs, random: &mut Xoshiro256PlusPlus);
@@ -81,7 +81,7 @@ impl<M: Machine> Station<M>
 where
     M::Input: Inbox,
 {
-    /// A station with nothing done yet; `derived` is the setup of a machine without genesis.
+    /// A station that has done nothing yet; `derived` is the setup of a machine without a genesis record.
     pub fn new(partition: i32, derived: Option<Setup>, discipline: Discipline) -> Self {
         Self {
             partition,
@@ -255,13 +255,13 @@ where
     }
 
     fn start(&mut self, beside: bool, random: &mut Xoshiro256PlusPlus) {
-        // A process whose send failed has started over with a new producer; one that lost the
-        // partition has not noticed yet.
+        // Without `beside` there must be no other owner; with it there may be one, which has lost the
+        // partition and not noticed yet.
         let limit = if beside { 1 } else { 0 };
         if self.owners.len() > limit {
             return;
         }
-        // Any snapshot may be the newest that is readable.
+        // Any snapshot is chosen, or none: newer ones may be unreadable.
         let chosen = random.random_range(0..=self.snapshots.len());
         let mut fold = match self.snapshots.get(chosen) {
             Some(snapshot) => Fold::restore(

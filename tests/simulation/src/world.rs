@@ -12,7 +12,7 @@ use crate::log::Logs;
 use crate::station::{Node, Station};
 use crate::workload::{self, PARTITIONS, Workload};
 
-/// Everything that a run is a function of.
+/// Everything that determines a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Plan {
     /// Decides everything.
@@ -37,7 +37,7 @@ impl Plan {
     }
 }
 
-/// What a run came to.
+/// The result of a run.
 #[derive(Debug)]
 pub struct Outcome {
     /// What is wrong; nothing in a good run.
@@ -103,7 +103,7 @@ pub fn run_with_logs(plan: Plan) -> (Outcome, Logs) {
         }
     }
 
-    // Everything comes back and drains. What was frozen ends; what failed starts over.
+    // Every process is killed, frozen ones too, and started again; then everything drains.
     for node in &mut nodes {
         node.crash(&mut logs, &mut random);
         node.start(false, &mut random);

@@ -1,9 +1,9 @@
 //! The inboxes of a run that was recorded once still fold to the same state and cause the same records.
 //!
 //! `golden/<logic version>/` holds the inbox partitions of one simulated run, with their duplicates and
-//! holes, and `expected.json`, what folding them gives. They never change: a machine that folds one
-//! differently would, after an upgrade, contradict what it has already sent. Of what is sent the
-//! digest counts place, number, cause and kind, which no new field changes.
+//! holes, and `expected.json`, the result of folding them. They never change: a machine that folds one
+//! differently would, after an upgrade, contradict what it has already sent. The digest of what is sent
+//! covers destination, number, cause and kind of each record, so that a new field does not change it.
 //!
 //! `BROKERX_GOLDEN_INBOX_WRITE=<logic version>` records a version that is not there yet.
 
@@ -33,12 +33,12 @@ const WRITE: &str = "BROKERX_GOLDEN_INBOX_WRITE";
 #[derive(Serialize, Deserialize)]
 struct Entry<I> {
     appended_ms: i64,
-    /// Source and number, of a worker's record.
+    /// Source and number; none for a record that no worker wrote.
     identity: Option<(String, u64)>,
     input: I,
 }
 
-/// What folding a partition gives.
+/// The result of folding a partition.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Folded {
     records: usize,

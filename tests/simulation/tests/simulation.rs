@@ -1,4 +1,4 @@
-//! Thousands of seeds stay right; each rule of the edges, switched off, is missed.
+//! Thousands of seeds end without a finding. When a rule of the edges is switched off, the audit notices.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ fn seeds() -> u64 {
     }
 }
 
-/// Kinds of events and of market data, and reasons, that must occur often.
+/// Kinds of events and of market data, and reasons, each of which must occur often.
 const HAPPENS: [&str; 23] = [
     "OrderReplaced",
     "OrderTriggered",
@@ -42,7 +42,7 @@ const HAPPENS: [&str; 23] = [
 ];
 
 #[test]
-fn every_seed_stays_right() {
+fn every_seed_ends_without_a_finding() {
     let (mut trades, mut faults) = (0, 0);
     let mut happened: BTreeMap<String, usize> = BTreeMap::new();
     for seed in 0..seeds() {
@@ -89,7 +89,7 @@ fn is_missed(discipline: Discipline) -> bool {
 }
 
 #[test]
-fn without_removal_of_duplicates_it_breaks() {
+fn without_removal_of_duplicates_the_audit_finds_something() {
     assert!(is_missed(Discipline {
         remove_duplicates: false,
         ..Discipline::FULL
@@ -97,7 +97,7 @@ fn without_removal_of_duplicates_it_breaks() {
 }
 
 #[test]
-fn without_go_back_n_it_breaks() {
+fn without_go_back_n_the_audit_finds_something() {
     assert!(is_missed(Discipline {
         go_back_n: false,
         ..Discipline::FULL
@@ -105,7 +105,7 @@ fn without_go_back_n_it_breaks() {
 }
 
 #[test]
-fn without_waiting_for_acknowledgement_it_breaks() {
+fn without_waiting_for_acknowledgement_the_audit_finds_something() {
     assert!(is_missed(Discipline {
         wait_for_acknowledgement: false,
         ..Discipline::FULL

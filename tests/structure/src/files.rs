@@ -1,8 +1,8 @@
-//! Files: which names items of which other, inside one crate.
+//! Which file of a crate uses items of which other file.
 //!
-//! An edge goes to the file that defines the item, through whatever re-exports lead there. A re-export
-//! by itself is no edge, nor is `mod`: both say where something is found, not what is needed. What
-//! stands in the arguments of a macro is not seen, and unit tests are left out.
+//! An edge goes to the file that defines the item, even when re-exports lie in between. A re-export by
+//! itself makes no edge, and neither does `mod`: both say where something is found, not what is needed.
+//! Names in the arguments of a macro are not seen, and unit tests are left out.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -64,7 +64,7 @@ struct Tree(BTreeMap<ModulePath, Module>);
 enum Found<'a> {
     Module(ModulePath),
     Item(&'a PathBuf),
-    /// Another crate, or a name that is no path of ours.
+    /// Another crate, or a name that does not lead into this one.
     Foreign,
 }
 
@@ -79,8 +79,8 @@ impl Tree {
         for path in paths.0 {
             match self.resolve(at, &path, 0) {
                 Found::Item(file) => drop(needed.insert(file)),
-                // The import of a module needs what is named through it, which is a path of its own;
-                // all of a module is the module.
+                // Importing a module makes no edge: what the code uses through it is a path of its own. Only
+                // `use module::*` counts for the module's file.
                 Found::Module(found) if used.clone().any(|import| import.name == "*" && import.path == path) => {
                     needed.extend(self.0.get(&found).map(|module| &module.file));
                 }
@@ -91,7 +91,7 @@ impl Tree {
     }
 
     fn resolve(&self, from: &ModulePath, path: &[String], depth: usize) -> Found<'_> {
-        // Two re-exports may name each other.
+        // A limit, because two re-exports may point at each other.
         if depth > 8 {
             return Found::Foreign;
         }
@@ -131,7 +131,8 @@ impl Tree {
                     return Found::Item(file);
                 }
             }
-            // An item that a macro defines, or a name from elsewhere.
+            // Nothing was found. A path that begins in this crate names an item that a macro defines; any other
+            // name comes from elsewhere.
             return if explicit {
                 Found::Item(&module.file)
             } else {
@@ -142,7 +143,7 @@ impl Tree {
     }
 }
 
-/// Every path that code names.
+/// Collects every path in the code.
 #[derive(Default)]
 struct Paths(Vec<Vec<String>>);
 

@@ -19,7 +19,8 @@ pub fn reachable(graph: &Graph, from: &str) -> BTreeSet<String> {
     reached
 }
 
-/// The circles: each a set of names that reach one another. A name that points at itself is none.
+/// The circles: each a set of names that can all reach one another. A name that only points at itself is
+/// not a circle.
 pub fn circles(graph: &Graph) -> Vec<BTreeSet<String>> {
     let reach: BTreeMap<&String, BTreeSet<String>> = graph.keys().map(|name| (name, reachable(graph, name))).collect();
     let mut circles = BTreeSet::new();
@@ -33,7 +34,7 @@ pub fn circles(graph: &Graph) -> Vec<BTreeSet<String>> {
     circles.into_iter().collect()
 }
 
-/// The edges that do not follow from others: `a -> c` goes where there is `a -> b -> c`.
+/// The edges that do not follow from others: `a -> c` is removed where there is `a -> b -> c`.
 pub fn reduced(graph: &Graph) -> Graph {
     let follows = |from: &String, to: &String| {
         graph[from]
@@ -71,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn an_edge_that_follows_from_others_goes() {
+    fn an_edge_that_follows_from_others_is_removed() {
         let left = reduced(&graph(&[("a", "b"), ("b", "c"), ("a", "c"), ("a", "d")]));
         assert_eq!(left, graph(&[("a", "b"), ("b", "c"), ("a", "d")]));
     }

@@ -2,10 +2,10 @@
 //!
 //! - [`rooms`]: which crate depends on which, from the manifests, and the picture of it in
 //!   ARCHITECTURE.md;
-//! - [`files`]: which file of a crate names items of which other, from the sources;
-//! - [`graph`]: circles, and what is left of edges when those that follow from others are taken away.
+//! - [`files`]: which file of a crate uses items of which other, from the sources;
+//! - [`graph`]: circles, and the edges that remain when those that follow from others are removed.
 //!
-//! The tests beside it hold the three against each other.
+//! The tests in `tests/` compare the rooms with the picture and look for circles.
 
 pub mod files;
 pub mod graph;

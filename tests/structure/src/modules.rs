@@ -6,18 +6,18 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use syn::{Attribute, Item, UseTree};
 
-/// Where a module stands in its tree: the names from the root to it.
+/// The place of a module in its crate: the names on the way from the root.
 pub(crate) type ModulePath = Vec<String>;
 
 /// A module: its own file, or a part of its parent's.
 pub(crate) struct Module {
     /// The file that it is in.
     pub(crate) file: PathBuf,
-    /// Its items, inline modules left out: they are modules of their own.
+    /// Its items, except inline modules, which are modules of their own here.
     pub(crate) items: Vec<Item>,
     /// The names that it defines.
     pub(crate) defined: Vec<String>,
-    /// The names that it imports or hands on, and the paths behind them; `*` for all of a path.
+    /// The names that it imports or re-exports, and the paths behind them; `*` for everything in a path.
     pub(crate) imported: Vec<Import>,
 }
 
@@ -28,7 +28,7 @@ pub(crate) struct Import {
     pub(crate) name: String,
     /// The path that it stands for.
     pub(crate) path: Vec<String>,
-    /// Whether it is handed on: a re-export says where something is found, not what is needed.
+    /// Whether it is a re-export, which says where something is found, not what is needed.
     pub(crate) handed_on: bool,
 }
 
@@ -91,7 +91,7 @@ fn add(
                 let Some(found) = candidates.into_iter().find(|candidate| candidate.is_file()) else {
                     bail!("{} has no file for its module {name}", file.display());
                 };
-                // Beside `mod.rs`, wherever it lies; below any other file.
+                // The children of a `mod.rs` lie beside it; those of any other file in a folder of its name.
                 let is_folder = found.file_name().is_some_and(|name| name == "mod.rs");
                 let children = found.parent().filter(|_| is_folder).unwrap_or(&below).to_owned();
                 add_file(&found, &children, child_path, all)?;

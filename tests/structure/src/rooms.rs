@@ -9,10 +9,10 @@ use serde_json::Value;
 
 use crate::graph::Graph;
 
-/// Which room depends on which, by the manifests, what only tests need included.
+/// Which room depends on which, by the manifests, including dependencies that only tests need.
 ///
 /// # Errors
-/// When cargo does not tell.
+/// When `cargo metadata` fails.
 pub fn from_manifests(root: &Path) -> anyhow::Result<Graph> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let output = Command::new(cargo)

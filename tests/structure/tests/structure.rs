@@ -1,4 +1,4 @@
-//! The house is as ARCHITECTURE.md shows it.
+//! The crates depend on each other as ARCHITECTURE.md shows, and no files of a crate in a circle.
 #![allow(clippy::unwrap_used)]
 
 use std::fs;
@@ -24,12 +24,12 @@ fn the_picture_shows_the_rooms_and_what_they_depend_on() {
     assert_eq!(
         names(&shown),
         names(&built),
-        "the rooms of the picture, and those of the workspace"
+        "the rooms of the picture are not those of the workspace"
     );
     assert_eq!(
         edges(&shown),
         edges(&reduced(&built)),
-        "the arrows of the picture, and the dependencies that do not follow from others"
+        "the arrows of the picture are not the dependencies that do not follow from others"
     );
 }
 
@@ -53,7 +53,7 @@ fn no_files_of_a_crate_need_each_other_in_a_circle() {
         for crate_root in files::crate_roots(&root().join(&room)).unwrap() {
             let graph = files::edges(&root(), &crate_root).unwrap();
             for circle in circles(&graph) {
-                // A circle may stand where each of its files says why it is one thing.
+                // A circle is allowed when each of its files says why they are one thing.
                 let says_why = |file: &String| {
                     fs::read_to_string(root().join(file))
                         .unwrap()

@@ -1,4 +1,4 @@
-//! Every edge is dense and whole: what arrived is what the offline fold of the sender's inbox sent.
+//! Every edge is dense and complete: what arrived is what the sender's inbox, folded offline, sends.
 
 use std::collections::BTreeMap;
 
@@ -22,8 +22,8 @@ pub(super) fn check(topics: &Topics, folds: &Folds, findings: &mut Vec<Finding>)
     let mut edges = 0;
     for (source, sent) in folds.sent() {
         for (topic, partition, seq) in sent {
-            // Market data goes on with every tick while this is read; its density is checked by
-            // the removal of duplicates.
+            // Every tick writes market data even while this is read, so the numbers cannot be compared;
+            // removing duplicates checks that they have no gap.
             let Some(edges_of_topic) = arrived.get(topic.as_str()) else {
                 continue;
             };

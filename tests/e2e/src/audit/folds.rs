@@ -1,4 +1,4 @@
-//! The machines' state: the offline folds of their inboxes.
+//! The machines' state, found by folding their inboxes offline.
 
 use brokerx_matcher::machine::Matcher;
 use brokerx_schemas::{AccountCommand, AccountEvent, BookCommand, Message};

@@ -1,7 +1,7 @@
 //! Reconciliation from the outside: topics, projection and machines must tell the same story.
 //!
 //! [`reconcile`] waits until the pipeline is quiet and then lists everything that is wrong. [`Told`]
-//! holds what a client was told against what became of its order.
+//! compares what a client was told with what became of its order.
 
 mod edges;
 mod finding;
@@ -22,7 +22,7 @@ pub use finding::Finding;
 pub use told::Told;
 pub use topics::Topics;
 
-/// What was looked at, for the closing line of a test.
+/// How much was examined, for the last line of a test's output.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Extent {
     /// Records of all topics, duplicates removed.

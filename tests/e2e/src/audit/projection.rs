@@ -1,6 +1,6 @@
 //! Every row of accounts, positions, orders and payments equals what the machines hold, column by
-//! column. What no machine keeps is taken from the events: the event that last changed a thing, and
-//! orders that were forgotten with their key.
+//! column. What no machine keeps is taken from the events: which event last changed a row, and orders
+//! that settlement has forgotten.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -51,7 +51,7 @@ pub(super) async fn check(
     Ok(())
 }
 
-/// The last that the events say of each thing.
+/// The last event about each account, order, position and payment.
 #[derive(Default)]
 struct Last<'a> {
     /// When the account last changed.
@@ -87,7 +87,7 @@ impl<'a> Last<'a> {
     }
 }
 
-/// The rows as they must be.
+/// The rows as they should be.
 #[derive(Default)]
 struct Held {
     accounts: Rows,
@@ -134,7 +134,7 @@ impl Held {
     }
 }
 
-/// A view has the names of its columns; `more` are those that it lacks.
+/// A row from a view, whose fields are named like the columns; `more` holds the columns that the view lacks.
 fn row_of(view: &impl Serialize, more: Value) -> anyhow::Result<Value> {
     let mut row = serde_json::to_value(view)?;
     if let (Value::Object(row), Value::Object(more)) = (&mut row, more) {
@@ -143,7 +143,7 @@ fn row_of(view: &impl Serialize, more: Value) -> anyhow::Result<Value> {
     Ok(row)
 }
 
-/// Enters a row under its key. A position of nothing is left out: its row stays, the machine forgets it.
+/// Enters a row under its key. An empty position is left out: the machine forgets it, while its row stays.
 fn insert(rows: &mut Rows, table: &str, row: Value) {
     let is_nothing = |column: &str| row[column] == 0;
     let key = match table {
@@ -181,7 +181,7 @@ fn compare(table: &str, held: &Rows, projected: &Rows, findings: &mut Vec<Findin
             let (held, projected) = (held.get(column), projected.get(column));
             if held != projected {
                 findings.push(Finding(format!(
-                    "{table}: {column} of {key} is held as {held:?} and projected as {projected:?}"
+                    "{table}: {column} of {key} is {held:?} in the machine and {projected:?} in the projection"
                 )));
             }
         }
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn every_column_and_every_row_counts() {
+    fn a_difference_in_any_column_or_row_is_found() {
         let order = |order_id: i64, status: &str| json!({"order_id": order_id, "status": status});
         assert!(found("orders", &[order(1, "FILLED")], &[order(1, "FILLED")]).is_empty());
         for (held, projected, word) in [
@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn a_position_of_nothing_may_stay_as_a_row() {
+    fn an_empty_position_may_stay_as_a_row() {
         let position = |quantity: i64| json!({"account_id": 1, "symbol": "A", "quantity": quantity, "reserved_quantity": 0, "cost_cents": 0});
         assert!(found("positions", &[], &[position(0)]).is_empty());
         assert_eq!(found("positions", &[], &[position(1)]).len(), 1);

@@ -1,4 +1,4 @@
-//! What a client was told of its order over HTTP, held against what became of it.
+//! What a client was told about its order over HTTP, compared with what became of it.
 
 use anyhow::Context;
 use brokerx_schemas::{OrderId, OrderStatus, OrderView, Reason};
@@ -42,8 +42,8 @@ impl Told {
         })
     }
 
-    /// What of the order as it stands now cannot follow from what was told; it may only be further
-    /// along.
+    /// What is wrong when the order, as it stands now, cannot have developed from what was told; none when it
+    /// can.
     pub fn contradiction(&self, now: &OrderView) -> Option<String> {
         let went_back = [
             ("version", i64::from(self.version), i64::from(now.version)),
@@ -56,7 +56,7 @@ impl Told {
         }
         let told = (self.status, self.reason, self.filled_quantity, self.fees);
         let stands = (now.status, now.reason, now.filled_quantity, Cents(now.fees_cents));
-        // Nothing happened since, or nothing that could matter any more.
+        // Nothing has happened since, or nothing may change any more.
         let is_final = self.event_seq == now.event_seq || self.status.is_terminal();
         if is_final && told != stands {
             return Some(format!("was told as {told:?} and is {stands:?}"));
@@ -71,7 +71,7 @@ fn may_become(told: OrderStatus, now: OrderStatus) -> bool {
         Unknown => false,
         Pending => now != Unknown,
         Accepted => ![Unknown, Pending].contains(&now),
-        // The book has it: it is not refused any more.
+        // The order was in the book, so it cannot be refused any more.
         Working => [Working, PartiallyFilled, Filled, Cancelled, Expired].contains(&now),
         PartiallyFilled => [PartiallyFilled, Filled, Cancelled, Expired].contains(&now),
         Filled | Cancelled | Rejected | Expired => now == told,

@@ -54,7 +54,7 @@ pub async fn nothing_is_lost_or_doubled_while_processes_die(fixture: &Fixture) -
     for _ in 0..SYMBOLS {
         symbols.push(fixture.instrument().await?);
     }
-    // Halts and sessions end with auctions of what was collected meanwhile.
+    // Orders are collected during halts and between sessions, and auctions follow.
     configure(fixture, |config| {
         config["collect_while_halted"] = true.into();
         config["collect_while_closed"] = true.into();
@@ -64,7 +64,7 @@ pub async fn nothing_is_lost_or_doubled_while_processes_die(fixture: &Fixture) -
         fixture.system().start_instance(service, 1)?;
     }
     let stop = Arc::new(AtomicBool::new(false));
-    // Nobody goes on when the trial ends early.
+    // These sets end all their tasks when the trial ends early.
     let mut traders = JoinSet::new();
     let mut watchers = JoinSet::new();
     for index in 0..CLIENTS {

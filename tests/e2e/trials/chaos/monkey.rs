@@ -14,13 +14,13 @@ const VICTIMS: [&str; 6] = [
     "notifier",
 ];
 
-/// Longer than the workers' session of 2 s: their partitions go to somebody else meanwhile.
+/// Longer than the workers' session of 2 s, so that their partitions go to another instance meanwhile.
 const FREEZE: Duration = Duration::from_millis(3_500);
 
 /// Hits one process: it is killed and started again, or frozen past its session and continued.
 pub async fn hit(fixture: &Fixture, random: &mut Xoshiro256PlusPlus) -> anyhow::Result<()> {
     let victim = VICTIMS[random.random_range(0..VICTIMS.len())];
-    // Some load in between, so that the next hit finds work in flight.
+    // A pause with load, so that the next hit finds work in flight.
     tokio::time::sleep(Duration::from_millis(random.random_range(300..1_500))).await;
     if random.random_ratio(1, 3) {
         println!("chaos: {victim} is frozen");
@@ -33,7 +33,7 @@ pub async fn hit(fixture: &Fixture, random: &mut Xoshiro256PlusPlus) -> anyhow::
         tokio::time::sleep(Duration::from_millis(random.random_range(0..2_500))).await;
         fixture.system().respawn(victim)?;
     }
-    // A process that was fenced while it was frozen ends by itself; the supervisor starts it again.
+    // A frozen process that lost its place in the group ends by itself; the supervisor starts it again.
     for name in VICTIMS {
         let mut system = fixture.system();
         if system.process(name).ended().is_some() {

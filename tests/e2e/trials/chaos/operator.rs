@@ -12,7 +12,7 @@ use reqwest::Method;
 use serde_json::json;
 
 const PATIENCE: Duration = Duration::from_secs(90);
-/// How long an instrument trades, and then does not, at most.
+/// The longest time that an instrument trades, and then does not, milliseconds.
 const TRADES_MS: u64 = 3_000;
 const RESTS_MS: u64 = 400;
 
@@ -25,7 +25,7 @@ pub struct Operator {
 }
 
 impl Operator {
-    /// Halts and resumes until told to stop, then leaves everything open; tells how often.
+    /// Halts and resumes until told to stop, then leaves everything open. Returns how many halts there were.
     pub async fn operate(mut self, stop: Arc<AtomicBool>) -> anyhow::Result<usize> {
         let mut halts = 0;
         while !stop.load(Ordering::Relaxed) {
@@ -43,7 +43,7 @@ impl Operator {
         Ok(halts)
     }
 
-    /// Asks until it is done: a halt of what is halted changes nothing.
+    /// Asks until the action is done. Asking twice is safe: halting a halted instrument changes nothing.
     async fn act(&mut self, symbol: &str, action: &str) -> anyhow::Result<()> {
         let (path, body) = match action {
             "open" | "close" => (
@@ -55,7 +55,7 @@ impl Operator {
         let started = Instant::now();
         loop {
             match self.api.operate(&self.key, Method::POST, &path, body.as_ref()).await {
-                // Of sessions each symbol has an outcome of its own.
+                // The answer about sessions has an outcome for each symbol.
                 Ok(answer) if answer.status == 200 && answer.body["items"].is_null() => return Ok(()),
                 Ok(answer) if answer.status == 200 && answer.body["items"][0]["outcome"] == "done" => return Ok(()),
                 Ok(answer) if answer.status == 200 => {}

@@ -1,4 +1,4 @@
-//! What became of every order, held against what its client was told.
+//! What became of every order, compared with what its client was told.
 
 use std::collections::BTreeMap;
 
@@ -16,17 +16,17 @@ pub struct Known {
     pub told: Vec<Told>,
 }
 
-/// What was looked at.
+/// How much was examined.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Outcomes {
     /// Orders that were acknowledged.
     pub orders: usize,
-    /// Answers that showed one of them.
+    /// Answers that showed one of these orders.
     pub answers: usize,
 }
 
-/// Every order of an answer stands in the projection exactly once, under the id that its client was
-/// told, as it was told or further along; none that was refused acted.
+/// Checks that every order in an answer is in the projection exactly once, under the id that its client was
+/// told, and as it was told or further along; and that no refused order had an effect.
 pub async fn check(asked: &[Known], database: &PgPool) -> anyhow::Result<Outcomes> {
     let mut stored: BTreeMap<(AccountId, String), Vec<OrderView>> = BTreeMap::new();
     let query = sqlx::query_scalar("SELECT to_jsonb(o) FROM projection.orders AS o");
@@ -49,11 +49,15 @@ pub async fn check(asked: &[Known], database: &PgPool) -> anyhow::Result<Outcome
 fn check_one(known: &Known, orders: &[OrderView]) -> anyhow::Result<()> {
     let acted = |order: &&OrderView| order.status != OrderStatus::Rejected;
     let acted = orders.iter().filter(acted).count();
-    ensure!(acted <= 1, "it acted {acted} times");
-    ensure!(acted == 0 || !known.told.is_empty(), "it was refused and acted");
+    ensure!(acted <= 1, "it took effect {acted} times");
+    ensure!(
+        acted == 0 || !known.told.is_empty(),
+        "it was refused and took effect all the same"
+    );
     for told in &known.told {
         let order = orders.iter().find(|order| order.order_id == told.order_id);
-        let order = order.with_context(|| format!("{} was told of and is not there", told.order_id))?;
+        let order =
+            order.with_context(|| format!("the client was told of order {}, which is not there", told.order_id))?;
         if let Some(contradiction) = told.contradiction(order) {
             bail!("{contradiction}");
         }

@@ -1,4 +1,4 @@
-//! A client that places, changes and cancels, and asks again until it knows.
+//! A client that places, changes and cancels orders, and asks again until it knows each outcome.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,7 +16,7 @@ use super::outcomes::Known;
 
 const PATIENCE: Duration = Duration::from_secs(90);
 
-/// A client with a mind of its own.
+/// A client that decides at random what to do next.
 pub struct Trader {
     session: Session,
     symbols: Vec<String>,
@@ -32,11 +32,11 @@ impl Trader {
         }
     }
 
-    /// Trades until told to stop; gives back every order with what was told of it.
+    /// Trades until told to stop; returns every order with what the client was told about it.
     pub async fn trade(mut self, stop: Arc<AtomicBool>) -> anyhow::Result<Vec<Known>> {
         let account_id = self.session.account_id.parse()?;
         let mut known: Vec<Known> = Vec::new();
-        // Of those in `known`.
+        // Indices into `known`.
         let mut open: Vec<usize> = Vec::new();
         for number in 0.. {
             if stop.load(Ordering::Relaxed) {
@@ -84,7 +84,7 @@ impl Trader {
                 }
                 Ok(answer) if [202, 429, 503].contains(&answer.status) => {}
                 Ok(answer) => bail!("an order was answered with {}: {}", answer.status, answer.body),
-                // The ingress died, or came back on the way: nobody knows, so the client asks again.
+                // The ingress died or was starting again: the outcome is not known, so the client asks again.
                 Err(_) => {}
             }
             ensure!(
@@ -95,7 +95,7 @@ impl Trader {
         }
     }
 
-    /// An order of any kind.
+    /// A random order.
     fn order(&mut self, client_order_id: &str) -> Value {
         let random = &mut self.random;
         let symbol = &self.symbols[random.random_range(0..self.symbols.len())];
@@ -121,7 +121,7 @@ impl Trader {
         order
     }
 
-    /// Asks once for the end of everything; the audit tells what came of it.
+    /// Asks once to cancel everything; the audit checks what came of it.
     async fn cancel_all(&self) -> anyhow::Result<()> {
         let answer = self
             .session
@@ -135,7 +135,7 @@ impl Trader {
         }
     }
 
-    /// Asks once for other terms; a change that is refused or late leaves the order to go on.
+    /// Asks once for other terms. When the change is refused or late, the client goes on with the order.
     async fn replace(&mut self, known: &mut Known) -> anyhow::Result<()> {
         let Some(told) = known.told.last() else { return Ok(()) };
         let mut terms = json!({"client_version": told.version, "quantity": self.random.random_range(1..=15)});
@@ -148,7 +148,7 @@ impl Trader {
             Ok(answer) if [200, 409, 422].contains(&answer.status) => known.told.extend(shown(&answer)?),
             Ok(answer) if [202, 429, 503].contains(&answer.status) => {}
             Ok(answer) => bail!("a replace was answered with {}: {}", answer.status, answer.body),
-            // The ingress died: nobody knows, and the next cancel or the audit will tell.
+            // The ingress died: the outcome is not known, and the next cancel or the audit will show it.
             Err(_) => {}
         }
         Ok(())
@@ -186,8 +186,8 @@ fn shown(answer: &Answer) -> anyhow::Result<Option<Told>> {
     order.map(Told::of).transpose()
 }
 
-/// What the answer to a new order tells: 200 and 201 of an order that was taken, 422 of one that was
-/// rejected, for the reason that is its code, or of none.
+/// The order that the answer to a new order shows: with 200 and 201 an order that was taken, with 422 a
+/// rejected one whose reason is the answer's code, or none at all.
 fn placed(answer: &Answer) -> anyhow::Result<Option<Told>> {
     let told = shown(answer)?;
     let fits = match (answer.status, &told) {
@@ -203,8 +203,8 @@ fn placed(answer: &Answer) -> anyhow::Result<Option<Told>> {
     Ok(told)
 }
 
-/// What the answer to a cancel tells: 200 of an order that is cancelled, `ORDER_CLOSED` of one that had
-/// ended.
+/// The order that the answer to a cancel shows: with 200 a cancelled order, with `ORDER_CLOSED` one that
+/// had ended before.
 fn cancelled(answer: &Answer) -> anyhow::Result<Option<Told>> {
     let told = shown(answer)?;
     let status = told.map(|told| told.status);

@@ -1,4 +1,4 @@
-//! A client's private stream across every break of the connection.
+//! Follows a client's private stream, however often the connection breaks.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -26,8 +26,8 @@ impl Watcher {
         }
     }
 
-    /// Follows the stream until told to stop and everything has come; fails on a gap or a double.
-    /// Gives back how many events came.
+    /// Follows the stream until told to stop and everything has come. Fails on a gap or a duplicate. Returns
+    /// how many events came.
     pub async fn watch(mut self, stop: Arc<AtomicBool>) -> anyhow::Result<i64> {
         let mut stopped: Option<Instant> = None;
         loop {
@@ -45,7 +45,7 @@ impl Watcher {
                     self.last
                 );
             }
-            // The notifier died, or does not answer: connect again and ask for what was missed.
+            // The notifier died or does not answer: the watcher connects again and asks for what was missed.
             let Err(error) = self.follow(&stop).await else { continue };
             if error.downcast_ref::<Broken>().is_some() {
                 return Err(error);
@@ -86,7 +86,7 @@ impl Watcher {
     }
 }
 
-/// A gap or a double, which no new connection mends.
+/// A gap or a duplicate, which a new connection cannot repair.
 #[derive(Debug)]
 struct Broken(String);
 

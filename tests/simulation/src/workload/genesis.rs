@@ -1,4 +1,4 @@
-//! The first record of every inbox, with the market that it makes.
+//! The first record of every inbox, which sets up the market of the run.
 
 use brokerx_schemas::{AccountCommand, BookCommand, Config, Genesis, Session, TopicPartitions};
 
@@ -12,9 +12,8 @@ const DAY_SECONDS: i64 = 6;
 const SESSION_SECONDS: i64 = 4;
 const DAYS: i32 = 50;
 
-/// The genesis of every inbox partition. A quarter of the seeds each has a market that is always
-/// open, with and without an auction after a halt, and one with sessions, with and without an
-/// opening auction.
+/// The genesis of every inbox partition. The seeds are divided among four markets: always open, with or
+/// without an auction after a halt; and with sessions, with or without an opening auction.
 pub fn genesis(seed: u64) -> Genesis {
     let counts = brokerx_schemas::SCHEMAS.iter().map(|(topic, _)| TopicPartitions {
         topic: (*topic).to_owned(),

@@ -25,7 +25,7 @@ pub const REPLY_PARTITIONS: i32 = 3;
 const ACCOUNTS: i64 = 6;
 const SYMBOLS: [&str; 3] = ["AAPL", "MSFT", "TSLA"];
 
-/// What was asked of the system, for the audit.
+/// What was requested of the system, for the audit.
 #[derive(Debug, Default)]
 pub struct Asked {
     /// Every order that some client placed, by account and client order id.
@@ -37,14 +37,14 @@ pub struct Asked {
 /// The writers.
 #[derive(Debug, Default)]
 pub struct Workload {
-    /// What they asked for.
+    /// What they requested.
     pub asked: Asked,
     placed: Vec<PlaceOrder>,
     command_count: u64,
     /// How far the provider has read `account-events`, per partition.
     provider_position: BTreeMap<i32, usize>,
     open_payments: Vec<(AccountId, PaymentId)>,
-    /// Answers stay the same when they are given twice.
+    /// The provider's answers so far, so that a repeated one is the same.
     outcomes: BTreeMap<PaymentId, PaymentStatus>,
 }
 
@@ -55,7 +55,7 @@ impl Workload {
         bytes[..8].copy_from_slice(&self.command_count.to_be_bytes());
         let command_id = CommandId(bytes);
         self.asked.commands.insert(command_id);
-        // A few commands are late already.
+        // A few commands are already past their deadline when they are written.
         let patience_ms = if random.random_ratio(1, 40) { -1 } else { 1_000_000_000 };
         CommandMeta {
             command_id,

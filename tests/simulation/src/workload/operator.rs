@@ -7,12 +7,13 @@ use super::{Workload, any_symbol, send_book};
 use crate::log::Logs;
 
 impl Workload {
-    /// Halts, resumes, opens, closes or delists an instrument; lifting comes oftener than stopping, so that there
-    /// is trade. A key repeats now and then, with the same content or another.
+    /// Halts, resumes, opens, closes or delists an instrument. Resuming and opening are more frequent than
+    /// halting and closing, so that there is trade. Now and then a key is used again, with the same content or
+    /// another.
     pub(super) fn operate(&mut self, logs: &mut Logs, random: &mut Xoshiro256PlusPlus) {
         let symbol = any_symbol(random);
         let kind = match random.random_range(0..10) {
-            // Rarely, for it is for ever.
+            // Rarely, because it cannot be undone.
             0 if random.random_ratio(1, 5) => BookCommand::DelistInstrument,
             0 => BookCommand::HaltInstrument,
             1 => BookCommand::CloseSession,

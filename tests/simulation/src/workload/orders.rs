@@ -32,7 +32,7 @@ impl Workload {
             _ if market => TimeInForce::Ioc,
             _ => TimeInForce::Gtc,
         };
-        // Only what may rest in the book can be shy of taking, or show a part.
+        // Only an order that may rest in the book can be post-only or an iceberg.
         let rests = order_type == OrderType::Limit && matches!(time_in_force, TimeInForce::Day | TimeInForce::Gtc);
         let order = PlaceOrder {
             meta: self.meta(logs, random),
@@ -64,7 +64,7 @@ impl Workload {
         send_account(logs, account_id, AccountCommand::PlaceOrder(order));
     }
 
-    /// A client that heard nothing asks again, with the same id.
+    /// A client that got no answer sends its order again, with the same id.
     pub(super) fn retry(&mut self, logs: &mut Logs, random: &mut Xoshiro256PlusPlus) {
         if self.placed.is_empty() {
             return;
@@ -121,7 +121,7 @@ impl Workload {
         send_account(logs, account_id, AccountCommand::ReplaceOrder(command));
     }
 
-    /// Everything of an account, or of one of its symbols, is cancelled.
+    /// Cancels all orders of an account, or those of one symbol.
     pub(super) fn cancel_all(&mut self, logs: &mut Logs, random: &mut Xoshiro256PlusPlus) {
         let account_id = any_account(random);
         let command = CancelAllOrders {
@@ -133,7 +133,7 @@ impl Workload {
         send_account(logs, account_id, AccountCommand::CancelAllOrders(command));
     }
 
-    /// The kill switch is engaged, or more often lifted.
+    /// Engages the kill switch or, more often, lifts it.
     pub(super) fn kill_switch(&mut self, logs: &mut Logs, random: &mut Xoshiro256PlusPlus) {
         let account_id = any_account(random);
         let command = SetKillSwitch {

@@ -1,4 +1,4 @@
-//! `./brokerx demo`: the main job against the running system, as clients would do it.
+//! `./brokerx demo`: trades on the running system, as clients would.
 
 mod story;
 mod transcript;

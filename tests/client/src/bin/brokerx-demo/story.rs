@@ -13,7 +13,7 @@ use crate::transcript::Transcript;
 const LIMIT: Duration = Duration::from_secs(10);
 const PASSWORD: &str = "Correct-Horse-9";
 
-/// A symbol of the demo's own, so that nobody else's orders are in its book.
+/// A symbol for this run alone, so that nobody else's orders are in its book.
 fn symbol_of(run: u64) -> String {
     let mut rest = run;
     let letters: String = (0..7)
@@ -30,7 +30,7 @@ fn text<'a>(value: &'a Value, what: &str) -> anyhow::Result<&'a str> {
     value.as_str().with_context(|| format!("{what} is missing"))
 }
 
-/// Tells the story; fails where the system does not do as it should.
+/// Tells the story; fails at the first step where the system does not do what it should.
 pub async fn tell(api: &Api, mail_dir: &Path, operator_key: &str) -> anyhow::Result<()> {
     let mut transcript = Transcript::default();
     let run = std::time::SystemTime::now()
@@ -242,8 +242,9 @@ pub async fn tell(api: &Api, mail_dir: &Path, operator_key: &str) -> anyhow::Res
     );
 
     transcript.chapter("It adds up to the cent");
-    // 15 x 101.00 = 1,515.00. Buyer, taker of both: 5 bps of 1,010.00 is 0.51 (0.505 half up), of
-    // 505.00 is 0.25 (0.2525). Seller, maker of one order: 2 bps of 1,515.00 is 0.30 (0.303).
+    // 15 x 101.00 = 1,515.00. Fees: the buyer took with both orders, 5 bps of 1,010.00 is 0.51 (0.505
+    // half up) and of 505.00 is 0.25 (0.2525). The seller made with one order, 2 bps of 1,515.00 is
+    // 0.30 (0.303).
     portfolio(&buyer, &symbol, Cents(3_484_24), 15, &mut transcript).await?;
     portfolio(&seller, &symbol, Cents(1_614_70), 35, &mut transcript).await?;
 
@@ -285,7 +286,7 @@ async fn deposit(
     key: &str,
     transcript: &mut Transcript,
 ) -> anyhow::Result<()> {
-    // The account's status follows its verification through the pipeline: a moment may pass.
+    // The account's status comes through the pipeline after the verification, so it may take a moment.
     let deadline = Instant::now() + LIMIT;
     let answer = loop {
         let answer = client.deposit(amount, key).await?;
