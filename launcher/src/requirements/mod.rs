@@ -2,6 +2,7 @@
 //! ([`programs`]), Java ([`java`]), disk space ([`disk`]) and memory ([`memory`]).
 
 pub mod disk;
+mod intent;
 pub mod java;
 pub mod memory;
 pub mod programs;
@@ -15,16 +16,7 @@ use crate::process::account::unprivileged_account;
 
 use programs::NeededBy;
 
-/// What somebody is about to do on this machine.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Intent {
-    /// Who does it, which says which programs are needed.
-    pub by: NeededBy,
-    /// Whether cargo has much to do: what is to be built is not there yet.
-    pub builds: bool,
-    /// Whether Kafka, registry and PostgreSQL are still to be fetched.
-    pub fetches: bool,
-}
+pub use intent::Intent;
 
 /// Finds everything that is missing for what is about to be done.
 ///

@@ -60,6 +60,13 @@ pub fn crate_roots(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
 
 struct Tree(BTreeMap<ModulePath, Module>);
 
+/// Whether a name that a module is not seen to define is taken to be defined there: by a macro, say.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Guess {
+    Yes,
+    No,
+}
+
 /// What a path leads to.
 enum Found<'a> {
     Module(ModulePath),
@@ -77,7 +84,7 @@ impl Tree {
         paths.0.extend(used.clone().map(|import| import.path.clone()));
         let mut needed = BTreeSet::new();
         for path in paths.0 {
-            match self.resolve(at, &path, 0) {
+            match self.resolve(at, &path, 0, Guess::Yes) {
                 Found::Item(file) => drop(needed.insert(file)),
                 // Importing a module makes no edge: what the code uses through it is a path of its own. Only
                 // `use module::*` counts for the module's file.
@@ -90,7 +97,7 @@ impl Tree {
         needed
     }
 
-    fn resolve(&self, from: &ModulePath, path: &[String], depth: usize) -> Found<'_> {
+    fn resolve(&self, from: &ModulePath, path: &[String], depth: usize, guess: Guess) -> Found<'_> {
         // A limit, because two re-exports may point at each other.
         if depth > 8 {
             return Found::Foreign;
@@ -123,17 +130,17 @@ impl Tree {
             let import = module.imported.iter().find(|import| import.name == *name);
             if let Some(import) = import.filter(|import| import.path.as_slice() != path) {
                 let whole: Vec<String> = import.path.iter().chain(behind).cloned().collect();
-                return self.resolve(&at, &whole, depth + 1);
+                return self.resolve(&at, &whole, depth + 1, guess);
             }
             for glob in module.imported.iter().filter(|import| import.name == "*") {
                 let whole: Vec<String> = glob.path.iter().chain(rest).cloned().collect();
-                if let Found::Item(file) = self.resolve(&at, &whole, depth + 1) {
+                if let Found::Item(file) = self.resolve(&at, &whole, depth + 1, Guess::No) {
                     return Found::Item(file);
                 }
             }
             // Nothing was found. A path that begins in this crate names an item that a macro defines; any other
             // name comes from elsewhere.
-            return if explicit {
+            return if explicit && guess == Guess::Yes {
                 Found::Item(&module.file)
             } else {
                 Found::Foreign

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
+use proc_macro2::TokenTree;
 use syn::{Attribute, Item, UseTree};
 
 /// The place of a module in its crate: the names on the way from the root.
@@ -66,7 +67,7 @@ fn add(
     };
     for item in items {
         let Item::Mod(child) = item else {
-            module.defined.extend(name_of(&item));
+            module.defined.extend(names_of(&item));
             if let Item::Use(import) = &item {
                 let handed_on = !matches!(import.vis, syn::Visibility::Inherited);
                 imports(&import.tree, &mut Vec::new(), handed_on, &mut module.imported);
@@ -120,19 +121,31 @@ fn path_attribute(attributes: &[Attribute]) -> Option<String> {
     }
 }
 
-fn name_of(item: &Item) -> Option<String> {
-    Some(match item {
-        Item::Const(item) => item.ident.to_string(),
-        Item::Enum(item) => item.ident.to_string(),
-        Item::Fn(item) => item.sig.ident.to_string(),
-        Item::Macro(item) => item.ident.as_ref()?.to_string(),
-        Item::Static(item) => item.ident.to_string(),
-        Item::Struct(item) => item.ident.to_string(),
-        Item::Trait(item) => item.ident.to_string(),
-        Item::Type(item) => item.ident.to_string(),
-        Item::Union(item) => item.ident.to_string(),
-        _ => return None,
-    })
+/// The names that an item defines; of a macro's call, all that stand in it openly.
+fn names_of(item: &Item) -> Vec<String> {
+    let name = match item {
+        Item::Const(item) => &item.ident,
+        Item::Enum(item) => &item.ident,
+        Item::Fn(item) => &item.sig.ident,
+        Item::Macro(item) => match &item.ident {
+            Some(name) => name,
+            None => return item.mac.tokens.clone().into_iter().filter_map(ident).collect(),
+        },
+        Item::Static(item) => &item.ident,
+        Item::Struct(item) => &item.ident,
+        Item::Trait(item) => &item.ident,
+        Item::Type(item) => &item.ident,
+        Item::Union(item) => &item.ident,
+        _ => return Vec::new(),
+    };
+    vec![name.to_string()]
+}
+
+fn ident(token: TokenTree) -> Option<String> {
+    match token {
+        TokenTree::Ident(name) => Some(name.to_string()),
+        _ => None,
+    }
 }
 
 fn imports(tree: &UseTree, before: &mut Vec<String>, handed_on: bool, all: &mut Vec<Import>) {
