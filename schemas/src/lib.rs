@@ -23,6 +23,7 @@ mod kinds;
 mod market;
 mod message;
 mod public;
+mod refusal;
 mod reply;
 mod vocabulary;
 
@@ -36,5 +37,6 @@ pub use internal::*;
 pub use market::*;
 pub use message::*;
 pub use public::*;
+pub use refusal::*;
 pub use reply::*;
 pub use vocabulary::*;

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{CommandId, Execution, Instrument, OrderView, PaymentView, Reason, TransferView};
+use crate::{CommandId, Execution, Instrument, OrderView, PaymentView, Refusal, TransferView};
 
 crate::vocabulary! {
     /// What a [`Reply`] carries.
@@ -20,15 +20,6 @@ crate::vocabulary! {
         /// A command on the account as a whole (limits, kill switch, cancel all) was done.
         Account,
     }
-}
-
-/// Why a command was refused.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Refusal {
-    /// The code that the client sees.
-    pub reason: Reason,
-    /// The order's current version, for `VERSION_CONFLICT`.
-    pub current_version: Option<i32>,
 }
 
 /// The outcome of one command.

@@ -81,3 +81,33 @@ fn edges_between_files_are_seen() {
     ];
     assert_eq!(edges(&graph), expected);
 }
+
+/// The paths that a document names in backticks or as links, where it names one from the root.
+fn paths(text: &str) -> Vec<&str> {
+    let quoted = text.split('`').skip(1).step_by(2);
+    let linked = text.split("](").skip(1).filter_map(|rest| rest.split(')').next());
+    let rooms = [
+        "bench", "compose", "docs", "identity", "ingress", "launcher", "market", "matcher", "notifier",
+    ];
+    let more = ["projection", "schemas", "settlement", "tests", "topics"];
+    quoted
+        .chain(linked)
+        .map(|path| path.split('#').next().unwrap_or(path))
+        .filter(|path| !path.contains(['*', ' ', '<', '{']) && !path.contains("NAME"))
+        .filter(|path| {
+            path.split_once('/')
+                .is_some_and(|(room, _)| rooms.contains(&room) || more.contains(&room))
+        })
+        .collect()
+}
+
+#[test]
+fn the_paths_that_the_documents_name_are_there() {
+    for document in ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md"] {
+        let text = fs::read_to_string(root().join(document)).unwrap();
+        let named = paths(&text);
+        assert!(named.len() > 2, "{document} names {named:?}");
+        let missing: Vec<_> = named.into_iter().filter(|path| !root().join(path).exists()).collect();
+        assert!(missing.is_empty(), "{document} names {missing:?}, which are not there");
+    }
+}

@@ -16,6 +16,7 @@ mod driver;
 mod edges;
 mod fold;
 mod output;
+mod setup;
 mod snapshot;
 mod traits;
 
@@ -23,5 +24,6 @@ pub use driver::*;
 pub use edges::*;
 pub use fold::*;
 pub use output::*;
+pub use setup::*;
 pub use snapshot::*;
 pub use traits::*;

@@ -1,9 +1,8 @@
 //! What a worker writes.
 
 use brokerx_schemas::{Config, InboxMessage};
-use serde::{Deserialize, Serialize};
 
-use super::{Outputs, SnapshotError};
+use super::{Outputs, Setup, SnapshotError};
 
 /// A pure state machine over one inbox partition.
 ///
@@ -67,39 +66,6 @@ pub enum Step {
     Done,
     /// There is more to do at the same offset: call `resume` once the outputs are taken.
     More,
-}
-
-/// What a machine is told about its place.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Setup {
-    /// Names the log; a snapshot of another is refused.
-    pub log_id: String,
-    /// The inbox partition.
-    pub partition: i32,
-    /// Topic generation, part of packed ids.
-    pub generation: i32,
-    /// The behaviour that is in force.
-    pub logic_version: i32,
-    /// The version of the configuration that is in force.
-    pub config_version: i32,
-    /// The configuration that is in force.
-    pub config: Config,
-    /// Partition count of each destination topic, sorted by topic.
-    pub topics: Vec<(String, i32)>,
-}
-
-impl Setup {
-    /// The partition count of a destination topic.
-    ///
-    /// # Panics
-    /// When the genesis does not name the topic: the machine would write to a topic that nobody made.
-    pub fn partitions(&self, topic: &str) -> i32 {
-        self.topics
-            .iter()
-            .find(|(name, _)| name == topic)
-            .map(|(_, partitions)| *partitions)
-            .unwrap_or_else(|| panic!("the genesis record does not name topic {topic}"))
-    }
 }
 
 /// The place and time of the record that is applied.
