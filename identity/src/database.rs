@@ -5,11 +5,8 @@ use std::time::Duration;
 
 use anyhow::Context;
 use brokerx_topics::service::{Check, Shutdown, backoff};
-use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{Connection, Executor, PgConnection, PgPool};
-
-static MIGRATOR: Migrator = sqlx::migrate!();
 
 /// How long a request waits for a connection.
 const ACQUIRE_LIMIT: Duration = Duration::from_secs(2);
@@ -54,7 +51,7 @@ pub async fn migrate(options: &PgConnectOptions) -> anyhow::Result<()> {
     transaction.execute("CREATE SCHEMA IF NOT EXISTS identity").await?;
     transaction.commit().await?;
     // Not `run`: its future is not `Send` for a connection of its own.
-    MIGRATOR
+    brokerx_database::migrations!("0001_identity.sql")
         .run_direct(None, &mut connection, false)
         .await
         .context("a migration of the schema identity failed")?;

@@ -2,22 +2,24 @@
 
 use axum::Json;
 use axum::extract::State;
+use brokerx_database::row;
 use serde::Serialize;
-use sqlx::FromRow;
 
 use crate::gateway::Caller;
 use crate::http::Problem;
 use crate::state::Shared;
 
-/// Who the caller is.
-#[derive(Debug, FromRow, Serialize)]
-pub struct Me {
-    client_id: String,
-    account_id: Option<String>,
-    email: String,
-    name: String,
-    role: String,
-    status: String,
+row! {
+    /// Who the caller is.
+    #[derive(Debug, Serialize)]
+    pub struct Me {
+        client_id: String,
+        account_id: Option<String>,
+        email: String,
+        name: String,
+        role: String,
+        status: String,
+    }
 }
 
 /// The caller's own data.

@@ -8,10 +8,11 @@ use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
+use brokerx_database::row;
 use brokerx_identity::{api_keys, tokens::Role};
 use brokerx_schemas::AccountId;
 use brokerx_topics::service::clock::now_unix_seconds;
-use sqlx::{FromRow, PgPool};
+use sqlx::PgPool;
 
 use crate::http::Problem;
 use crate::state::{App, Shared};
@@ -172,13 +173,14 @@ fn by_token(app: &App, headers: &HeaderMap) -> Result<Caller, Problem> {
     })
 }
 
-#[derive(FromRow)]
-struct KeyRow {
-    client_id: String,
-    account_id: Option<i64>,
-    role: String,
-    status: String,
-    scopes: Vec<String>,
+row! {
+    struct KeyRow {
+        client_id: String,
+        account_id: Option<i64>,
+        role: String,
+        status: String,
+        scopes: Vec<String>,
+    }
 }
 
 async fn by_api_key(database: &PgPool, key: &[u8]) -> Result<Caller, Problem> {

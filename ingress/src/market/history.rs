@@ -2,10 +2,10 @@
 
 use axum::Json;
 use axum::extract::{Path, State};
+use brokerx_database::row;
 use brokerx_json::{CandleBody, Cents, interval_of, names, rfc3339};
 use brokerx_schemas::{Candle, Symbol};
 use serde::{Deserialize, Serialize};
-use sqlx::FromRow;
 
 use super::Market;
 use super::snapshots::unknown;
@@ -31,14 +31,15 @@ pub struct TradeBody {
     ts: String,
 }
 
-#[derive(FromRow)]
-struct TradeRow {
-    trade_id: i64,
-    price_cents: i64,
-    quantity: i64,
-    taker_side: String,
-    sequence: i64,
-    executed_us: i64,
+row! {
+    struct TradeRow {
+        trade_id: i64,
+        price_cents: i64,
+        quantity: i64,
+        taker_side: String,
+        sequence: i64,
+        executed_us: i64,
+    }
 }
 
 /// `GET /api/v1/market/{symbol}/trades`: every trade.
@@ -75,16 +76,17 @@ pub struct CandleQuery {
     cursor: Option<String>,
 }
 
-#[derive(FromRow)]
-struct CandleRow {
-    start_us: i64,
-    open_cents: i64,
-    high_cents: i64,
-    low_cents: i64,
-    close_cents: i64,
-    volume: i64,
-    trade_count: i64,
-    closed: bool,
+row! {
+    struct CandleRow {
+        start_us: i64,
+        open_cents: i64,
+        high_cents: i64,
+        low_cents: i64,
+        close_cents: i64,
+        volume: i64,
+        trade_count: i64,
+        closed: bool,
+    }
 }
 
 /// `GET /api/v1/market/{symbol}/candles`: those of one interval, including the one that is still growing.

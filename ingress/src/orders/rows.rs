@@ -2,41 +2,43 @@
 
 use std::collections::HashMap;
 
+use brokerx_database::row;
 use brokerx_json::names;
 use brokerx_schemas::{AccountId, Execution, OrderId, OrderView, Reply, Symbol, TradeId};
-use sqlx::{FromRow, PgPool};
+use sqlx::PgPool;
 
 use crate::http::{PAGE_ITEMS, Page, Problem};
 
 /// An order with its first executions, in the order of their trades.
 pub(super) type Known = (OrderView, Vec<Execution>);
 
-#[derive(FromRow)]
-struct OrderRow {
-    order_id: i64,
-    client_order_id: String,
-    symbol: String,
-    side: String,
-    order_type: String,
-    quantity: i64,
-    price_cents: Option<i64>,
-    stop_price_cents: Option<i64>,
-    collar_price_cents: Option<i64>,
-    time_in_force: String,
-    post_only: bool,
-    display_quantity: Option<i64>,
-    self_trade_prevention: String,
-    status: String,
-    reason: Option<String>,
-    version: i32,
-    event_seq: i32,
-    filled_quantity: i64,
-    filled_notional_cents: i64,
-    fees_cents: i64,
-    reserved_cents: i64,
-    reserved_quantity: i64,
-    created_us: i64,
-    updated_us: i64,
+row! {
+    struct OrderRow {
+        order_id: i64,
+        client_order_id: String,
+        symbol: String,
+        side: String,
+        order_type: String,
+        quantity: i64,
+        price_cents: Option<i64>,
+        stop_price_cents: Option<i64>,
+        collar_price_cents: Option<i64>,
+        time_in_force: String,
+        post_only: bool,
+        display_quantity: Option<i64>,
+        self_trade_prevention: String,
+        status: String,
+        reason: Option<String>,
+        version: i32,
+        event_seq: i32,
+        filled_quantity: i64,
+        filled_notional_cents: i64,
+        fees_cents: i64,
+        reserved_cents: i64,
+        reserved_quantity: i64,
+        created_us: i64,
+        updated_us: i64,
+    }
 }
 
 impl OrderRow {
@@ -71,15 +73,16 @@ impl OrderRow {
     }
 }
 
-#[derive(FromRow)]
-struct ExecutionRow {
-    order_id: i64,
-    trade_id: i64,
-    price_cents: i64,
-    quantity: i64,
-    fee_cents: i64,
-    liquidity: String,
-    executed_us: i64,
+row! {
+    struct ExecutionRow {
+        order_id: i64,
+        trade_id: i64,
+        price_cents: i64,
+        quantity: i64,
+        fee_cents: i64,
+        liquidity: String,
+        executed_us: i64,
+    }
 }
 
 /// The first executions of each order, in the order of their trades.

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
+use brokerx_database::row;
 use brokerx_schemas::{AccountCommand, AuthEvent, Message};
 use brokerx_topics::catalogue;
 use brokerx_topics::codec::Codec;
@@ -12,7 +13,7 @@ use brokerx_topics::service::{Shutdown, backoff};
 use prometheus_client::metrics::gauge::Gauge;
 use rdkafka::producer::{DeliveryFuture, FutureProducer, FutureRecord};
 use sqlx::postgres::PgConnectOptions;
-use sqlx::{Connection, FromRow, PgConnection};
+use sqlx::{Connection, PgConnection};
 
 use crate::clients::{ReminderAges, remind_and_reject};
 use crate::state::Shared;
@@ -46,13 +47,14 @@ pub struct Relay {
     pub rows: Gauge,
 }
 
-#[derive(FromRow)]
-struct Row {
-    event_id: i64,
-    topic: String,
-    partition_key: String,
-    payload: String,
-    correlation_id: Option<String>,
+row! {
+    struct Row {
+        event_id: i64,
+        topic: String,
+        partition_key: String,
+        payload: String,
+        correlation_id: Option<String>,
+    }
 }
 
 impl Relay {

@@ -4,11 +4,11 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use brokerx_database::row;
 use brokerx_json::{PaymentBody, decimal, names};
 use brokerx_schemas::{AccountCommand, PaymentDirection, PaymentId, PaymentStatus, PaymentView, Reply, RequestPayment};
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use sqlx::FromRow;
 
 use crate::commands::Outcome;
 use crate::gateway::{Caller, RequestContext, Scope, consistency};
@@ -134,15 +134,16 @@ fn answer(reply: &Reply, location: &'static str) -> Result<Response, Problem> {
     Ok(response)
 }
 
-#[derive(FromRow)]
-struct PaymentRow {
-    payment_id: i64,
-    amount_cents: i64,
-    currency: String,
-    status: String,
-    reason: Option<String>,
-    created_us: i64,
-    updated_us: i64,
+row! {
+    struct PaymentRow {
+        payment_id: i64,
+        amount_cents: i64,
+        currency: String,
+        status: String,
+        reason: Option<String>,
+        created_us: i64,
+        updated_us: i64,
+    }
 }
 
 /// `GET /api/v1/deposits`.

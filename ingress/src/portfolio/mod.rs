@@ -3,10 +3,10 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::HeaderMap;
+use brokerx_database::row;
 use brokerx_json::{CashBody, Cents, PositionBody};
 use brokerx_schemas::{CashView, PositionView, Symbol};
 use serde::{Deserialize, Serialize};
-use sqlx::FromRow;
 
 use crate::gateway::{Caller, consistency};
 use crate::http::{Problem, Query};
@@ -37,16 +37,17 @@ struct Position {
     unrealized_profit: Option<Cents>,
 }
 
-/// The account with one of its positions; an account without positions has one row without any.
-#[derive(FromRow)]
-struct Row {
-    account_seq: i64,
-    balance_cents: i64,
-    account_reserved_cents: i64,
-    symbol: Option<String>,
-    quantity: Option<i64>,
-    reserved_quantity: Option<i64>,
-    cost_cents: Option<i64>,
+row! {
+    /// The account with one of its positions; an account without positions has one row without any.
+    struct Row {
+        account_seq: i64,
+        balance_cents: i64,
+        account_reserved_cents: i64,
+        symbol: Option<String>,
+        quantity: Option<i64>,
+        reserved_quantity: Option<i64>,
+        cost_cents: Option<i64>,
+    }
 }
 
 /// The caller's cash and positions. They are read in one statement, so that both are of the same moment.

@@ -8,12 +8,12 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
+use brokerx_database::row;
 use brokerx_identity::tokens::Role;
 use brokerx_json::rfc3339;
 use brokerx_schemas::LoginOutcome;
 use brokerx_topics::service::clock::now_unix_seconds;
 use serde::{Deserialize, Serialize};
-use sqlx::FromRow;
 
 use super::attempts::{Attempt, too_many};
 use crate::clients::{EMAIL_LENGTH_MAX, email_key};
@@ -36,13 +36,14 @@ pub struct Session {
     expires_at: String,
 }
 
-#[derive(FromRow)]
-struct ClientRow {
-    client_id: String,
-    account_id: Option<i64>,
-    password_hash: Option<String>,
-    role: String,
-    status: String,
+row! {
+    struct ClientRow {
+        client_id: String,
+        account_id: Option<i64>,
+        password_hash: Option<String>,
+        role: String,
+        status: String,
+    }
 }
 
 /// Gives a token for an e-mail and its password.

@@ -2,22 +2,25 @@
 
 use std::time::{Duration, SystemTime};
 
+use brokerx_database::row;
 use brokerx_identity::keys::SecretKey;
 use brokerx_identity::links::{self, VERIFY_EMAIL, VERIFY_REMINDER};
 use lettre::message::header::{ContentTransferEncoding, ContentType};
 use lettre::message::{Body, Mailbox, Message};
 
-/// A row of `identity.mails` with its client's address.
-#[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
-pub(super) struct MailRow {
-    pub(super) mail_id: i64,
-    pub(super) purpose: String,
-    pub(super) email: String,
-    pub(super) name: String,
-    /// Unix seconds.
-    pub(super) created: i64,
-    /// Unix seconds.
-    pub(super) expires: i64,
+row! {
+    /// A row of `identity.mails` with its client's address.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    pub(super) struct MailRow {
+        pub(super) mail_id: i64,
+        pub(super) purpose: String,
+        pub(super) email: String,
+        pub(super) name: String,
+        /// Unix seconds.
+        pub(super) created: i64,
+        /// Unix seconds.
+        pub(super) expires: i64,
+    }
 }
 
 /// What all mails have in common.

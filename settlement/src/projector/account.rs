@@ -1,20 +1,23 @@
 //! A row of `accounts`, event by event.
 
+use brokerx_database::row;
 use brokerx_schemas::{AccountEvent, AccountEventKind, AccountState};
 
 use super::rows::symbol;
 
-/// A row of `accounts`.
-#[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
-pub(super) struct Account {
-    pub(super) account_seq: i64,
-    pub(super) state: String,
-    pub(super) status_version: i64,
-    pub(super) kill_switch: bool,
-    pub(super) frozen: bool,
-    pub(super) balance_cents: i64,
-    pub(super) reserved_cents: i64,
-    pub(super) updated_us: i64,
+row! {
+    /// A row of `accounts`.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    pub(super) struct Account {
+        pub(super) account_seq: i64,
+        pub(super) state: String,
+        pub(super) status_version: i64,
+        pub(super) kill_switch: bool,
+        pub(super) frozen: bool,
+        pub(super) balance_cents: i64,
+        pub(super) reserved_cents: i64,
+        pub(super) updated_us: i64,
+    }
 }
 
 impl Account {

@@ -1,6 +1,10 @@
 //! Tables that are written with one statement per batch: columns as arrays, joined by `unnest`.
 
 use serde::Serialize;
+use sqlx::encode::{Encode, IsNull};
+use sqlx::error::BoxDynError;
+use sqlx::postgres::{PgArgumentBuffer, PgHasArrayType, PgTypeInfo, Postgres};
+use sqlx::types::Type;
 
 /// A Rust type that is a column.
 pub(super) trait Column {
@@ -22,9 +26,26 @@ macro_rules! columns {
 columns! { i64 => "bigint[]", i32 => "integer[]", bool => "boolean[]", String => "text[]", &str => "text[]" }
 
 /// JSON as text, sent as text and parsed by PostgreSQL.
-#[derive(Clone, Debug, PartialEq, Eq, sqlx::Type)]
-#[sqlx(transparent)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct JsonText(String);
+
+impl Type<Postgres> for JsonText {
+    fn type_info() -> PgTypeInfo {
+        <String as Type<Postgres>>::type_info()
+    }
+}
+
+impl PgHasArrayType for JsonText {
+    fn array_type_info() -> PgTypeInfo {
+        String::array_type_info()
+    }
+}
+
+impl Encode<'_, Postgres> for JsonText {
+    fn encode_by_ref(&self, buffer: &mut PgArgumentBuffer) -> Result<IsNull, BoxDynError> {
+        self.0.encode_by_ref(buffer)
+    }
+}
 
 impl Column for &JsonText {
     const ARRAY: &'static str = "text[]";

@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 
 use brokerx_topics::codec::Codec;
 use brokerx_topics::service::{Backoff, Check, PlatformOptions, since};
-use sqlx::{Connection, PgConnection};
+use sqlx::postgres::PgRow;
+use sqlx::{Connection, FromRow, PgConnection, Row};
 
 use super::account::Account;
 use super::batch::{Batch, Log};
@@ -129,23 +130,19 @@ async fn write(connection: &mut PgConnection, batch: &Batch, metrics: &Projector
 }
 
 async fn load_accounts(connection: &mut PgConnection, batch: &Batch) -> Result<BTreeMap<i64, Account>, ProjectorError> {
-    #[derive(sqlx::FromRow)]
-    struct Row {
-        account_id: i64,
-        #[sqlx(flatten)]
-        account: Account,
-    }
     let mut account_ids: Vec<_> = batch.events.iter().map(|(event, _)| event.account_id.0).collect();
     account_ids.sort_unstable();
     account_ids.dedup();
-    let rows: Vec<Row> = sqlx::query_as(
+    let rows = sqlx::query(
         "SELECT account_id, account_seq, state, status_version, kill_switch, frozen, \
          balance_cents, reserved_cents, updated_us FROM projection.accounts WHERE account_id = ANY($1)",
     )
     .bind(&account_ids)
     .fetch_all(connection)
     .await?;
-    Ok(rows.into_iter().map(|row| (row.account_id, row.account)).collect())
+    let account = |row: &PgRow| Ok((row.try_get("account_id")?, Account::from_row(row)?));
+    let accounts: sqlx::Result<_> = rows.iter().map(account).collect();
+    Ok(accounts?)
 }
 
 fn committed(batch: &Batch, metrics: &ProjectorMetrics) {

@@ -87,9 +87,9 @@ fn paths(text: &str) -> Vec<&str> {
     let quoted = text.split('`').skip(1).step_by(2);
     let linked = text.split("](").skip(1).filter_map(|rest| rest.split(')').next());
     let rooms = [
-        "bench", "compose", "docs", "identity", "ingress", "launcher", "market", "matcher", "notifier",
+        "bench", "compose", "database", "docs", "identity", "ingress", "launcher", "market", "matcher",
     ];
-    let more = ["projection", "schemas", "settlement", "tests", "topics"];
+    let more = ["notifier", "projection", "schemas", "settlement", "tests", "topics"];
     quoted
         .chain(linked)
         .map(|path| path.split('#').next().unwrap_or(path))
@@ -110,4 +110,27 @@ fn the_paths_that_the_documents_name_are_there() {
         let missing: Vec<_> = named.into_iter().filter(|path| !root().join(path).exists()).collect();
         assert!(missing.is_empty(), "{document} names {missing:?}, which are not there");
     }
+}
+
+#[test]
+fn each_migration_is_compiled_in() {
+    let mut seen = 0;
+    for room in rooms::from_manifests(&root()).unwrap().into_keys() {
+        let Ok(folder) = fs::read_dir(root().join(&room).join("migrations")) else {
+            continue;
+        };
+        let mut names: Vec<_> = folder
+            .map(|file| file.unwrap().file_name().into_string().unwrap())
+            .filter(|name| name.ends_with(".sql"))
+            .collect();
+        names.sort();
+        seen += names.len();
+        let call = format!("migrations!(\"{}\")", names.join("\",\""));
+        let sources = fs::read_dir(root().join(&room).join("src")).unwrap();
+        let is_made = sources
+            .filter_map(|file| fs::read_to_string(file.unwrap().path()).ok())
+            .any(|source| source.replace([' ', '\n'], "").contains(&call));
+        assert!(is_made, "no file in {room}/src says {call}");
+    }
+    assert!(seen > 2, "{seen} migrations");
 }
