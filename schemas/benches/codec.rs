@@ -14,7 +14,6 @@ use std::time::Instant;
 use apache_avro::reader::datum::GenericDatumReader;
 use apache_avro::writer::datum::GenericDatumWriter;
 use brokerx_schemas::{AccountCommand, AccountEvent, Message};
-use serde_avro_fast::ser::SerializerConfig;
 
 fn main() {
     println!(
@@ -34,17 +33,16 @@ fn measure<M: Message>(name: &str) {
         .into_iter()
         .find(|example| example.name == name)
         .unwrap();
-    let message: M = serde_avro_fast::from_datum_slice(&example.bytes, &topic.fast).unwrap();
+    let message = M::read_datum(&example.bytes, &topic.fast).unwrap();
 
-    let mut config = SerializerConfig::new(&topic.fast);
     let mut buffer = Vec::with_capacity(1024);
     let encode_ns = median_ns(|| {
         buffer.clear();
-        serde_avro_fast::to_datum(black_box(&message), &mut buffer, &mut config).unwrap();
+        black_box(&message).write_datum(&topic.fast, &mut buffer).unwrap();
         black_box(&buffer);
     });
     let decode_ns = median_ns(|| {
-        black_box(serde_avro_fast::from_datum_slice::<M>(black_box(&example.bytes), &topic.fast).unwrap());
+        black_box(M::read_datum(black_box(&example.bytes), &topic.fast).unwrap());
     });
 
     // The reference library reads and writes by our schemas only through its generic value.

@@ -2,6 +2,7 @@
 
 use serde::{Serialize, de::DeserializeOwned};
 
+use crate::datum::{self, AvroSchema, DatumError};
 use crate::{
     AccountCommand, AccountEvent, AckEvent, AuthEvent, BookCommand, Control, DeadLetter, DepositEvent, InstrumentEvent,
     LedgerEvent, MarketData, OrderEvent, Reply, TradeEvent,
@@ -13,6 +14,22 @@ pub trait Message: Serialize + DeserializeOwned + Send + 'static {
     const TOPIC: &'static str;
     /// The Avro schema, as JSON.
     const SCHEMA: &'static str;
+
+    /// Appends it as a datum of a schema, which is [`Self::SCHEMA`] once it is parsed.
+    ///
+    /// # Errors
+    /// When it does not fit; part of it may then be in `buffer`.
+    fn write_datum(&self, schema: &AvroSchema, buffer: &mut Vec<u8>) -> Result<(), DatumError> {
+        datum::write(self, schema, buffer)
+    }
+
+    /// The message in a datum that was written with a schema, this one or another version of it.
+    ///
+    /// # Errors
+    /// When the bytes are no such datum, or more than one.
+    fn read_datum(datum: &[u8], writer: &AvroSchema) -> Result<Self, DatumError> {
+        datum::read(datum, writer)
+    }
 }
 
 /// The value of a topic that a machine folds over.
@@ -31,6 +48,15 @@ macro_rules! messages {
             impl Message for $type {
                 const TOPIC: &'static str = $topic;
                 const SCHEMA: &'static str = include_str!(concat!("../avro/", $topic, ".avsc"));
+
+                // The same as without: but a function of an impl is compiled where the impl stands.
+                fn write_datum(&self, schema: &AvroSchema, buffer: &mut Vec<u8>) -> Result<(), DatumError> {
+                    datum::write(self, schema, buffer)
+                }
+
+                fn read_datum(datum: &[u8], writer: &AvroSchema) -> Result<Self, DatumError> {
+                    datum::read(datum, writer)
+                }
             }
         )+
 
@@ -43,6 +69,14 @@ macro_rules! messages {
             /// The topic that it belongs to.
             pub fn topic(&self) -> &'static str {
                 match self { $( Self::$type(_) => $type::TOPIC, )+ }
+            }
+
+            /// As [`Message::write_datum`].
+            ///
+            /// # Errors
+            /// When it does not fit; part of it may then be in `buffer`.
+            pub fn write_datum(&self, schema: &AvroSchema, buffer: &mut Vec<u8>) -> Result<(), DatumError> {
+                match self { $( Self::$type(message) => message.write_datum(schema, buffer), )+ }
             }
         }
 

@@ -19,7 +19,6 @@ use std::path::{Path, PathBuf};
 use apache_avro::Schema;
 use apache_avro::schema_compatibility::{Compatibility, SchemaCompatibility};
 use brokerx_schemas::*;
-use serde_avro_fast::de::DeError;
 use serde_json::Value as Json;
 
 /// One topic: its schema, as both libraries know it, and its Rust type.
@@ -31,8 +30,8 @@ pub struct Topic {
     /// The schema for the reference library.
     pub schema: Schema,
     /// The schema for the library of the hot path.
-    pub fast: serde_avro_fast::Schema,
-    decode: fn(&[u8], &serde_avro_fast::Schema) -> Result<AnyMessage, DeError>,
+    pub fast: AvroSchema,
+    decode: fn(&[u8], &AvroSchema) -> Result<AnyMessage, DatumError>,
 }
 
 impl Topic {
@@ -44,24 +43,26 @@ impl Topic {
             fast: M::SCHEMA
                 .parse()
                 .unwrap_or_else(|error| panic!("{}: {error}", M::TOPIC)),
-            decode: |bytes, schema| serde_avro_fast::from_datum_slice::<M>(bytes, schema).map(Into::into),
+            decode: |bytes, schema| M::read_datum(bytes, schema).map(Into::into),
         }
     }
 
     /// Decodes a datum of today's schema into the Rust type.
-    pub fn decode(&self, bytes: &[u8]) -> Result<AnyMessage, DeError> {
+    pub fn decode(&self, bytes: &[u8]) -> Result<AnyMessage, DatumError> {
         (self.decode)(bytes, &self.fast)
     }
 
     /// Decodes a datum of another writer's schema into the Rust type.
-    pub fn decode_as(&self, bytes: &[u8], writer: &serde_avro_fast::Schema) -> Result<AnyMessage, DeError> {
+    pub fn decode_as(&self, bytes: &[u8], writer: &AvroSchema) -> Result<AnyMessage, DatumError> {
         (self.decode)(bytes, writer)
     }
 
     /// Encodes a message with the library of the hot path.
     pub fn encode(&self, message: &AnyMessage) -> Vec<u8> {
-        let mut config = serde_avro_fast::ser::SerializerConfig::new(&self.fast);
-        serde_avro_fast::to_datum_vec(message, &mut config).unwrap_or_else(|error| panic!("{}: {error}", self.name))
+        let mut datum = Vec::new();
+        let written = message.write_datum(&self.fast, &mut datum);
+        written.unwrap_or_else(|error| panic!("{}: {error}", self.name));
+        datum
     }
 
     /// The symbols of the `kind` field without `UNKNOWN`, in the order of the schema.

@@ -2,8 +2,7 @@
 
 use std::sync::LazyLock;
 
-use brokerx_schemas::SCHEMAS;
-use serde_avro_fast::Schema;
+use brokerx_schemas::{AvroSchema, SCHEMAS};
 
 /// The place of a topic in [`schemas`].
 pub(super) type Slot = usize;
@@ -14,16 +13,14 @@ pub(super) struct WriterSchema {
     /// Full name of the record.
     pub(super) record_name: String,
     /// Its parsed form.
-    pub(super) schema: Schema,
+    pub(super) schema: AvroSchema,
 }
 
 impl WriterSchema {
     /// Parses a schema whose root is a record.
     pub(super) fn parse(json: &str) -> Result<Self, String> {
         let record_name = record_name(json)?;
-        let schema = json
-            .parse()
-            .map_err(|error: serde_avro_fast::schema::SchemaError| error.to_string())?;
+        let schema = json.parse::<AvroSchema>().map_err(|error| error.to_string())?;
         Ok(Self { record_name, schema })
     }
 }

@@ -21,17 +21,12 @@ mod tests;
 mod wire;
 
 use std::collections::HashMap;
-use std::io::Read;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
-use brokerx_schemas::{AnyMessage, Message};
+use brokerx_schemas::{AnyMessage, AvroSchema, DatumError, Message};
 use schema_registry_converter::schema_registry_common::SchemaType;
-use serde::Serialize;
-use serde_avro_fast::de::read::SliceRead;
-use serde_avro_fast::de::{DeserializerConfig, DeserializerState};
-use serde_avro_fast::ser::SerializerConfig;
 
 use build::{Slot, TopicSchema, WriterSchema, schemas, slot_of};
 pub use error::{CodecError, DecodeError};
@@ -144,7 +139,9 @@ impl Codec {
     /// # Errors
     /// When it does not fit its schema or is too large; `buffer` is then as it was.
     pub fn encode<M: Message>(&self, message: &M, buffer: &mut Vec<u8>) -> Result<(), CodecError> {
-        self.encode_as(slot_of(M::TOPIC), message, buffer)
+        self.encode_as(slot_of(M::TOPIC), buffer, |schema, buffer| {
+            message.write_datum(schema, buffer)
+        })
     }
 
     /// As [`Codec::encode`], for a message to any topic.
@@ -152,15 +149,21 @@ impl Codec {
     /// # Errors
     /// When it does not fit its schema or is too large; `buffer` is then as it was.
     pub fn encode_any(&self, message: &AnyMessage, buffer: &mut Vec<u8>) -> Result<(), CodecError> {
-        self.encode_as(slot_of(message.topic()), message, buffer)
+        self.encode_as(slot_of(message.topic()), buffer, |schema, buffer| {
+            message.write_datum(schema, buffer)
+        })
     }
 
-    fn encode_as(&self, slot: Slot, message: &impl Serialize, buffer: &mut Vec<u8>) -> Result<(), CodecError> {
+    fn encode_as(
+        &self,
+        slot: Slot,
+        buffer: &mut Vec<u8>,
+        write: impl FnOnce(&AvroSchema, &mut Vec<u8>) -> Result<(), DatumError>,
+    ) -> Result<(), CodecError> {
         let start = buffer.len();
         let TopicSchema { topic, writer, .. } = &schemas()[slot];
         wire::write_header(self.shared.ids[slot], buffer);
-        let mut config = SerializerConfig::new(&writer.schema);
-        let encoded = serde_avro_fast::to_datum(message, &mut *buffer, &mut config).map(|_| ());
+        let encoded = write(&writer.schema, buffer);
         let bytes = buffer.len() - start;
         let checked = match encoded {
             Err(error) => Err(CodecError::Encode {
@@ -275,14 +278,6 @@ impl Other {
 }
 
 fn decode_datum<M: Message>(datum: &[u8], writer: &WriterSchema) -> Result<M, DecodeError> {
-    let malformed = |reason: String| DecodeError::Malformed(format!("not a {}: {reason}", writer.record_name));
-    let mut config = DeserializerConfig::new(&writer.schema);
-    // No element takes less than a byte, so no honest sequence is longer than the datum.
-    config.max_seq_size = datum.len();
-    let mut state = DeserializerState::with_config(SliceRead::new(datum), config);
-    let message = M::deserialize(state.deserializer()).map_err(|error| malformed(error.to_string()))?;
-    match state.into_reader().read(&mut [0; 1]) {
-        Ok(0) => Ok(message),
-        _ => Err(malformed("bytes are left behind the datum".to_owned())),
-    }
+    M::read_datum(datum, &writer.schema)
+        .map_err(|error| DecodeError::Malformed(format!("not a {}: {error}", writer.record_name)))
 }

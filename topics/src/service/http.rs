@@ -10,6 +10,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::serve::ListenerExt;
 use axum::{Json, Router};
+use futures_util::future::BoxFuture;
 use prometheus_client::encoding::text::encode;
 use serde_json::json;
 
@@ -53,21 +54,33 @@ fn readiness(health: &Health) -> Response {
 ///
 /// # Errors
 /// When the address cannot be bound, with the address.
-pub async fn serve(
+pub fn serve(
     listen: SocketAddr,
     metrics: Arc<Metrics>,
     health: Health,
     shutdown: Shutdown,
-) -> anyhow::Result<()> {
-    serve_router(listen, http_routes(metrics, health), DRAIN_LIMIT, shutdown).await
+) -> BoxFuture<'static, anyhow::Result<()>> {
+    serve_router(listen, http_routes(metrics, health), DRAIN_LIMIT, shutdown)
 }
 
 /// Serves a router until the shutdown is requested, then lets open requests end, for `drain_limit`
 /// at most. Handlers can take the client's address as `ConnectInfo<SocketAddr>`.
 ///
+/// The future is boxed so that the HTTP server is compiled here and not again in each process, see
+/// [`run_process`](super::run_process).
+///
 /// # Errors
 /// When the address cannot be bound, with the address.
-pub async fn serve_router(
+pub fn serve_router(
+    listen: SocketAddr,
+    router: Router,
+    drain_limit: Duration,
+    shutdown: Shutdown,
+) -> BoxFuture<'static, anyhow::Result<()>> {
+    Box::pin(listen_and_serve(listen, router, drain_limit, shutdown))
+}
+
+async fn listen_and_serve(
     listen: SocketAddr,
     router: Router,
     drain_limit: Duration,

@@ -38,6 +38,7 @@ pub use backoff::{Backoff, backoff};
 pub use health::{Check, Health};
 pub use http::{http_routes, serve, serve_router};
 pub use metrics::{Metrics, TopicLabel, latency, metrics, since};
+pub(crate) use options::log_filter;
 pub use options::{PlatformOptions, ServiceOptions, parse_options};
 pub use probe::watch_broker;
 pub use process::run_process;

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use clap::Parser;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::Targets;
 
 /// Where Kafka and the schema registry are.
 #[derive(clap::Args, Clone, Debug)]
@@ -45,8 +45,9 @@ pub fn parse_options<P: Parser>(listen_default: &'static str) -> P {
     P::from_arg_matches_mut(&mut matches).unwrap_or_else(|error| error.exit())
 }
 
-fn log_filter(text: &str) -> Result<String, String> {
-    EnvFilter::try_new(text)
+/// Checks what [`ServiceOptions::log`] says.
+pub(crate) fn log_filter(text: &str) -> Result<String, String> {
+    text.parse::<Targets>()
         .map(|_| text.to_owned())
         .map_err(|error| error.to_string())
 }
