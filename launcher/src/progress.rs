@@ -30,6 +30,8 @@ pub enum Style {
 pub struct Progress {
     style: Style,
     plan: Option<Arc<Plan>>,
+    /// Whether a step is shown while it goes on, and not only when it has ended.
+    shows_running: bool,
 }
 
 #[derive(Debug)]
@@ -41,7 +43,11 @@ struct Plan {
 impl Progress {
     /// In this style, without numbers.
     pub fn new(style: Style) -> Progress {
-        Progress { style, plan: None }
+        Progress {
+            style,
+            plan: None,
+            shows_running: true,
+        }
     }
 
     /// In the style that suits what standard error is.
@@ -59,6 +65,16 @@ impl Progress {
         Progress {
             style: self.style,
             plan: Some(Arc::new(Plan { begun, total })),
+            shows_running: true,
+        }
+    }
+
+    /// The same plan, for steps beside others: each is one line when it has ended, and the line of
+    /// what goes on meanwhile belongs to the others.
+    pub fn beside(&self) -> Progress {
+        Progress {
+            shows_running: false,
+            ..self.clone()
         }
     }
 
@@ -92,7 +108,9 @@ impl Progress {
         let (finished, done) = channel::<()>();
         let result = std::thread::scope(|scope| {
             let text = &text;
-            scope.spawn(move || self.show_until(&done, text, &detail, started));
+            if self.shows_running {
+                scope.spawn(move || self.show_until(&done, text, &detail, started));
+            }
             let result = work();
             drop(finished);
             result

@@ -52,9 +52,8 @@ pub fn run(
     check(&options, with_services)?;
     logs::set_aside(&layout);
     options.progress = options.progress.planned(steps(&layout, with_services)?);
-    Downloads::ensure(&layout, &options.progress)?;
     let mut system = if with_services {
-        cargo::build(&layout, services::binaries(), &options.progress)?;
+        fetch_and_build(&layout, &options.progress)?;
         System::start(options)?
     } else {
         System::start_platform(options)?
@@ -66,6 +65,17 @@ pub fn run(
     state.enter(Phase::Stopping)?;
     system.stop();
     Ok(())
+}
+
+/// Side by side: the one waits for the network, the other for the processors. A build goes on when
+/// nothing can be fetched: the next start has it.
+fn fetch_and_build(layout: &Layout, progress: &Progress) -> Result<()> {
+    std::thread::scope(|scope| {
+        let fetching = scope.spawn(|| Downloads::ensure(layout, &progress.beside()));
+        let built = cargo::build(layout, services::binaries(), progress);
+        let fetched = fetching.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        built.and(fetched.map(drop))
+    })
 }
 
 /// How many steps a start shows.
