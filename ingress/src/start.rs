@@ -14,9 +14,9 @@ use brokerx_topics::catalogue;
 use brokerx_topics::codec::Codec;
 use brokerx_topics::reader::{Numbering, ReadMetrics, Readers, Start};
 use brokerx_topics::service::{
-    self, Health, Shutdown, http_routes, kafka::producer_config, run_process, serve_router, watch_broker,
+    self, DeliveringProducer, Health, Shutdown, http_routes, kafka::producer_config, run_process, serve_router,
+    watch_broker,
 };
-use rdkafka::producer::FutureProducer;
 
 use crate::clients::{Passwords, ReminderAges};
 use crate::commands::{CommandLimits, Commands, Pending, ReplySink};
@@ -58,10 +58,9 @@ pub async fn run(options: Options, shutdown: Shutdown) -> anyhow::Result<()> {
     let mut metrics = service::metrics();
     let health = Health::default();
     let codec = Codec::connect(&options.platform.schema_registry_url, REGISTRY_LIMIT).await?;
-    let producer: FutureProducer = producer_config(&options.platform)
-        .set("client.id", format!("brokerx-ingress-{}", options.service.instance))
-        .create()
-        .context("the Kafka producer cannot be made")?;
+    let mut producer = producer_config(&options.platform);
+    producer.set("client.id", format!("brokerx-ingress-{}", options.service.instance));
+    let producer = DeliveringProducer::new(&producer).context("the Kafka producer cannot be made")?;
     let database_options = database::connect_options(&options.database_url)?;
 
     let command_metrics = CommandMetrics::new(&mut metrics);

@@ -10,7 +10,8 @@ use brokerx_topics::codec::Codec;
 use brokerx_topics::partition::account_key;
 use brokerx_topics::service::Shutdown;
 use brokerx_topics::service::clock::now_us;
-use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer, ThreadedProducer};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+use tokio::sync::Notify;
 
 use crate::telemetry::AckMetrics;
 
@@ -25,6 +26,8 @@ const DRAIN_LIMIT: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub struct Acks {
     waiting: Mutex<HashMap<AccountId, i64>>,
+    /// Told of each acknowledgement: without any there is nothing to wake up for.
+    came: Notify,
     metrics: AckMetrics,
 }
 
@@ -33,6 +36,7 @@ impl Acks {
     pub fn new(metrics: AckMetrics) -> Self {
         Self {
             waiting: Mutex::default(),
+            came: Notify::new(),
             metrics,
         }
     }
@@ -47,16 +51,25 @@ impl Acks {
         }
         let highest = waiting.entry(account_id).or_default();
         *highest = account_seq.max(*highest);
+        self.came.notify_one();
     }
 
     /// Writes what is collected, again and again until the shutdown is requested, and a last time after it.
-    pub async fn write(&self, producer: ThreadedProducer<DefaultProducerContext>, codec: Codec, shutdown: Shutdown) {
+    pub async fn write(&self, producer: BaseProducer, codec: Codec, shutdown: Shutdown) {
         while !shutdown.is_requested() {
+            // Something came, or what was written waits for its report.
+            if producer.in_flight_count() == 0 {
+                tokio::select! {
+                    () = self.came.notified() => {}
+                    () = shutdown.requested() => {}
+                }
+            }
             tokio::select! {
                 () = tokio::time::sleep(COLLECT) => {}
                 () = shutdown.requested() => {}
             }
             self.write_waiting(&producer, &codec);
+            take_reports(&producer);
         }
         let drained = tokio::task::spawn_blocking(move || producer.flush(DRAIN_LIMIT));
         if let Ok(Err(error)) = drained.await {
@@ -64,7 +77,7 @@ impl Acks {
         }
     }
 
-    fn write_waiting(&self, producer: &ThreadedProducer<DefaultProducerContext>, codec: &Codec) {
+    fn write_waiting(&self, producer: &BaseProducer, codec: &Codec) {
         let waiting = std::mem::take(&mut *self.lock());
         let mut value = Vec::new();
         for (account_id, account_seq) in waiting {
@@ -92,6 +105,15 @@ impl Acks {
 
     fn lock(&self) -> MutexGuard<'_, HashMap<AccountId, i64>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One poll serves the reports of one batch.
+fn take_reports(producer: &BaseProducer) {
+    let mut in_flight = i32::MAX;
+    while producer.in_flight_count() < in_flight {
+        in_flight = producer.in_flight_count();
+        producer.poll(Duration::ZERO);
     }
 }
 

@@ -21,8 +21,8 @@ use brokerx_topics::codec::Codec;
 use brokerx_topics::headers::{Trace, trace_headers};
 use brokerx_topics::partition::{account_key, partition_of, symbol_key};
 use brokerx_topics::service::clock::now_us;
+use brokerx_topics::service::{DeliveringProducer, Outbound};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::producer::{FutureProducer, FutureRecord};
 
 use crate::http::Problem;
 use crate::telemetry::CommandMetrics;
@@ -50,7 +50,7 @@ pub struct CommandLimits {
 
 /// Sends commands.
 pub struct Commands {
-    producer: FutureProducer,
+    producer: DeliveringProducer,
     codec: Codec,
     reply_to: ReplyTo,
     limits: CommandLimits,
@@ -64,7 +64,7 @@ pub struct Commands {
 impl Commands {
     /// Sends with this producer; `replies_flow` is true once the replies are being read.
     pub fn new(
-        producer: FutureProducer,
+        producer: DeliveringProducer,
         codec: Codec,
         reply_to: ReplyTo,
         limits: CommandLimits,
@@ -140,13 +140,15 @@ impl Commands {
             .pending
             .register(command_id)
             .ok_or_else(|| Problem::unavailable("OVERLOADED", "too many commands wait for their outcome"))?;
-        let record = FutureRecord::to(M::TOPIC)
-            .partition(partition)
-            .key(key)
-            .payload(&value)
-            .headers(trace_headers(trace));
+        let record = Outbound {
+            topic: M::TOPIC,
+            partition: Some(partition),
+            key,
+            value: &value,
+            headers: trace_headers(trace),
+        };
         let sent = Instant::now();
-        let delivery = self.producer.send_result(record).map_err(|(error, _)| match error {
+        let delivery = self.producer.send(record).map_err(|error| match error {
             KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull) => {
                 Problem::unavailable("OVERLOADED", "the queue to the log is full")
             }
@@ -159,7 +161,7 @@ impl Commands {
                 biased;
                 reply = &mut reply => return reply,
                 // A delivery that failed is only counted: its outcome is unknown, so the request waits on.
-                delivered = delivery => if !matches!(delivered, Ok(Ok(_))) {
+                delivered = delivery.delivered() => if delivered.is_err() {
                     self.metrics.undelivered.inc();
                     tracing::error!(%command_id, "a command was not delivered");
                 },
@@ -179,8 +181,7 @@ impl Commands {
 
     /// Messages in the producer's queue.
     pub fn queued(&self) -> i64 {
-        use rdkafka::producer::Producer;
-        i64::from(self.producer.in_flight_count())
+        i64::from(self.producer.in_flight())
     }
 
     /// Commands that wait for their outcome.

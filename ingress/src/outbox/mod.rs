@@ -21,6 +21,9 @@ pub use relay::Relay;
 /// Held by a writer from the moment it draws an id until it commits.
 const WRITER_LOCK: i64 = 0x6272_6f6b_6572_0002;
 
+/// Where PostgreSQL tells the relay, of whatever process, that a writer has committed.
+const CHANNEL: &str = "outbox";
+
 /// Wakes the relay of this process.
 #[derive(Debug, Default)]
 pub struct Outbox {
@@ -64,13 +67,14 @@ pub struct Writer<'a> {
 }
 
 impl<'a> Writer<'a> {
-    /// Takes the lock, which other writers wait for: the caller must commit soon.
+    /// Takes the lock, which other writers wait for: the caller must commit soon. The commit wakes the relay.
     ///
     /// # Errors
     /// When the database fails.
     pub async fn new(connection: &'a mut PgConnection, correlation_id: Option<&'a str>) -> sqlx::Result<Self> {
-        sqlx::query("SELECT pg_advisory_xact_lock($1)")
+        sqlx::query("SELECT pg_advisory_xact_lock($1), pg_notify($2, '')")
             .bind(WRITER_LOCK)
+            .bind(CHANNEL)
             .execute(&mut *connection)
             .await?;
         Ok(Self {

@@ -1,5 +1,6 @@
 //! Carries the outbox to Kafka, one instance at a time.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
@@ -9,19 +10,21 @@ use brokerx_topics::catalogue;
 use brokerx_topics::codec::Codec;
 use brokerx_topics::headers::{Trace, trace_headers};
 use brokerx_topics::partition::partition_of;
-use brokerx_topics::service::{Shutdown, backoff};
+use brokerx_topics::service::{DeliveringProducer, Delivery, Outbound, Shutdown, backoff};
 use prometheus_client::metrics::gauge::Gauge;
-use rdkafka::producer::{DeliveryFuture, FutureProducer, FutureRecord};
-use sqlx::postgres::PgConnectOptions;
+use sqlx::postgres::{PgConnectOptions, PgListener};
 use sqlx::{Connection, PgConnection};
+use tokio::task::JoinSet;
 
+use super::CHANNEL;
 use crate::clients::{ReminderAges, remind_and_reject};
 use crate::state::Shared;
+use brokerx_identity::database;
 
 /// Held by the instance that relays, for as long as its connection lives.
 const RELAY_LOCK: i64 = 0x6272_6f6b_6572_0003;
-/// How often the relay looks without being woken: other instances write to the outbox too.
-const LOOK: Duration = Duration::from_millis(100);
+/// How often the relay looks without being woken: a notification is lost with its connection.
+const LOOK: Duration = Duration::from_secs(5);
 /// How often an instance that is not the relay tries to become it.
 const CANDIDATE: Duration = Duration::from_secs(1);
 /// How often reminders are looked for.
@@ -36,7 +39,7 @@ pub struct Relay {
     /// How the database is reached; the relay has a connection of its own.
     pub database: PgConnectOptions,
     /// Sends the records.
-    pub producer: FutureProducer,
+    pub producer: DeliveringProducer,
     /// Encodes the records.
     pub codec: Codec,
     /// Its outbox wakes the relay when this process has written something.
@@ -90,6 +93,7 @@ impl Relay {
             tokio::time::sleep(CANDIDATE).await;
         }
         tracing::info!("this instance relays the outbox");
+        let _listening = self.listen().await?;
         let mut reminded: Option<Instant> = None;
         loop {
             if reminded.is_none_or(|reminded| reminded.elapsed() >= REMIND) {
@@ -108,6 +112,31 @@ impl Relay {
                 }
             }
         }
+    }
+
+    /// Wakes the relay whenever a writer commits, of this instance or another, for as long as the
+    /// task is held. It has a connection of its own: sqlx's listener connects again by itself, and
+    /// with the relay's connection the lock would be lost unseen.
+    async fn listen(&self) -> anyhow::Result<JoinSet<()>> {
+        let mut listener = PgListener::connect_with(&database::pool(self.database.clone(), 1)).await?;
+        listener.listen(CHANNEL).await?;
+        let app = Arc::clone(&self.app);
+        let mut pause = backoff();
+        let mut task = JoinSet::new();
+        task.spawn(async move {
+            loop {
+                match listener.try_recv().await {
+                    Ok(_) => pause.reset(),
+                    Err(error) => {
+                        tracing::debug!(%error, "nobody tells of writers to the outbox");
+                        tokio::time::sleep(pause.next()).await;
+                    }
+                }
+                // Also when the connection was lost: something may have been written meanwhile.
+                app.outbox.wake();
+            }
+        });
+        Ok(task)
     }
 
     /// Sends the oldest rows in order and deletes them once all are acknowledged. The producer keeps
@@ -129,10 +158,7 @@ impl Relay {
         }
         let acknowledged = async {
             for delivery in deliveries {
-                delivery
-                    .await
-                    .context("the producer ended")?
-                    .map_err(|(error, _)| error)?;
+                delivery.delivered().await?;
             }
             anyhow::Ok(())
         };
@@ -146,7 +172,7 @@ impl Relay {
         Ok(rows.len())
     }
 
-    fn send(&self, row: &Row) -> anyhow::Result<DeliveryFuture> {
+    fn send(&self, row: &Row) -> anyhow::Result<Delivery> {
         let mut value = Vec::with_capacity(128);
         match row.topic.as_str() {
             AuthEvent::TOPIC => self
@@ -163,11 +189,12 @@ impl Relay {
             correlation_id: row.correlation_id.clone(),
             traceparent: None,
         };
-        let record = FutureRecord::to(&row.topic)
-            .partition(partition_of(key, catalogue::topic(&row.topic).partitions))
-            .key(key)
-            .payload(&value)
-            .headers(trace_headers(&trace));
-        Ok(self.producer.send_result(record).map_err(|(error, _)| error)?)
+        Ok(self.producer.send(Outbound {
+            topic: &row.topic,
+            partition: Some(partition_of(key, catalogue::topic(&row.topic).partitions)),
+            key,
+            value: &value,
+            headers: trace_headers(&trace),
+        })?)
     }
 }

@@ -32,7 +32,7 @@ pub use letter::Stationery;
 use letter::{LetterError, MailRow};
 
 const GROUP: &str = "brokerx-mail";
-const POLL: Duration = Duration::from_millis(100);
+const POLL: Duration = Duration::from_millis(500);
 /// How long it may take to seek back to a record that must wait.
 const SEEK_LIMIT: Duration = Duration::from_secs(5);
 

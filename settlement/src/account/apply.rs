@@ -74,6 +74,12 @@ impl AccountMachine {
         if self.work.is_some() { Step::More } else { Step::Done }
     }
 
+    /// How many seconds a key is remembered after the second in which it ended: until the whole
+    /// window has passed since the last microsecond of that second.
+    fn key_window_seconds(&self) -> i64 {
+        self.rules.config.closed_key_seconds + 1
+    }
+
     /// Forgets keys that ended in or before a second. Returns whether there may be more.
     fn forget(&mut self, second: i64) -> bool {
         for _ in 0..ITEMS_PER_STEP {
@@ -207,9 +213,14 @@ impl Machine for AccountMachine {
     }
 
     fn tick(&mut self, context: &Context, second: i64, outputs: &mut Outputs) -> Step {
-        // The whole window has passed since the last microsecond of the ended second.
-        self.work = Some(Work::Forget(second - self.rules.config.closed_key_seconds - 1));
+        self.work = Some(Work::Forget(second - self.key_window_seconds()));
         self.go_on(context, outputs)
+    }
+
+    /// Only keys wait for time: a day closes by what the books say.
+    fn next_tick(&self) -> Option<i64> {
+        let oldest = self.memory.oldest()?;
+        Some(oldest.saturating_add(self.key_window_seconds()))
     }
 
     fn resume(&mut self, context: &Context, outputs: &mut Outputs) -> Step {

@@ -28,6 +28,11 @@ impl Memory {
         self.ended.entry(second).or_default().push((account_id, key));
     }
 
+    /// The second in which the oldest of the ended keys ended.
+    pub(super) fn oldest(&self) -> Option<i64> {
+        self.ended.first_key_value().map(|(second, _)| *second)
+    }
+
     /// Takes out one key that ended in or before a second.
     pub(super) fn pop_until(&mut self, second: i64) -> Option<(AccountId, RememberedKey)> {
         let mut oldest = self.ended.first_entry().filter(|entry| *entry.key() <= second)?;

@@ -51,9 +51,9 @@ use results::ResultWriter;
 
 /// The consumer group.
 const GROUP: &str = "brokerx-payments";
-/// How long the broker may gather events. Few are of payments, and the provider takes longer than
-/// this.
-const GATHER: Duration = Duration::from_millis(20);
+/// How long the broker may gather events. Few are of payments, and a bank takes longer than this. It
+/// is no shorter because the broker answers so often when nothing happens at all.
+const GATHER: Duration = Duration::from_millis(200);
 /// How often finished offsets are committed.
 const COMMIT_INTERVAL: Duration = Duration::from_millis(500);
 /// How long a stop waits for requests that are under way.

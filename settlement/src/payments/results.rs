@@ -4,22 +4,20 @@ use brokerx_schemas::{AccountCommand, AccountId, Message, PaymentResult};
 use brokerx_topics::codec::Codec;
 use brokerx_topics::headers::{Trace, trace_headers};
 use brokerx_topics::partition::account_key;
-use brokerx_topics::service::{self, PlatformOptions};
+use brokerx_topics::service::{self, DeliveringProducer, Outbound, PlatformOptions};
 use rdkafka::error::KafkaError;
-use rdkafka::producer::{FutureProducer, FutureRecord};
-use rdkafka::util::Timeout;
 
 /// Writes as a client does: with the correlation id, without a worker's identity, because results
 /// come out of order and the account machine removes duplicates by payment.
 #[derive(Clone)]
 pub(super) struct ResultWriter {
-    producer: FutureProducer,
+    producer: DeliveringProducer,
     codec: Codec,
 }
 
 impl ResultWriter {
     pub(super) fn new(platform: &PlatformOptions, codec: Codec) -> Result<Self, KafkaError> {
-        let producer = service::kafka::producer_config(platform).create()?;
+        let producer = DeliveringProducer::new(&service::kafka::producer_config(platform))?;
         Ok(Self { producer, codec })
     }
 
@@ -33,12 +31,18 @@ impl ResultWriter {
             let mut value = Vec::new();
             let written = match self.codec.encode(&command, &mut value) {
                 Ok(()) => {
-                    let record = FutureRecord::to(AccountCommand::TOPIC)
-                        .key(&key)
-                        .payload(&value)
-                        .headers(trace_headers(trace));
-                    let sent = self.producer.send(record, Timeout::Never).await;
-                    sent.map(|_| ()).map_err(|(error, _)| error.to_string())
+                    let record = Outbound {
+                        topic: AccountCommand::TOPIC,
+                        partition: None,
+                        key: &key,
+                        value: &value,
+                        headers: trace_headers(trace),
+                    };
+                    let delivered = match self.producer.send(record) {
+                        Ok(delivery) => delivery.delivered().await,
+                        Err(error) => Err(error),
+                    };
+                    delivered.map_err(|error| error.to_string())
                 }
                 Err(error) => Err(error.to_string()),
             };

@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use brokerx_topics::codec::Codec;
-use brokerx_topics::service::{self, Check, PlatformOptions};
+use brokerx_topics::service::{self, Check, GatheringConsumer, PlatformOptions};
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::BorrowedMessage;
@@ -23,17 +23,18 @@ use super::positions::Progress;
 
 /// Longest wait for an answer of the broker about topics.
 const METADATA_LIMIT: Duration = Duration::from_secs(10);
-/// A read after a write waits for this at most, and only when it asks for that write.
+/// While much comes, a read after a write waits for this at most, and only when it asks for that write.
 const GATHER: Duration = Duration::from_millis(20);
 /// How long one poll may wait; the reader notices a stop after it.
-const POLL_LIMIT: Duration = Duration::from_millis(100);
+const POLL_LIMIT: Duration = Duration::from_millis(500);
 /// How long records of which nothing but the position is written wait for others: there is one for
-/// each change of a book.
-const POSITIONS_LINGER: Duration = Duration::from_millis(500);
+/// each change of a book, and a heartbeat each second.
+const POSITIONS_LINGER: Duration = Duration::from_secs(2);
 
 pub(super) type BatchReceiver = mpsc::Receiver<Result<Batch, ProjectorError>>;
 
 /// Takes the ends of the partitions out of librdkafka's statistics.
+#[derive(Clone)]
 struct LagContext {
     metrics: ProjectorMetrics,
 }
@@ -70,15 +71,16 @@ struct Reader {
     check: Check,
 }
 
-fn consumer(platform: &PlatformOptions, metrics: &ProjectorMetrics) -> Result<BaseConsumer<LagContext>, KafkaError> {
-    let mut config = service::kafka::gathering(service::kafka::consumer_config(platform, "brokerx-projector"), GATHER);
+type LogConsumer = GatheringConsumer<LagContext>;
+
+fn consumer(platform: &PlatformOptions, metrics: &ProjectorMetrics) -> Result<LogConsumer, KafkaError> {
+    let mut config = service::kafka::consumer_config(platform, "brokerx-projector");
     config
         // Every position is given; one that the log no longer has is an error, never a jump.
         .set("auto.offset.reset", "error")
         .set("statistics.interval.ms", "2000");
-    config.create_with_context(LagContext {
-        metrics: metrics.clone(),
-    })
+    let metrics = metrics.clone();
+    GatheringConsumer::new(config, Some(GATHER), LagContext { metrics })
 }
 
 /// The partitions of all logs: where each begins and the offset after its last record. Blocks.
@@ -91,9 +93,11 @@ pub(super) fn log_ranges(
 ) -> Result<BTreeMap<LogPartition, Range<i64>>, ProjectorError> {
     let consumer = consumer(platform, metrics)?;
     let mut ranges = BTreeMap::new();
-    for (partition, begin) in begins(&consumer)? {
+    for (partition, begin) in begins(consumer.client())? {
         let (log, number) = partition;
-        let (_, end) = consumer.fetch_watermarks(log.topic(), number, METADATA_LIMIT)?;
+        let (_, end) = consumer
+            .client()
+            .fetch_watermarks(log.topic(), number, METADATA_LIMIT)?;
         ranges.insert(partition, begin..end);
     }
     Ok(ranges)
@@ -137,7 +141,7 @@ pub(super) struct ReaderParts {
 /// A consumer that knows its partitions, before it has positions.
 pub(super) struct UnplacedReader {
     parts: ReaderParts,
-    consumer: BaseConsumer<LagContext>,
+    consumer: LogConsumer,
     /// Where each partition begins.
     pub(super) begins: BTreeMap<LogPartition, i64>,
 }
@@ -146,7 +150,7 @@ impl UnplacedReader {
     /// Asks the broker for the partitions. Blocks.
     pub(super) fn connect(parts: ReaderParts) -> Result<Self, ProjectorError> {
         let consumer = consumer(&parts.platform, &parts.metrics)?;
-        let begins = begins(&consumer)?;
+        let begins = begins(consumer.client())?;
         Ok(Self {
             parts,
             consumer,
@@ -155,13 +159,13 @@ impl UnplacedReader {
     }
 
     /// Starts the thread. It ends when the receiver is dropped, or after it has sent an error.
-    pub(super) fn start(self, progress: BTreeMap<LogPartition, Progress>) -> Result<BatchReceiver, ProjectorError> {
+    pub(super) fn start(mut self, progress: BTreeMap<LogPartition, Progress>) -> Result<BatchReceiver, ProjectorError> {
         let mut places = TopicPartitionList::new();
         for ((log, partition), progress) in &progress {
             places.add_partition_offset(log.topic(), *partition, Offset::Offset(progress.position))?;
             self.parts.metrics.moved_to((*log, *partition), progress.position);
         }
-        self.consumer.assign(&places)?;
+        self.consumer.assign(places)?;
         // One batch is written, one waits, one is filled: memory is bounded while the database is away.
         let (sender, receiver) = mpsc::channel(1);
         let consumer = self.consumer;
@@ -182,21 +186,21 @@ impl UnplacedReader {
         reader.metrics.open_holes.set(0);
         std::thread::Builder::new()
             .name("projector-reader".to_owned())
-            .spawn(move || reader.run(&consumer))
+            .spawn(move || reader.run(consumer))
             .map_err(ProjectorError::Thread)?;
         Ok(receiver)
     }
 }
 
 impl Reader {
-    fn run(mut self, consumer: &BaseConsumer<LagContext>) {
-        if let Err(error) = self.read(consumer) {
+    fn run(mut self, mut consumer: LogConsumer) {
+        if let Err(error) = self.read(&mut consumer) {
             // Nobody listens any more when the session ended meanwhile.
             let _ = self.sender.blocking_send(Err(error));
         }
     }
 
-    fn read(&mut self, consumer: &BaseConsumer<LagContext>) -> Result<(), ProjectorError> {
+    fn read(&mut self, consumer: &mut LogConsumer) -> Result<(), ProjectorError> {
         while !self.sender.is_closed() {
             let wait = match self.batch.is_empty() {
                 true => POLL_LIMIT,
@@ -205,8 +209,12 @@ impl Reader {
             match consumer.poll(wait) {
                 Some(Ok(record)) => {
                     let before = (self.batch.is_empty(), self.batch.has_rows());
-                    self.take(consumer, &record)?;
+                    let stopped = self.take(&record);
+                    drop(record);
                     self.set_due(before);
+                    if let Some((log, partition)) = stopped {
+                        consumer.leave(log.topic(), partition)?;
+                    }
                 }
                 Some(Err(error)) if is_final(&error) => return Err(error.into()),
                 Some(Err(error)) => tracing::warn!(%error, "the broker is away; waiting for it"),
@@ -223,37 +231,33 @@ impl Reader {
         Ok(())
     }
 
-    fn take(
-        &mut self,
-        consumer: &BaseConsumer<LagContext>,
-        record: &BorrowedMessage<'_>,
-    ) -> Result<(), ProjectorError> {
-        let Some(log) = Log::of_topic(record.topic()) else {
-            return Ok(());
-        };
+    /// Takes a record in; the partition that cannot go on behind it, if one cannot.
+    fn take(&mut self, record: &BorrowedMessage<'_>) -> Option<LogPartition> {
+        let log = Log::of_topic(record.topic())?;
         let partition = (log, record.partition());
         if self.stopped.contains(&partition) {
-            return Ok(());
+            return None;
         }
         let mut backoff = service::backoff();
         loop {
-            let Some(progress) = self.progress.get_mut(&partition) else {
-                return Ok(());
-            };
+            let progress = self.progress.get_mut(&partition)?;
             match take(&self.codec, partition, progress, record, &mut self.batch) {
                 Ok(Taken::Yes) => {
                     self.hole_closed(partition);
-                    return Ok(());
+                    return None;
                 }
                 Ok(Taken::Duplicate) => {
                     self.metrics.duplicates(log.topic(), 1);
-                    return Ok(());
+                    return None;
                 }
                 Ok(Taken::Hole { expected }) => {
                     self.hole(partition, record.offset(), expected);
-                    return Ok(());
+                    return None;
                 }
-                Err(Refused::Stop(stop)) => return self.stop(consumer, partition, &stop),
+                Err(Refused::Stop(stop)) => {
+                    self.stop(partition, &stop);
+                    return Some(partition);
+                }
                 Err(Refused::UnknownSchema(id)) => {
                     // Never skipped: nothing of this process is projected until the registry answers.
                     if let Err(error) = self.runtime.block_on(self.codec.resolve(id)) {
@@ -262,7 +266,7 @@ impl Reader {
                         std::thread::sleep(backoff.next());
                     }
                     if self.sender.is_closed() {
-                        return Ok(());
+                        return None;
                     }
                 }
             }
@@ -302,20 +306,11 @@ impl Reader {
     }
 
     /// Leaves a partition where it is, loudly; the others go on.
-    fn stop(
-        &mut self,
-        consumer: &BaseConsumer<LagContext>,
-        partition: LogPartition,
-        stop: &Stop,
-    ) -> Result<(), ProjectorError> {
+    fn stop(&mut self, partition: LogPartition, stop: &Stop) {
         let (log, number) = partition;
         tracing::error!(topic = log.topic(), partition = number, reason = %stop, "the projection of a partition stops");
         self.stopped.insert(partition);
         self.metrics.stopped_partitions.set(self.stopped.len() as i64);
-        let mut list = TopicPartitionList::new();
-        list.add_partition(log.topic(), number);
-        consumer.pause(&list)?;
-        Ok(())
     }
 }
 

@@ -1,6 +1,7 @@
 //! The same key again: the original outcome, never a second effect.
 
 use brokerx_schemas::*;
+use brokerx_topics::machine::Machine;
 
 use crate::bench::*;
 
@@ -216,6 +217,20 @@ fn no_key_is_forgotten_early_when_there_is_no_room() {
         };
         bench.place(third);
     }
+}
+
+#[test]
+fn the_next_tick_is_that_which_forgets_a_key() {
+    let mut bench = Bench::new();
+    assert_eq!(bench.machine().next_tick(), None);
+    let refused = bench.limit(Side::Buy, 1, 10_00);
+    bench.apply(AccountCommand::PlaceOrder(refused));
+    let next = bench.machine().next_tick().unwrap();
+    for (second, remembered) in [(next - 1, 1), (next, 0)] {
+        bench.pass(second - bench.now_ms / 1_000);
+        assert_eq!(bench.machine().remembered_keys(), remembered);
+    }
+    assert_eq!(bench.machine().next_tick(), None);
 }
 
 #[test]

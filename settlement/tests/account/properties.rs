@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use brokerx_schemas::*;
-use brokerx_topics::machine::{Content, Emission, Fold, Record};
+use brokerx_topics::machine::{Content, Emission, Fold, Machine, Record};
 
 use crate::bench::*;
 use crate::book::NaiveBook;
@@ -40,6 +40,8 @@ pub struct World {
     cash: BTreeMap<AccountId, CashView>,
     positions: BTreeMap<(AccountId, Symbol), PositionView>,
     pub orders: BTreeMap<OrderId, OrderView>,
+    /// Ticks that the machine did not wait for.
+    idle_ticks: i32,
 }
 
 impl World {
@@ -71,6 +73,7 @@ impl World {
             cash: BTreeMap::new(),
             positions: BTreeMap::new(),
             orders: BTreeMap::new(),
+            idle_ticks: 0,
         };
         // The bench has opened the first account already.
         world.log.push((
@@ -96,11 +99,29 @@ impl World {
     pub fn feed(&mut self, input: AccountCommand) {
         self.oracle.heard(&input);
         self.log.push((self.bench.now_ms, input.clone()));
+        let idle = self.is_idle_tick(&input).then(|| self.bench.fold.state_hash());
         self.bench.apply(input);
+        if let Some(hash) = idle {
+            assert_eq!(
+                self.bench.fold.state_hash(),
+                hash,
+                "a tick that nobody waits for does nothing"
+            );
+            assert!(self.bench.emissions.is_empty());
+            self.idle_ticks += 1;
+        }
         self.absorb();
         for account_id in ACCOUNTS {
             self.check(account_id);
         }
+    }
+
+    /// Whether the runner would leave this tick out.
+    fn is_idle_tick(&self, input: &AccountCommand) -> bool {
+        let AccountCommand::Tick(tick) = input else {
+            return false;
+        };
+        self.bench.machine().next_tick().is_none_or(|next| tick.second < next)
     }
 
     /// Takes in what the last record made, as the other workers would.
@@ -275,7 +296,7 @@ fn random_lives_agree_with_the_naive_model() {
         .ok()
         .and_then(|seeds| seeds.parse().ok())
         .unwrap_or(24);
-    let (mut executions, mut replaced, mut replayed) = (0, 0, 0);
+    let (mut executions, mut replaced, mut replayed, mut idle_ticks) = (0, 0, 0, 0);
     for seed in 0..seeds {
         let life = std::panic::catch_unwind(|| {
             let mut world = World::new(seed);
@@ -287,6 +308,7 @@ fn random_lives_agree_with_the_naive_model() {
             world
         });
         let world = life.unwrap_or_else(|_| panic!("seed {seed} failed, see above"));
+        idle_ticks += world.idle_ticks;
         for message in world
             .emissions
             .iter()
@@ -306,7 +328,7 @@ fn random_lives_agree_with_the_naive_model() {
     // The random lives must have covered what they are for.
     let lives = i32::try_from(seeds).unwrap();
     assert!(
-        executions > 50 * lives && replaced > 5 * lives && replayed > 5 * lives,
-        "{executions} {replaced} {replayed}"
+        executions > 50 * lives && replaced > 5 * lives && replayed > 5 * lives && idle_ticks > lives,
+        "{executions} {replaced} {replayed} {idle_ticks}"
     );
 }

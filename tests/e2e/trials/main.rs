@@ -11,6 +11,7 @@ mod dead_letters;
 mod demo;
 mod errors;
 mod feed;
+mod idle;
 mod orders;
 mod other_team;
 mod outages;
@@ -68,6 +69,7 @@ fn main() -> anyhow::Result<()> {
 
 fn trials(fixture: &Shared, runtime: &Arc<Runtime>) -> Vec<Trial> {
     trials![fixture, runtime;
+        idle::nobody_wakes_up_often_without_a_client,
         topics_tool::applying_twice_changes_nothing,
         topics_tool::the_cluster_does_not_drift_from_the_catalogue,
         topics_tool::tail_decodes_to_json,

@@ -224,7 +224,7 @@ fn older_datum(reply: &Reply, schema: &serde_avro_fast::Schema) -> Vec<u8> {
         transfer: &reply.transfer,
         instrument: &reply.instrument,
     };
-    serde_avro_fast::to_datum_vec(&older, &mut SerializerConfig::new(schema)).unwrap()
+    serde_avro_fast::to_datum_vec(&older, &mut serde_avro_fast::ser::SerializerConfig::new(schema)).unwrap()
 }
 
 #[test]

@@ -35,8 +35,17 @@ pub trait Machine: Sized + Send + 'static {
     /// Applies one record that is not the runner's own. Checks before it changes anything.
     fn apply(&mut self, context: &Context, input: Self::Input, outputs: &mut Outputs) -> Step;
 
-    /// The clock passed into `second`. Called at most once per second, never backwards.
+    /// The clock passed into `second`. Called at most once per second, never backwards, and not for
+    /// each second: see [`Machine::next_tick`].
     fn tick(&mut self, context: &Context, second: i64, outputs: &mut Outputs) -> Step;
+
+    /// The first second whose tick would do anything in the state of now; none when only another
+    /// record can bring about something that waits for time. Before that the runner may leave ticks
+    /// out, which costs a log of which nothing is asked nothing. To leave out one that does nothing
+    /// must change no state and no output, now or later.
+    fn next_tick(&self) -> Option<i64> {
+        Some(i64::MIN)
+    }
 
     /// Goes on with a record that answered [`Step::More`]; outputs were taken in between.
     fn resume(&mut self, context: &Context, outputs: &mut Outputs) -> Step;

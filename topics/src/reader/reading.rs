@@ -11,7 +11,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use brokerx_schemas::Message;
-use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::consumer::{BaseConsumer, Consumer, DefaultConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Message as _};
 use rdkafka::{Offset, TopicPartitionList};
@@ -21,13 +21,13 @@ use crate::codec::{Codec, DecodeError};
 use crate::headers::{Trace, identity_of, trace_of};
 use crate::machine::{Identity, Verdict};
 use crate::service::clock::now_us;
-use crate::service::kafka::{consumer_config, gathering};
-use crate::service::{PlatformOptions, Shutdown, backoff};
+use crate::service::kafka::consumer_config;
+use crate::service::{GatheringConsumer, PlatformOptions, Shutdown, backoff};
 
 /// Limit of one question to the broker.
 const QUESTION_LIMIT: Duration = Duration::from_secs(5);
 /// How often a thread without records looks whether it should stop.
-const POLL: Duration = Duration::from_millis(100);
+const POLL: Duration = Duration::from_millis(500);
 
 /// Where reading begins.
 #[derive(Clone, Debug)]
@@ -128,7 +128,7 @@ impl Reader {
         Self { numbering, ..self }
     }
 
-    /// Lets the broker gather records for so long before it answers.
+    /// Lets the broker gather records for so long before it answers, while there are many.
     pub fn gathering(self, gather: Duration) -> Self {
         Self {
             gather: Some(gather),
@@ -164,23 +164,18 @@ impl Reader {
         runtime: &tokio::runtime::Handle,
         mut succeeded: impl FnMut(),
     ) -> Result<(), KafkaError> {
-        let config = consumer_config(&self.common.platform, name);
-        let mut config = match self.gather {
-            Some(wait) => gathering(config, wait),
-            None => config,
-        };
-        let consumer: BaseConsumer = config
-            // A position that the log no longer has is noticed, not jumped over.
-            .set("auto.offset.reset", "error")
-            .create()?;
-        let mut behind = self.ranges(&consumer, M::TOPIC)?;
+        let mut config = consumer_config(&self.common.platform, name);
+        // A position that the log no longer has is noticed, not jumped over.
+        config.set("auto.offset.reset", "error");
+        let mut consumer = GatheringConsumer::new(config, self.gather, DefaultConsumerContext)?;
+        let mut behind = self.ranges(consumer.client(), M::TOPIC)?;
         let mut assignment = TopicPartitionList::with_capacity(behind.len());
         for (partition, range) in &behind {
             // A number, not a name such as "end": a client that loses its connection in between must
             // come back to the same place.
             assignment.add_partition_offset(M::TOPIC, *partition, Offset::Offset(range.start))?;
         }
-        consumer.assign(&assignment)?;
+        consumer.assign(assignment)?;
         // The first number of each source is its base: what was known before is forgotten.
         let mut sequences: BTreeMap<i32, Sequences> = behind
             .keys()

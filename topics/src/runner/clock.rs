@@ -1,8 +1,8 @@
 //! When a partition gets its tick.
 //!
-//! The runner that owns a partition and has caught up appends the current second to the inbox, at
-//! most one per second, and no further one while the last is not acknowledged: after an outage the
-//! log gets the second of now, not a backlog.
+//! The runner that owns a partition and has caught up appends the current second to the inbox while the
+//! machine waits for time: at most one per second, and no further one while the last is not
+//! acknowledged, so that after an outage the log gets the second of now, not a backlog.
 
 use std::time::{Duration, Instant};
 

@@ -22,7 +22,7 @@ use super::workbench::Workbench;
 use super::{RunnerError, RunnerOptions};
 use crate::codec::Codec;
 use crate::machine::Machine;
-use crate::service::{Health, Metrics, PlatformOptions, ServiceOptions, kafka};
+use crate::service::{Gathering, Health, Metrics, PlatformOptions, ServiceOptions};
 
 /// A runner at work. Dropping it asks it to stop.
 #[derive(Debug)]
@@ -60,10 +60,7 @@ pub fn start<M: Machine>(
         .create_with_context(member)
         .map_err(unmade)?;
     consumer.subscribe(&[topic]).map_err(unmade)?;
-    let reader = match options.gather_ms {
-        0 => reader_config(platform, &group),
-        wait => kafka::gathering(reader_config(platform, &group), Duration::from_millis(wait)),
-    };
+    let reader = reader_config(platform, &group);
     let mut threads = Vec::new();
     // Dropped when anything below fails: then the threads that were made end.
     let mut handle = RunnerHandle {
@@ -84,6 +81,8 @@ pub fn start<M: Machine>(
         };
         let apply_thread = ApplyThread::<M> {
             consumer: reader.create().map_err(unmade)?,
+            reader: reader.clone(),
+            gathering: (options.gather_ms > 0).then(|| Gathering::new(Duration::from_millis(options.gather_ms))),
             bench,
             snapshots: snapshots.clone(),
             runtime: runtime.handle(),

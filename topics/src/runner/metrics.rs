@@ -95,7 +95,7 @@ partition_metrics! {
     stopped: Gauge;
     /// 1 while the partition waits for a schema.
     blocked: Gauge;
-    /// Machine time, since the epoch.
+    /// Machine time, since the epoch: it stands while no record comes.
     machine_time: Seconds, Unit::Seconds;
 }
 

@@ -26,7 +26,8 @@
 //! 3. It reads from S - 1: the record there must be the one that the snapshot was taken behind
 //!    (digest of key, value, headers; leader epoch). From S on it folds, silently below the later of
 //!    S and C, and sends from there.
-//! 4. It reaches the end of the log: it is live, and appends a tick once a second.
+//! 4. It reaches the end of the log: it is live, and appends a tick once a second while its machine
+//!    waits for time.
 //! 5. While it lives: what is acknowledged is committed every 100 ms, and a snapshot is taken every
 //!    minute: reading stops, outputs are waited for (milliseconds), the state is serialised, and a
 //!    background thread stores it.

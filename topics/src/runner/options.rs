@@ -20,8 +20,8 @@ pub struct RunnerOptions {
     /// Milliseconds between commits of what is acknowledged
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(10..=10_000))]
     pub commit_interval_ms: u64,
-    /// Milliseconds that the broker gathers records before it answers; 0 has it answer at once. A
-    /// machine that nobody waits for costs the broker less this way
+    /// Milliseconds that the broker gathers records before it answers while many come; 0 has it
+    /// answer at once. A machine that nobody waits for costs the broker less this way
     #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u64).range(..=1_000))]
     pub gather_ms: u64,
     /// A process whose apply threads make no progress for this many seconds gives its partitions up

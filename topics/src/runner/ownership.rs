@@ -14,10 +14,12 @@ use super::RunnerError;
 use super::board::Board;
 use super::member::Member;
 use super::metrics::RunnerMetrics;
-use crate::service::Check;
+use crate::service::{Check, kafka};
 
 /// How long one poll of the group waits.
-const POLL: Duration = Duration::from_millis(50);
+const POLL: Duration = Duration::from_millis(100);
+/// A poll waits at least so long.
+const POLL_LEAST: Duration = Duration::from_millis(10);
 /// An apply thread without progress for this long keeps the group from being polled.
 const PATIENCE: Duration = Duration::from_secs(1);
 /// The pause after a commit that failed: the group's events come first.
@@ -86,7 +88,9 @@ impl Ownership {
             if stalled {
                 std::thread::sleep(POLL);
             } else {
-                self.poll()?;
+                // No longer than to the next commit, which is not to come late by a poll.
+                let until_commit = commit_at.saturating_duration_since(Instant::now());
+                self.poll(kafka::poll_time(until_commit.clamp(POLL_LEAST, POLL)))?;
             }
             let now = Instant::now();
             if now >= commit_at {
@@ -99,8 +103,8 @@ impl Ownership {
         Ok(())
     }
 
-    fn poll(&self) -> Result<(), RunnerError> {
-        match self.consumer.poll(POLL) {
+    fn poll(&self, wait: Duration) -> Result<(), RunnerError> {
+        match self.consumer.poll(wait) {
             // A record that slipped in before the pause: data is read elsewhere.
             None | Some(Ok(_)) => {}
             Some(Err(error @ KafkaError::MessageConsumptionFatal(_))) => {
@@ -143,7 +147,7 @@ impl Ownership {
                 return Err(RunnerError::StopTimedOut);
             }
             // Fails when the member was fenced; then there is nothing to keep.
-            let _ = self.poll();
+            let _ = self.poll(POLL_LEAST);
         }
         self.consumer.context().commit(&self.consumer, &[]);
         for thread in self.threads.drain(..) {

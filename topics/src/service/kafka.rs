@@ -3,12 +3,16 @@
 use std::time::Duration;
 
 use rdkafka::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 
 use super::PlatformOptions;
 use crate::codec::VALUE_BYTES_MAX;
 
 /// A value of the largest size with its key and headers.
 const MESSAGE_BYTES_MAX: usize = VALUE_BYTES_MAX + 48 * 1024;
+
+/// Nothing more comes to a consumer without partitions after this.
+const LAST_POLL: Duration = Duration::from_millis(100);
 
 /// What all clients have.
 pub fn client_config(platform: &PlatformOptions) -> ClientConfig {
@@ -62,9 +66,11 @@ pub fn consumer_config(platform: &PlatformOptions, group: &str) -> ClientConfig 
         .set("session.timeout.ms", "2000")
         .set("heartbeat.interval.ms", "500")
         .set("partition.assignment.strategy", "cooperative-sticky")
-        // The broker answers as soon as there is one byte; the wait is only for when there is none.
+        // The broker answers as soon as there is one byte; the wait is only for when there is none. It
+        // is no longer than this because a partition that is not in the request, being assigned or
+        // after an error, waits for the answer.
         .set("fetch.min.bytes", "1")
-        .set("fetch.wait.max.ms", "500")
+        .set("fetch.wait.max.ms", "1000")
         .set("fetch.error.backoff.ms", "100")
         // What is fetched ahead is bounded, and fetching goes on soon after there is room again
         // (the default waits a second).
@@ -84,4 +90,42 @@ pub fn gathering(mut config: ClientConfig, wait: Duration) -> ClientConfig {
         .set("fetch.min.bytes", "65536")
         .set("fetch.wait.max.ms", wait.as_millis().max(1).to_string());
     config
+}
+
+/// Takes what a consumer has fetched before it is dropped. rdkafka (0.39) destroys the client before the
+/// queue in which fetched records lie, and librdkafka waits for records that nobody took, for ever.
+pub fn empty<C: ConsumerContext>(consumer: &BaseConsumer<C>) {
+    if let Err(error) = consumer.unassign() {
+        tracing::debug!(%error, "a consumer that ends still has its partitions");
+    }
+    while consumer.poll(LAST_POLL).is_some() {}
+}
+
+/// Ends a consumer in whose place another one reads, beside the caller, who must not wait for it.
+pub fn retire<C: ConsumerContext + 'static>(consumer: BaseConsumer<C>) {
+    let ended = std::thread::Builder::new()
+        .name("retired".to_owned())
+        .spawn(move || empty(&consumer));
+    if let Err(error) = ended {
+        tracing::warn!(%error, "no thread to end a consumer in");
+    }
+}
+
+/// A time to poll a consumer for, in whole milliseconds, rounded up.
+///
+/// rdkafka (0.39) cuts what is left of a poll's time to whole milliseconds for librdkafka and asks
+/// again until the time is over: it spins through a fraction of a millisecond, each time.
+pub fn poll_time(time: Duration) -> Duration {
+    Duration::from_millis(u64::try_from(time.as_micros().div_ceil(1_000)).unwrap_or(u64::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_poll_takes_whole_milliseconds() {
+        let rounded = [0, 1, 999, 1_000, 1_001].map(|us| poll_time(Duration::from_micros(us)).as_millis());
+        assert_eq!(rounded, [0, 1, 1, 1, 2]);
+    }
 }

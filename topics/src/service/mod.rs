@@ -24,6 +24,7 @@
 
 mod backoff;
 pub mod clock;
+mod gathering;
 mod health;
 mod http;
 pub mod kafka;
@@ -31,10 +32,12 @@ mod metrics;
 mod options;
 mod probe;
 mod process;
+mod producer;
 mod shutdown;
 pub mod telemetry;
 
 pub use backoff::{Backoff, backoff};
+pub use gathering::{Gathering, GatheringConsumer};
 pub use health::{Check, Health};
 pub use http::{http_routes, serve, serve_router};
 pub use metrics::{Metrics, TopicLabel, latency, metrics, since};
@@ -42,4 +45,5 @@ pub(crate) use options::log_filter;
 pub use options::{PlatformOptions, ServiceOptions, parse_options};
 pub use probe::watch_broker;
 pub use process::run_process;
+pub use producer::{DeliveringProducer, Delivery, Outbound};
 pub use shutdown::Shutdown;

@@ -3,9 +3,7 @@
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use rdkafka::producer::{FutureProducer, Producer};
-
-use super::{Check, Shutdown};
+use super::{Check, DeliveringProducer, Shutdown};
 
 const INTERVAL: Duration = Duration::from_secs(1);
 const LIMIT: Duration = Duration::from_secs(2);
@@ -15,7 +13,7 @@ const LIMIT: Duration = Duration::from_secs(2);
 /// # Errors
 /// When the system gives no thread.
 pub fn watch_broker(
-    producer: FutureProducer,
+    producer: DeliveringProducer,
     topic: &'static str,
     check: Check,
     shutdown: Shutdown,
@@ -24,8 +22,8 @@ pub fn watch_broker(
         .name("kafka-probe".to_owned())
         .spawn(move || {
             while !shutdown.is_requested() {
-                match producer.client().fetch_metadata(Some(topic), LIMIT) {
-                    Ok(_) => check.set(true, "a broker answers"),
+                match producer.ask(topic, LIMIT) {
+                    Ok(()) => check.set(true, "a broker answers"),
                     Err(error) => check.set(false, &error.to_string()),
                 }
                 std::thread::sleep(INTERVAL);

@@ -15,16 +15,21 @@ use tokio::runtime::Handle;
 
 use super::metrics::RunnerMetrics;
 use super::native::high_watermark;
+use super::partition::wall_ms;
 use super::snapshots::SnapshotStore;
 use super::workbench::{Interruption, Workbench};
 use super::{RunnerError, RunnerOptions};
 use crate::machine::Machine;
-use crate::service::{PlatformOptions, kafka};
+use crate::service::{Gathering, PlatformOptions, kafka};
 use held::Slot;
 pub use held::{Held, Restarts};
 
-/// How long an idle thread waits for a record. Acknowledgements, which only commits wait for, wait as long.
-const IDLE_WAIT: Duration = Duration::from_millis(10);
+/// How long a thread waits for a record while something else is due soon. Acknowledgements, which only
+/// commits wait for, wait as long.
+const SHORT_WAIT: Duration = Duration::from_millis(10);
+/// How long an idle thread waits for a record, at most to the end of the second. What else may come,
+/// a partition or the time to stop, waits as long.
+const IDLE_WAIT: Duration = Duration::from_millis(100);
 /// Records between two looks at deliveries, commands and the clock.
 const BATCH: usize = 256;
 /// Between two rounds of housekeeping.
@@ -36,6 +41,10 @@ const SETTLE_LIMIT: Duration = Duration::from_secs(1);
 pub struct ApplyThread<M: Machine> {
     /// Reads by `assign()`; a member of no group.
     pub consumer: BaseConsumer,
+    /// Its settings.
+    pub reader: ClientConfig,
+    /// When it gathers; none when it never does.
+    pub gathering: Option<Gathering>,
     /// What its partitions share.
     pub bench: Workbench,
     /// Where snapshots are.
@@ -66,7 +75,7 @@ pub fn reader_config(platform: &PlatformOptions, group: &str) -> ClientConfig {
         // Every position is explicit; one that the log does not have is an error, never "latest".
         .set("auto.offset.reset", "error")
         // A newly assigned partition waits for the answer to the fetch before it at most this long.
-        .set("fetch.wait.max.ms", "100");
+        .set("fetch.wait.max.ms", "500");
     config
 }
 
@@ -93,6 +102,7 @@ impl<M: Machine> ApplyThread<M> {
                 self.reconcile();
             }
             self.start_one();
+            self.gather()?;
             let outcome = self.read();
             self.handle(outcome)?;
             let outcome = self
@@ -145,9 +155,45 @@ impl<M: Machine> ApplyThread<M> {
         }
     }
 
+    /// Reads with another client when it is time to gather, or not to any more.
+    fn gather(&mut self) -> Result<(), RunnerError> {
+        let Some(gathering) = &mut self.gathering else {
+            return Ok(());
+        };
+        if gathering.changes(Instant::now()) {
+            let config = gathering.settings(self.reader.clone());
+            let consumer = config.create().map_err(|error| RunnerError::Kafka(error.to_string()))?;
+            kafka::retire(std::mem::replace(&mut self.consumer, consumer));
+            for (partition, held) in &self.held {
+                if let Slot::Running(life) = &held.slot
+                    && !life.is_blocked()
+                {
+                    self.assign(*partition, life.read_from());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// How long to wait for a record.
+    fn wait(&self) -> Duration {
+        let is_idle = |held: &Held<M>| match &held.slot {
+            Slot::Running(life) => life.is_live() && life.is_settled(),
+            Slot::Starting(_) => false,
+            Slot::Stopped => true,
+        };
+        if self.bench.sender.in_flight() > 0 || !self.held.values().all(is_idle) {
+            return SHORT_WAIT;
+        }
+        // Ticks are due when a second begins, and seen to by the housekeeping.
+        let into_second_ms = wall_ms().rem_euclid(1_000).unsigned_abs();
+        let to_next_second = Duration::from_millis(1_000 - into_second_ms);
+        to_next_second.clamp(HOUSEKEEPING, IDLE_WAIT)
+    }
+
     /// Reads a batch, waiting a little for its first record.
     fn read(&mut self) -> Result<(), (Option<i32>, Interruption)> {
-        let mut wait = IDLE_WAIT;
+        let mut wait = self.wait();
         for _ in 0..BATCH {
             let message = match self.consumer.poll(wait) {
                 None => break,
@@ -158,6 +204,9 @@ impl<M: Machine> ApplyThread<M> {
             };
             wait = Duration::ZERO;
             self.bench.beat();
+            if let Some(gathering) = &mut self.gathering {
+                gathering.count();
+            }
             let partition = message.partition();
             if let Some(Held {
                 slot: Slot::Running(life),

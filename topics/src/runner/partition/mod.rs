@@ -228,6 +228,16 @@ impl<M: Machine> Partition<M> {
         }
     }
 
+    /// Whether it waits for a schema, unread.
+    pub fn is_blocked(&self) -> bool {
+        self.schema_wait.is_some()
+    }
+
+    /// Whether it has caught up with its log and waits for nothing but records.
+    pub fn is_live(&self) -> bool {
+        self.live && !self.is_blocked()
+    }
+
     /// Whether everything that was applied is acknowledged.
     pub fn is_settled(&self) -> bool {
         self.driver.may_snapshot()
@@ -235,6 +245,6 @@ impl<M: Machine> Partition<M> {
 }
 
 /// The wall clock, milliseconds since the epoch. Only the clock's ticks and metrics depend on it.
-fn wall_ms() -> i64 {
+pub fn wall_ms() -> i64 {
     now_us() / 1_000
 }

@@ -60,7 +60,12 @@ impl<M: Machine> Partition<M> {
         if M::DERIVED {
             return Ok(());
         }
-        let Some(tick) = self.clock.due(now, wall_ms() / 1_000).and_then(M::Input::tick) else {
+        let second = wall_ms() / 1_000;
+        let next = self.driver.fold().machine().and_then(Machine::next_tick);
+        if next.is_none_or(|next| second < next) {
+            return Ok(());
+        }
+        let Some(tick) = self.clock.due(now, second).and_then(M::Input::tick) else {
             return Ok(());
         };
         bench.value.clear();
