@@ -8,9 +8,9 @@ use std::time::Duration;
 use brokerx_schemas::{AccountId, AckEvent, Acknowledged, Message};
 use brokerx_topics::codec::Codec;
 use brokerx_topics::partition::account_key;
-use brokerx_topics::service::Shutdown;
 use brokerx_topics::service::clock::now_us;
-use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+use brokerx_topics::service::{DeliveringProducer, Outbound, Shutdown};
+use rdkafka::message::OwnedHeaders;
 use tokio::sync::Notify;
 
 use crate::telemetry::AckMetrics;
@@ -55,21 +55,17 @@ impl Acks {
     }
 
     /// Writes what is collected, again and again until the shutdown is requested, and a last time after it.
-    pub async fn write(&self, producer: BaseProducer, codec: Codec, shutdown: Shutdown) {
+    pub async fn write(&self, producer: DeliveringProducer, codec: Codec, shutdown: Shutdown) {
         while !shutdown.is_requested() {
-            // Something came, or what was written waits for its report.
-            if producer.in_flight_count() == 0 {
-                tokio::select! {
-                    () = self.came.notified() => {}
-                    () = shutdown.requested() => {}
-                }
+            tokio::select! {
+                () = self.came.notified() => {}
+                () = shutdown.requested() => {}
             }
             tokio::select! {
                 () = tokio::time::sleep(COLLECT) => {}
                 () = shutdown.requested() => {}
             }
             self.write_waiting(&producer, &codec);
-            take_reports(&producer);
         }
         let drained = tokio::task::spawn_blocking(move || producer.flush(DRAIN_LIMIT));
         if let Ok(Err(error)) = drained.await {
@@ -77,7 +73,7 @@ impl Acks {
         }
     }
 
-    fn write_waiting(&self, producer: &BaseProducer, codec: &Codec) {
+    fn write_waiting(&self, producer: &DeliveringProducer, codec: &Codec) {
         let waiting = std::mem::take(&mut *self.lock());
         let mut value = Vec::new();
         for (account_id, account_seq) in waiting {
@@ -92,10 +88,18 @@ impl Acks {
                 continue;
             }
             let key = account_key(account_id);
-            match producer.send(BaseRecord::to(AckEvent::TOPIC).key(&key).payload(&value)) {
-                Ok(()) => drop(self.metrics.written.inc()),
+            let record = Outbound {
+                topic: AckEvent::TOPIC,
+                partition: None,
+                key: &key,
+                value: &value,
+                headers: OwnedHeaders::new(),
+            };
+            match producer.send(record) {
+                // Nobody waits for its delivery: a later one of the account says more.
+                Ok(_) => drop(self.metrics.written.inc()),
                 // The producer's queue is full: this one is tried again with the next batch.
-                Err((error, _)) => {
+                Err(error) => {
                     tracing::debug!(%error, "an acknowledgement waits");
                     self.acknowledge(account_id, account_seq);
                 }
@@ -105,15 +109,6 @@ impl Acks {
 
     fn lock(&self) -> MutexGuard<'_, HashMap<AccountId, i64>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// One poll serves the reports of one batch.
-fn take_reports(producer: &BaseProducer) {
-    let mut in_flight = i32::MAX;
-    while producer.in_flight_count() < in_flight {
-        in_flight = producer.in_flight_count();
-        producer.poll(Duration::ZERO);
     }
 }
 

@@ -11,7 +11,9 @@ use brokerx_market::Readiness;
 use brokerx_topics::codec::Codec;
 use brokerx_topics::reader::{ReadMetrics, Readers, Start};
 use brokerx_topics::service::kafka::producer_config;
-use brokerx_topics::service::{self, Health, Shutdown, backoff, http_routes, run_process, serve_router};
+use brokerx_topics::service::{
+    self, DeliveringProducer, Health, Shutdown, backoff, http_routes, run_process, serve_router,
+};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, MissedTickBehavior, timeout};
 
@@ -59,10 +61,9 @@ pub async fn run(options: Options, shutdown: Shutdown) -> anyhow::Result<()> {
     let mut metrics = service::metrics();
     let health = Health::default();
     let codec = Codec::connect(&options.platform.schema_registry_url, REGISTRY_LIMIT).await?;
-    let producer = producer_config(&options.platform)
-        .set("client.id", format!("brokerx-notifier-{}", options.service.instance))
-        .create()
-        .context("the Kafka producer cannot be made")?;
+    let mut producer = producer_config(&options.platform);
+    producer.set("client.id", format!("brokerx-notifier-{}", options.service.instance));
+    let producer = DeliveringProducer::new(&producer).context("the Kafka producer cannot be made")?;
     let database_options = database::connect_options(&options.database_url)?.application_name("brokerx-notifier");
     let database = database::pool(database_options, options.database_connections_max);
 

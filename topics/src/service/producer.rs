@@ -113,6 +113,14 @@ impl DeliveringProducer {
         self.0.in_flight_count()
     }
 
+    /// Waits until all records that were taken are delivered or given up. Blocks.
+    ///
+    /// # Errors
+    /// When the limit passes.
+    pub fn flush(&self, limit: Duration) -> Result<(), KafkaError> {
+        self.0.flush(limit)
+    }
+
     /// Asks a broker about a topic: whether one answers.
     ///
     /// # Errors
