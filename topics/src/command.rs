@@ -7,14 +7,14 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use brokerx_schemas::{Config, DeadLetter, Message, SCHEMAS};
 use clap::{Parser, Subcommand};
-use tracing_subscriber::filter::Targets;
+use tracing_subscriber::filter::{ParseError, Targets};
 use tracing_subscriber::fmt;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::apply::{self, ClusterOptions};
 use crate::catalogue;
-use crate::service::{PlatformOptions, log_filter};
+use crate::service::PlatformOptions;
 use crate::tail::{TailOptions, tail};
 
 /// Topics, schemas, genesis and configuration of a BrokerX cluster.
@@ -24,8 +24,8 @@ struct Options {
     #[command(flatten)]
     platform: PlatformOptions,
     /// What is told on the way (to stderr)
-    #[arg(long, env = "BROKERX_LOG", default_value = "info", global = true, value_parser = log_filter)]
-    log: String,
+    #[arg(long, env = "BROKERX_LOG", default_value = "info", global = true, value_parser = without_client)]
+    log: Targets,
     #[command(subcommand)]
     command: Command,
 }
@@ -75,18 +75,23 @@ enum Command {
     },
 }
 
+/// A filter of the log. The command says itself what it waits for; `rdkafka=info` shows the Kafka client's view.
+fn without_client(filter: &str) -> Result<Targets, ParseError> {
+    format!("librdkafka=off,rdkafka=off,{filter}").parse()
+}
+
 /// Does what the command line says; 1 for drift, 2 for an error, which is told in one line.
 pub fn main() -> ExitCode {
     let options = Options::parse();
-    // The command says itself what it waits for; `rdkafka=info` shows the client's view.
-    let filter = format!("librdkafka=off,rdkafka=off,{}", options.log);
-    let filter: Targets = filter.parse().expect("the options were checked when they were parsed");
     let lines = fmt::layer()
         .with_writer(io::stderr)
         .with_ansi(io::stderr().is_terminal())
         .without_time()
         .with_target(false);
-    tracing_subscriber::registry().with(filter).with(lines).init();
+    tracing_subscriber::registry()
+        .with(options.log.clone())
+        .with(lines)
+        .init();
     let runtime = tokio::runtime::Runtime::new().context("the runtime cannot be started");
     match runtime.and_then(|runtime| runtime.block_on(run(options))) {
         Ok(code) => code,

@@ -41,7 +41,6 @@ pub use gathering::{Gathering, GatheringConsumer};
 pub use health::{Check, Health};
 pub use http::{http_routes, serve, serve_router};
 pub use metrics::{Metrics, TopicLabel, latency, metrics, since};
-pub(crate) use options::log_filter;
 pub use options::{PlatformOptions, ServiceOptions, parse_options};
 pub use probe::watch_broker;
 pub use process::run_process;

@@ -13,7 +13,6 @@ use serde_json::{Map, Value};
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Subscriber};
-use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -31,7 +30,7 @@ const PARTITION_END: &str = "PartitionEOF";
 /// Starts the logs of a process, those of librdkafka and of panics included. To be called once, first.
 ///
 /// # Panics
-/// When logs were started before, or the filter of the options is none.
+/// When logs were started before.
 pub fn init(service: &str, options: &ServiceOptions) {
     let lines = JsonLines {
         service: service.to_owned(),
@@ -40,11 +39,10 @@ pub fn init(service: &str, options: &ServiceOptions) {
         write: |line: &str| drop(std::io::stdout().lock().write_all(line.as_bytes())),
         kafka_client: Mutex::default(),
     };
-    let filter: Targets = options
-        .log
-        .parse()
-        .expect("the options were checked when they were parsed");
-    tracing_subscriber::registry().with(filter).with(lines).init();
+    tracing_subscriber::registry()
+        .with(options.log.clone())
+        .with(lines)
+        .init();
     std::panic::set_hook(Box::new(|panic| {
         let location = panic.location().map(ToString::to_string);
         let backtrace = std::backtrace::Backtrace::capture().to_string();
