@@ -23,7 +23,7 @@ use crate::commands::{CommandLimits, Commands, Pending, ReplySink};
 use crate::http::RateLimit;
 use crate::market::Market;
 use crate::options::{LISTEN_DEFAULT, Options};
-use crate::outbox::{Outbox, Relay};
+use crate::outbox::Relay;
 use crate::routes;
 use crate::state::{App, Shared};
 use crate::telemetry::{CommandMetrics, HttpMetrics, SampledMetrics};
@@ -122,7 +122,6 @@ pub async fn run(options: Options, shutdown: Shutdown) -> anyhow::Result<()> {
         tokens: Tokens::new(&options.jwt_key),
         revocations: Revocations::default(),
         passwords: Passwords::new(options.password_threads)?,
-        outbox: Outbox::default(),
         commands,
         market,
         address_limit: RateLimit::new(options.address_rate, options.address_burst),
@@ -135,7 +134,6 @@ pub async fn run(options: Options, shutdown: Shutdown) -> anyhow::Result<()> {
         database: database_options,
         producer,
         codec,
-        app: Arc::clone(&app),
         reminders: ReminderAges {
             reminders: app.options.reminder_seconds.clone(),
             rejection: app.options.rejection_seconds,

@@ -12,7 +12,6 @@ use crate::commands::Commands;
 use crate::http::RateLimit;
 use crate::market::Market;
 use crate::options::Options;
-use crate::outbox::Outbox;
 use crate::telemetry::HttpMetrics;
 
 /// The state of the ingress. It holds nothing that trading depends on.
@@ -29,8 +28,6 @@ pub struct App {
     pub revocations: Revocations,
     /// Hashes and checks passwords.
     pub passwords: Passwords,
-    /// Carries changes of identity to Kafka.
-    pub outbox: Outbox,
     /// Sends commands.
     pub commands: Commands,
     /// The market.

@@ -52,7 +52,6 @@ async fn change(audit: &Audit, id: &str, change: StatusChange) -> Result<Respons
             }
         }
         audit.app.revocations.block(&client_id, suspend);
-        audit.app.outbox.wake();
         Ok(Json(json!({ "client_id": client_id, "status": wanted })).into_response())
     };
     audit.around(action, &client_id, &json!({}), act).await

@@ -61,7 +61,6 @@ pub async fn register(
             error.into()
         }
     })?;
-    app.outbox.wake();
     Ok((StatusCode::CREATED, Json(registered)))
 }
 

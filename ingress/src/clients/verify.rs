@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::status::{StatusChange, change_status};
 use crate::gateway::RequestContext;
 use crate::http::{Problem, Query};
+use crate::outbox;
 use crate::state::Shared;
 
 /// How long the answer waits for the new status to reach the log, so that whatever the client sends next
@@ -59,7 +60,7 @@ pub async fn verify(
     // committed.
     let event_id = event_id.ok_or_else(used)?;
     transaction.commit().await?;
-    app.outbox.relayed(&app.database, event_id, RELAY_LIMIT).await;
+    outbox::relayed(&app.database, event_id, RELAY_LIMIT).await;
     Ok(Json(Verified { status: "active" }))
 }
 

@@ -14,7 +14,6 @@ use std::time::{Duration, Instant};
 use brokerx_schemas::{AccountCommand, AccountId, AccountState, AccountStatus, AuthEvent, Message};
 use serde::Serialize;
 use sqlx::{PgConnection, PgPool};
-use tokio::sync::Notify;
 
 pub use relay::Relay;
 
@@ -24,39 +23,20 @@ const WRITER_LOCK: i64 = 0x6272_6f6b_6572_0002;
 /// Where PostgreSQL tells the relay, of whatever process, that a writer has committed.
 const CHANNEL: &str = "outbox";
 
-/// Wakes the relay of this process.
-#[derive(Debug, Default)]
-pub struct Outbox {
-    written: Notify,
-}
-
-impl Outbox {
-    /// To be called after a transaction with outbox records has committed: wakes the relay, which would
-    /// otherwise see them only when it next looks by itself.
-    pub fn wake(&self) {
-        self.written.notify_one();
-    }
-
-    pub(crate) async fn written(&self) {
-        self.written.notified().await;
-    }
-
-    /// Waits, at most `limit`, until everything up to `event_id` has left the outbox: what a client sends
-    /// after that comes behind the change in the log. When the limit is over this returns all the same; the
-    /// client may then be refused once and have to try again.
-    pub async fn relayed(&self, database: &PgPool, event_id: i64, limit: Duration) {
-        let end = Instant::now() + limit;
-        self.wake();
-        while Instant::now() < end {
-            let waiting = sqlx::query_scalar::<_, bool>("SELECT EXISTS (SELECT FROM outbox WHERE event_id <= $1)")
-                .bind(event_id)
-                .fetch_one(database)
-                .await;
-            if !matches!(waiting, Ok(true)) {
-                return;
-            }
-            tokio::time::sleep(Duration::from_millis(10)).await;
+/// Waits, at most `limit`, until everything up to `event_id` has left the outbox: what a client sends
+/// after that comes behind the change in the log. When the limit is over this returns all the same; the
+/// client may then be refused once and have to try again.
+pub async fn relayed(database: &PgPool, event_id: i64, limit: Duration) {
+    let end = Instant::now() + limit;
+    while Instant::now() < end {
+        let waiting = sqlx::query_scalar::<_, bool>("SELECT EXISTS (SELECT FROM outbox WHERE event_id <= $1)")
+            .bind(event_id)
+            .fetch_one(database)
+            .await;
+        if !matches!(waiting, Ok(true)) {
+            return;
         }
+        tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
 

@@ -14,11 +14,11 @@ use brokerx_topics::service::{DeliveringProducer, Delivery, Outbound, Shutdown, 
 use prometheus_client::metrics::gauge::Gauge;
 use sqlx::postgres::{PgConnectOptions, PgListener};
 use sqlx::{Connection, PgConnection};
+use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
 use super::CHANNEL;
 use crate::clients::{ReminderAges, remind_and_reject};
-use crate::state::Shared;
 use brokerx_identity::database;
 
 /// Held by the instance that relays, for as long as its connection lives.
@@ -42,8 +42,6 @@ pub struct Relay {
     pub producer: DeliveringProducer,
     /// Encodes the records.
     pub codec: Codec,
-    /// Its outbox wakes the relay when this process has written something.
-    pub app: Shared,
     /// The reminder job, which runs where the relay does.
     pub reminders: ReminderAges,
     /// The gauge of waiting rows, which only the relaying instance sets.
@@ -93,7 +91,8 @@ impl Relay {
             tokio::time::sleep(CANDIDATE).await;
         }
         tracing::info!("this instance relays the outbox");
-        let _listening = self.listen().await?;
+        let written = Arc::new(Notify::new());
+        let _listening = self.listen(Arc::clone(&written)).await?;
         let mut reminded: Option<Instant> = None;
         loop {
             if reminded.is_none_or(|reminded| reminded.elapsed() >= REMIND) {
@@ -107,20 +106,19 @@ impl Relay {
             self.rows.set(sent as i64);
             if sent < BATCH as usize {
                 tokio::select! {
-                    () = self.app.outbox.written() => {}
+                    () = written.notified() => {}
                     () = tokio::time::sleep(LOOK) => {}
                 }
             }
         }
     }
 
-    /// Wakes the relay whenever a writer commits, of this instance or another, for as long as the
+    /// Tells `written` whenever a writer commits, of this instance or another, for as long as the
     /// task is held. It has a connection of its own: sqlx's listener connects again by itself, and
     /// with the relay's connection the lock would be lost unseen.
-    async fn listen(&self) -> anyhow::Result<JoinSet<()>> {
+    async fn listen(&self, written: Arc<Notify>) -> anyhow::Result<JoinSet<()>> {
         let mut listener = PgListener::connect_with(&database::pool(self.database.clone(), 1)).await?;
         listener.listen(CHANNEL).await?;
-        let app = Arc::clone(&self.app);
         let mut pause = backoff();
         let mut task = JoinSet::new();
         task.spawn(async move {
@@ -133,7 +131,7 @@ impl Relay {
                     }
                 }
                 // Also when the connection was lost: something may have been written meanwhile.
-                app.outbox.wake();
+                written.notify_one();
             }
         });
         Ok(task)

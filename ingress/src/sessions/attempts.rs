@@ -57,7 +57,6 @@ impl<'a> Attempt<'a> {
             .auth(self.client_id.as_deref().unwrap_or("unknown"), attempted)
             .await?;
         transaction.commit().await?;
-        app.outbox.wake();
         Ok(())
     }
 }
