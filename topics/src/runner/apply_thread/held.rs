@@ -27,19 +27,34 @@ pub(super) enum Slot<M: Machine> {
 
 /// A partition that is not open yet.
 pub(super) struct Starting {
-    pub(super) since: Instant,
     pub(super) retry_at: Instant,
     pub(super) backoff: Backoff,
+    /// The first of the refusals that follow one another.
+    refused_since: Option<Instant>,
 }
 
 impl Starting {
     /// A partition to be opened at this time or later.
     pub(super) fn at(retry_at: Instant) -> Self {
         Self {
-            since: Instant::now(),
             retry_at,
             backoff: backoff(),
+            refused_since: None,
         }
+    }
+
+    /// The log could not be reached: whatever was refused before says nothing about it any more.
+    pub(super) fn away(&mut self) {
+        self.refused_since = None;
+    }
+
+    /// What was read is refused; returns for how long that has been so.
+    pub(super) fn refused(&mut self, now: Instant) -> Duration {
+        if self.refused_since.is_none() {
+            // The pauses have grown while the log was away; what is back is looked at again soon.
+            self.backoff.reset();
+        }
+        now.duration_since(*self.refused_since.get_or_insert(now))
     }
 }
 
@@ -66,5 +81,27 @@ impl Restarts {
         }
         self.last = Some(now);
         self.backoff.next()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patience_begins_with_the_first_refusal_after_the_log_was_away() {
+        let start = Instant::now();
+        let after = |seconds| start + Duration::from_secs(seconds);
+        let mut starting = Starting::at(start);
+        starting.away();
+        assert_eq!(
+            starting.refused(after(60)),
+            Duration::ZERO,
+            "the minute before was no refusal"
+        );
+        assert_eq!(starting.refused(after(65)), Duration::from_secs(5));
+        starting.away();
+        assert_eq!(starting.refused(after(80)), Duration::ZERO);
+        assert_eq!(starting.refused(after(91)), Duration::from_secs(11));
     }
 }

@@ -17,8 +17,8 @@ use crate::runner::snapshots::SnapshotSchedule;
 /// A partition that goes to another process waits this long for acknowledgements: what is not
 /// committed then is sent once more by the other, and removed as a duplicate.
 const RELEASE_LIMIT: Duration = Duration::from_millis(300);
-/// A refusal to start is believed after this: a broker that just came back may show the end of its
-/// log late.
+/// A refusal to start is believed when it has lasted this long: a broker that just came back may show
+/// the end of its log late.
 const REFUSAL_PATIENCE: Duration = Duration::from_secs(10);
 
 impl<M: Machine> ApplyThread<M> {
@@ -104,10 +104,14 @@ impl<M: Machine> ApplyThread<M> {
             Err(error) => error,
         };
         let reason = match error {
-            OpenError::Refused(reason) if starting.since.elapsed() >= REFUSAL_PATIENCE => {
+            OpenError::Refused(reason) if starting.refused(Instant::now()) >= REFUSAL_PATIENCE => {
                 return self.stop_partition(partition, &reason);
             }
-            OpenError::Refused(reason) | OpenError::Away(reason) => reason,
+            OpenError::Refused(reason) => reason,
+            OpenError::Away(reason) => {
+                starting.away();
+                reason
+            }
         };
         starting.retry_at = Instant::now() + starting.backoff.next();
         tracing::warn!(machine = M::NAME, partition, reason, "a partition cannot start yet");
