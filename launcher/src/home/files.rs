@@ -1,6 +1,7 @@
-//! Files that others read while they are written.
+//! Files that others read while they are written, and directories that others may not read.
 
-use std::fs;
+use std::fs::{self, DirBuilder, Permissions};
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::Path;
 
 use crate::failure::{Failure, Result};
@@ -15,4 +16,14 @@ pub fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
     fs::write(&draft, bytes)
         .and_then(|()| fs::rename(&draft, path))
         .map_err(Failure::io(format!("cannot write {}", path.display())))
+}
+
+/// Makes a directory with this mode, or gives it to the one that is there.
+///
+/// # Errors
+/// When the operating system refuses, with the path.
+pub fn directory(path: &Path, mode: u32) -> Result<()> {
+    let made = DirBuilder::new().recursive(true).mode(mode).create(path);
+    made.and_then(|()| fs::set_permissions(path, Permissions::from_mode(mode)))
+        .map_err(Failure::io(format!("cannot create {}", path.display())))
 }

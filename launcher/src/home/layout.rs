@@ -14,11 +14,10 @@
 //!   test-failed-PID-N/      logs and mails of the last tests that failed
 //! ```
 
-use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use crate::failure::{Failure, Result};
+use crate::failure::Result;
+use crate::home::files;
 
 /// The directories of one system: the checkout, and the home of this system.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,26 +57,28 @@ impl Layout {
         }
     }
 
-    /// Makes the directories. Secrets and mails (they hold links) are closed to other users.
+    /// Makes the directories and closes them to other users, also those of an earlier start. Only what
+    /// PostgreSQL's account must pass through on the way to its data can be entered, not listed, and
+    /// downloads, which hold nothing of ours, can be read.
     ///
     /// # Errors
     /// When the operating system refuses, with the path.
     pub fn create(&self) -> Result<()> {
+        // A home that is there already may be somebody's directory with other things in it.
+        if !self.home.is_dir() {
+            files::directory(&self.home, 0o711)?;
+        }
         for (path, mode) in [
-            (self.home.clone(), 0o755),
             (self.downloads(), 0o755),
-            (self.data(), 0o755),
-            (self.logs(), 0o755),
-            (self.run(), 0o755),
-            (self.snapshots(), 0o755),
+            (self.data(), 0o711),
+            (self.data().join("provider"), 0o700),
+            (self.logs(), 0o700),
+            (self.run(), 0o700),
+            (self.snapshots(), 0o700),
             (self.mail(), 0o700),
             (self.secrets(), 0o700),
         ] {
-            let context = format!("cannot create {}", path.display());
-            if !path.is_dir() {
-                fs::create_dir_all(&path).map_err(Failure::io(context.clone()))?;
-                fs::set_permissions(&path, fs::Permissions::from_mode(mode)).map_err(Failure::io(context))?;
-            }
+            files::directory(&path, mode)?;
         }
         Ok(())
     }
@@ -163,4 +164,34 @@ pub fn file_name(path: &Path) -> String {
     path.file_name()
         .map(|name| name.to_string_lossy().into_owned())
         .unwrap_or_default()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn other_users_can_neither_list_nor_read_what_a_system_keeps() {
+        let root = tempfile::tempdir().unwrap();
+        let layout = Layout::at(root.path());
+        // As an earlier start may have left it.
+        fs::create_dir_all(layout.logs()).unwrap();
+        fs::set_permissions(layout.logs(), fs::Permissions::from_mode(0o755)).unwrap();
+        layout.create().unwrap();
+        let mode = |path: PathBuf| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        for path in [
+            layout.logs(),
+            layout.mail(),
+            layout.run(),
+            layout.secrets(),
+            layout.snapshots(),
+        ] {
+            assert_eq!(mode(path.clone()), 0o700, "{}", path.display());
+        }
+        assert_eq!(mode(layout.data()), 0o711);
+    }
 }

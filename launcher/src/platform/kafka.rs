@@ -9,7 +9,7 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 
 use crate::failure::{Failure, Result};
-use crate::home::{Layout, secrets};
+use crate::home::{Layout, files, secrets};
 use crate::ports::loopback;
 use crate::process::tool::run_logged;
 use crate::process::{Probe, Spec};
@@ -33,6 +33,8 @@ pub fn prepare(layout: &Layout, options: &Options, downloads: &Downloads) -> Res
     if !data.join("meta.properties").is_file() {
         format_storage(layout, options, downloads, &java, &data)?;
     }
+    // What Kafka makes below it, it makes readable for everybody.
+    files::directory(&data, 0o700)?;
     write(&configuration, &properties(options, &data)?)?;
     let mut arguments = java_options(layout, downloads, options.kafka_heap_mebibytes)?;
     arguments.push("kafka.Kafka".to_owned());
@@ -62,6 +64,7 @@ fn format_storage(layout: &Layout, options: &Options, downloads: &Downloads, jav
     if draft.exists() {
         fs::remove_dir_all(&draft).map_err(Failure::io(format!("cannot remove {}", draft.display())))?;
     }
+    files::directory(&draft, 0o700)?;
     write(&configuration, &properties(options, &draft)?)?;
     let log = layout.log("kafka");
     let mut format = Command::new(java);

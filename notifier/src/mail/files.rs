@@ -1,7 +1,8 @@
 //! The outgoing mails as files. A file is there whole or not at all.
 
-use std::fs::{self, File};
+use std::fs::{self, DirBuilder, File};
 use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::PathBuf;
 
 /// A folder of mails.
@@ -34,11 +35,14 @@ impl MailFiles {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
-        fs::create_dir_all(&self.folder)?;
+        // Mails hold links that act for their client: nobody else may read them.
+        DirBuilder::new().recursive(true).mode(0o700).create(&self.folder)?;
         // For a moment two instances may hold the same partition: each writes a temporary file of its own, and
         // the mail that they rename it to is the same.
         let temporary = self.folder.join(format!(".mail-{mail_id}.{}.tmp", std::process::id()));
-        let mut file = File::create(&temporary)?;
+        let mut options = File::options();
+        options.write(true).create(true).truncate(true).mode(0o600);
+        let mut file = options.open(&temporary)?;
         file.write_all(text)?;
         file.sync_all()?;
         fs::rename(&temporary, &path)?;
@@ -50,7 +54,19 @@ impl MailFiles {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
+
+    #[test]
+    fn nobody_else_can_read_a_mail() {
+        let folder = tempfile::tempdir().unwrap();
+        let mails = folder.path().join("mail");
+        MailFiles::new(mails.clone()).write(7, b"one").unwrap();
+        let mode = |path: PathBuf| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode(mails.join("mail-7.eml")), 0o600);
+        assert_eq!(mode(mails), 0o700);
+    }
 
     #[test]
     fn a_mail_is_written_once() {
