@@ -1,12 +1,13 @@
 //! Who asks, and under which correlation id.
 
 use std::convert::Infallible;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName};
 use brokerx_topics::headers::Trace;
+use ipnet::IpNet;
 use uuid::Uuid;
 
 /// The header of the correlation id.
@@ -29,9 +30,8 @@ pub struct RequestContext {
 }
 
 impl RequestContext {
-    /// The context of a request from `peer`. Behind a proxy that is trusted, the address is the last
-    /// one of `X-Forwarded-For`: the one that the proxy itself has added.
-    pub fn of(headers: &HeaderMap, peer: IpAddr, trust_forwarded_for: bool) -> Self {
+    /// The context of a request from `peer`, which may be one of the `trusted` proxies.
+    pub fn of(headers: &HeaderMap, peer: IpAddr, trusted: &[IpNet]) -> Self {
         let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
         let correlation_id = text(CORRELATION_ID.as_str())
             .filter(|id| is_correlation_id(id))
@@ -39,13 +39,12 @@ impl RequestContext {
         let traceparent = text("traceparent")
             .filter(|text| is_traceparent(text))
             .map_or_else(new_traceparent, str::to_owned);
-        let forwarded = || text("x-forwarded-for")?.rsplit(',').next()?.trim().parse().ok();
         Self {
             trace: Trace {
                 correlation_id: Some(correlation_id),
                 traceparent: Some(traceparent),
             },
-            address: trust_forwarded_for.then(forwarded).flatten().unwrap_or(peer),
+            address: client_address(headers, peer, trusted),
             user_agent: text("user-agent").map(|agent| agent.chars().take(USER_AGENT_LENGTH_MAX).collect()),
         }
     }
@@ -61,8 +60,32 @@ impl<S: Send + Sync> FromRequestParts<S> for RequestContext {
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Infallible> {
         let context = parts.extensions.get::<Self>().cloned();
-        Ok(context.unwrap_or_else(|| Self::of(&parts.headers, IpAddr::from([0, 0, 0, 0]), false)))
+        Ok(context.unwrap_or_else(|| Self::of(&parts.headers, IpAddr::from([0, 0, 0, 0]), &[])))
     }
+}
+
+/// The peer's address or, while that belongs to a trusted proxy, the one that the proxy says it got the
+/// request from: it adds that at the end of the last line of `X-Forwarded-For`. What stands before the
+/// first address that no trusted proxy has, the client may have written itself.
+fn client_address(headers: &HeaderMap, peer: IpAddr, trusted: &[IpNet]) -> IpAddr {
+    let lines = headers.get_all("x-forwarded-for").iter().rev();
+    let mut told = lines.flat_map(|line| line.as_bytes().rsplit(|byte| *byte == b','));
+    let mut address = peer.to_canonical();
+    while trusted.iter().any(|network| network.contains(&address)) {
+        let Some(before) = told.next().and_then(address_of) else {
+            break;
+        };
+        address = before;
+    }
+    address
+}
+
+/// An address, with or without a port.
+fn address_of(text: &[u8]) -> Option<IpAddr> {
+    let text = std::str::from_utf8(text).ok()?.trim();
+    let with_port = || text.parse().map(|address: SocketAddr| address.ip());
+    let address = text.parse().or_else(|_| with_port()).ok()?;
+    Some(address.to_canonical())
 }
 
 fn is_correlation_id(text: &str) -> bool {
@@ -89,35 +112,60 @@ fn new_traceparent() -> String {
 mod tests {
     use super::*;
 
-    fn context(pairs: &[(&'static str, &str)], trust: bool) -> RequestContext {
+    fn context(pairs: &[(&'static str, &str)], trusted: &[&str]) -> RequestContext {
         let headers = pairs
             .iter()
             .map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()))
             .collect();
-        RequestContext::of(&headers, IpAddr::from([127, 0, 0, 1]), trust)
+        let trusted: Vec<IpNet> = trusted.iter().map(|network| network.parse().unwrap()).collect();
+        RequestContext::of(&headers, IpAddr::from([127, 0, 0, 1]), &trusted)
     }
 
     #[test]
     fn a_correlation_id_or_trace_that_is_missing_or_malformed_is_made() {
-        assert_eq!(context(&[("x-correlation-id", "a-1")], false).correlation_id(), "a-1");
+        assert_eq!(context(&[("x-correlation-id", "a-1")], &[]).correlation_id(), "a-1");
         for bad in ["", "a b", "a\"b", &"a".repeat(65)] {
-            let made = context(&[("x-correlation-id", bad)], false);
+            let made = context(&[("x-correlation-id", bad)], &[]);
             assert!(made.correlation_id().parse::<Uuid>().is_ok(), "{bad}");
         }
         let given = "00-0123456789abcdef0123456789abcdef-0123456789abcdef-01";
         assert_eq!(
-            context(&[("traceparent", given)], false).trace.traceparent.as_deref(),
+            context(&[("traceparent", given)], &[]).trace.traceparent.as_deref(),
             Some(given)
         );
-        let made = context(&[("traceparent", "00-xyz")], false).trace.traceparent.unwrap();
+        let made = context(&[("traceparent", "00-xyz")], &[]).trace.traceparent.unwrap();
         assert!(is_traceparent(&made), "{made}");
     }
 
     #[test]
     fn a_forwarded_address_is_believed_only_behind_a_trusted_proxy() {
-        let forwarded = [("x-forwarded-for", "6.6.6.6, 10.0.0.9")];
-        assert_eq!(context(&forwarded, false).address, IpAddr::from([127, 0, 0, 1]));
-        assert_eq!(context(&forwarded, true).address, IpAddr::from([10, 0, 0, 9]));
-        assert_eq!(context(&[], true).address, IpAddr::from([127, 0, 0, 1]));
+        let here = ["127.0.0.0/8"];
+        let here_and_inside = ["127.0.0.1/32", "10.0.0.0/8"];
+        // The lines of the header, the trusted proxies, the client's address.
+        let cases: &[(&[&str], &[&str], &str)] = &[
+            (&["6.6.6.6, 10.0.0.9"], &[], "127.0.0.1"),
+            (&["6.6.6.6, 10.0.0.9"], &["10.0.0.0/8"], "127.0.0.1"),
+            (&["6.6.6.6, 10.0.0.9"], &here, "10.0.0.9"),
+            (&[], &here, "127.0.0.1"),
+            // A client's own line stands before that of the proxy.
+            (&["6.6.6.6", "203.0.113.5"], &here, "203.0.113.5"),
+            (&["6.6.6.6, 7.7.7.7", "8.8.8.8, 203.0.113.5"], &here, "203.0.113.5"),
+            // A proxy behind a proxy.
+            (&["6.6.6.6, 203.0.113.5, 10.0.0.9"], &here_and_inside, "203.0.113.5"),
+            (&["6.6.6.6, 203.0.113.5", "10.0.0.9"], &here_and_inside, "203.0.113.5"),
+            (&["10.0.0.9"], &here_and_inside, "10.0.0.9"),
+            (&["203.0.113.5:4711"], &here, "203.0.113.5"),
+            (&["[2001:db8::5]:4711"], &here, "2001:db8::5"),
+            (&["2001:db8::5"], &here, "2001:db8::5"),
+            (&["::ffff:203.0.113.5"], &here, "203.0.113.5"),
+            // Nothing is believed that stands behind what cannot be read.
+            (&["203.0.113.5, unknown"], &here, "127.0.0.1"),
+            (&["203.0.113.5, "], &here, "127.0.0.1"),
+        ];
+        for (lines, trusted, address) in cases {
+            let pairs: Vec<_> = lines.iter().map(|line| ("x-forwarded-for", *line)).collect();
+            let expected: IpAddr = address.parse().unwrap();
+            assert_eq!(context(&pairs, trusted).address, expected, "{lines:?} {trusted:?}");
+        }
     }
 }
