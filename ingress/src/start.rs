@@ -14,7 +14,7 @@ use brokerx_topics::catalogue;
 use brokerx_topics::codec::Codec;
 use brokerx_topics::reader::{Numbering, ReadMetrics, Readers, Start};
 use brokerx_topics::service::{
-    self, DeliveringProducer, Health, Shutdown, http_routes, kafka::producer_config, run_process, serve_router,
+    self, Check, DeliveringProducer, Health, Shutdown, http_routes, kafka::producer_config, run_process, serve_router,
     watch_broker,
 };
 
@@ -142,15 +142,19 @@ pub async fn run(options: Options, shutdown: Shutdown) -> anyhow::Result<()> {
         rows: sampled.outbox_rows.clone(),
     };
     tokio::spawn(relay.run(shutdown.clone()));
-    tokio::spawn(refresh_revocations(Arc::clone(&app), shutdown.clone()));
+    tokio::spawn(refresh_revocations(
+        Arc::clone(&app),
+        health.add("revocations"),
+        shutdown.clone(),
+    ));
     tokio::spawn(sample(Arc::clone(&app), sampled));
 
     let router = routes::router(Arc::clone(&app)).merge(http_routes(Arc::new(metrics), health));
     serve_router(app.options.service.listen, router, DRAIN_LIMIT, shutdown).await
 }
 
-async fn refresh_revocations(app: Shared, shutdown: Shutdown) {
-    app.revocations.refresh(&app.database, &shutdown).await;
+async fn refresh_revocations(app: Shared, check: Check, shutdown: Shutdown) {
+    app.revocations.refresh(&app.database, &check, &shutdown).await;
 }
 
 async fn sample(app: Shared, sampled: SampledMetrics) {

@@ -290,6 +290,8 @@ pub enum ErrorCode {
     SlowConsumer,
     /// The token has expired; the connection is closed.
     TokenExpired,
+    /// Which tokens were revoked is not known yet; the connection is closed, to be opened again later.
+    TokensUnknown,
 }
 
 #[cfg(test)]

@@ -143,8 +143,8 @@ pub async fn run(options: Options, shutdown: Shutdown) -> anyhow::Result<()> {
         Duration::from_millis(options.throttle_ms),
     ));
     tokio::spawn(check_feeds(market));
-    let (revoking, requested) = (Arc::clone(&feed), shutdown.clone());
-    tokio::spawn(async move { revoking.revocations.refresh(&database, &requested).await });
+    let (revoking, check, requested) = (Arc::clone(&feed), health.add("revocations"), shutdown.clone());
+    tokio::spawn(async move { revoking.revocations.refresh(&database, &check, &requested).await });
 
     let router = connection::routes(feed).merge(http_routes(Arc::new(metrics), health));
     serve_router(options.service.listen, router, HTTP_DRAIN_LIMIT, shutdown).await?;

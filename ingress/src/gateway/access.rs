@@ -157,6 +157,12 @@ fn by_token(app: &App, headers: &HeaderMap) -> Result<Caller, Problem> {
             brokerx_identity::tokens::TokenError::Expired => Problem::unauthenticated("the token has expired"),
             brokerx_identity::tokens::TokenError::Invalid => Problem::unauthenticated("the token is not valid"),
         })?;
+    if !app.revocations.is_known() {
+        return Err(Problem::unavailable(
+            "TOKENS_UNKNOWN",
+            "which tokens were revoked is not known yet",
+        ));
+    }
     if app.revocations.is_revoked(&claims.jti) {
         return Err(Problem::unauthenticated("the token was revoked"));
     }

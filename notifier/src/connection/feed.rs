@@ -23,7 +23,7 @@ pub struct Limits {
     pub queue_messages_max: usize,
     /// Bytes of one message from the client.
     pub message_bytes_max: usize,
-    /// How often a connection gets a ping and its token is checked.
+    /// How often a connection gets a ping.
     pub ping: Duration,
     /// How long a connection may say nothing, not even a pong.
     pub idle: Duration,

@@ -22,6 +22,8 @@ pub struct Ending {
 
 /// Policy violation.
 const POLICY: u16 = 1008;
+/// Try again later: the registry of close codes that RFC 6455, section 11.7, sets up.
+const TRY_AGAIN_LATER: u16 = 1013;
 
 type Refusal = (ErrorCode, String);
 
@@ -66,6 +68,14 @@ impl Session {
         let Some(claims) = &self.claims else { return Ok(()) };
         if now_unix_seconds() >= claims.exp {
             return Err(end(out, ErrorCode::TokenExpired, "the token has expired"));
+        }
+        if !self.feed.revocations.is_known() {
+            let reason = "which tokens were revoked is not known yet";
+            out.push(Answer::error(ErrorCode::TokensUnknown, reason).into());
+            return Err(Ending {
+                close_code: TRY_AGAIN_LATER,
+                reason,
+            });
         }
         if self.feed.revocations.is_revoked(&claims.jti) || self.feed.revocations.is_blocked(&claims.sub) {
             return Err(end(out, ErrorCode::Unauthorized, "the token was revoked"));

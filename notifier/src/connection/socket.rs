@@ -148,6 +148,7 @@ impl Connection {
         let mut pings = interval(self.feed.limits.ping);
         pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let shutdown = self.feed.shutdown.clone();
+        let mut revocations = self.feed.revocations.changes();
         let mut batch = Vec::with_capacity(BATCH);
         loop {
             let expiry = self
@@ -180,6 +181,7 @@ impl Connection {
                     }
                 }
                 _ = pings.tick() => self.ping(&mut out).await,
+                Ok(()) = revocations.changed() => self.session.check_token(&mut out),
                 () = expired(expiry) => self.session.check_token(&mut out),
                 () = shutdown.requested() => Err(AWAY),
             };

@@ -224,3 +224,16 @@ pub async fn candles_and_status_are_pushed(fixture: &Fixture) -> anyhow::Result<
         .await?;
     Ok(())
 }
+
+pub async fn a_log_out_ends_the_stream_within_two_seconds(fixture: &Fixture) -> anyhow::Result<()> {
+    let client = fixture.client().await?;
+    let mut stream = client.stream(&CHANNELS, None).await?;
+    client
+        .request(Method::POST, "/api/v1/auth/logout", None, None)
+        .await?
+        .expect(204)?;
+    let told = stream.next(Duration::from_secs(2)).await;
+    let told = told.err().context("the stream goes on")?.to_string();
+    ensure!(told.contains("unauthorized"), "{told}");
+    Ok(())
+}

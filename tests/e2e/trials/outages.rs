@@ -5,6 +5,7 @@ use std::time::Duration;
 use anyhow::{Context, ensure};
 use brokerx_client::{Cents, eventually, place_order};
 use brokerx_e2e::fixture::Fixture;
+use reqwest::Method;
 
 const LIMIT: Duration = Duration::from_secs(60);
 
@@ -85,4 +86,41 @@ pub async fn what_happened_is_remembered_after_a_restart_of_everything(fixture: 
             return Ok(());
         }
     }
+}
+
+pub async fn a_token_that_was_revoked_stays_so_while_the_database_is_down(fixture: &Fixture) -> anyhow::Result<()> {
+    let client = fixture.client().await?;
+    let other = fixture.client().await?;
+    client
+        .request(Method::POST, "/api/v1/auth/logout", None, None)
+        .await?
+        .expect(204)?;
+    fixture.system().process("postgres").kill();
+    // It forgets in its memory what it cannot read again now.
+    let restarted = fixture.system().respawn("ingress");
+    let refused = async {
+        restarted?;
+        // Neither is accepted: which of the two was revoked cannot be known.
+        for session in [&client, &other] {
+            eventually("the ingress says that it knows no token", LIMIT, async || {
+                let Ok(answer) = session.get("/api/v1/orders").await else {
+                    return Ok(false);
+                };
+                ensure!(answer.status == 503, "answered {}: {}", answer.status, answer.body);
+                Ok(answer.code() == "TOKENS_UNKNOWN")
+            })
+            .await?;
+        }
+        anyhow::Ok(())
+    };
+    let refused = refused.await;
+    {
+        let mut system = fixture.system();
+        system.restart("postgres")?;
+        system.process("ingress").wait_ready()?;
+    }
+    refused?;
+    client.get("/api/v1/orders").await?.expect(401)?;
+    other.get("/api/v1/orders").await?.expect(200)?;
+    Ok(())
 }
