@@ -60,6 +60,9 @@ pub struct Options {
     /// Largest message of a client, bytes
     #[arg(long, env = "BROKERX_MESSAGE_BYTES_MAX", default_value_t = 16 * 1024)]
     pub message_bytes_max: usize,
+    /// Accept a token in the WebSocket's address too; proxies write addresses into their logs
+    #[arg(long, env = "BROKERX_TOKEN_IN_QUERY", default_value_t = false)]
+    pub token_in_query: bool,
     /// A connection that is silent gets a ping this often, seconds
     #[arg(long, env = "BROKERX_PING_SECONDS", default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..))]
     pub ping_seconds: u64,

@@ -125,6 +125,7 @@ pub async fn run(options: Options, shutdown: Shutdown) -> anyhow::Result<()> {
         revocations: Revocations::default(),
         acks: Arc::clone(&acks),
         metrics: FeedMetrics::new(&mut metrics),
+        token_in_query: options.token_in_query,
         limits: Limits {
             subscriptions_max: options.subscriptions_max,
             queue_messages_max: options.queue_messages_max,

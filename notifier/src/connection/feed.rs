@@ -45,6 +45,8 @@ pub struct Feed {
     pub acks: Arc<Acks>,
     /// What is counted.
     pub metrics: FeedMetrics,
+    /// Whether a token may stand in the WebSocket's address.
+    pub token_in_query: bool,
     /// The limits of a connection.
     pub limits: Limits,
     /// One permit per connection.

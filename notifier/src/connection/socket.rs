@@ -40,6 +40,10 @@ pub fn routes(feed: Arc<Feed>) -> Router {
 }
 
 async fn open(State(feed): State<Arc<Feed>>, Query(query): Query<OpenQuery>, upgrade: WebSocketUpgrade) -> Response {
+    if query.token.is_some() && !feed.token_in_query {
+        let reason = "a token in the address ends in logs; send it in a first `auth` message";
+        return (StatusCode::BAD_REQUEST, reason).into_response();
+    }
     let Ok(place) = Arc::clone(&feed.places).try_acquire_owned() else {
         return (
             StatusCode::SERVICE_UNAVAILABLE,

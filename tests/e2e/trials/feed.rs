@@ -71,6 +71,12 @@ pub async fn private_channels_need_a_token(fixture: &Fixture) -> anyhow::Result<
     let forged = Stream::open(&fixture.api.stream_url, Some("not.a.token"), &["orders"], None).await;
     ensure!(forged.is_err(), "a private channel with a forged token");
     Stream::open(&fixture.api.stream_url, None, &["quote:AAPL"], None).await?;
+    // Not even a good token may stand in the address, which proxies log.
+    let client = fixture.client().await?;
+    let address = format!("{}?token={}", fixture.api.stream_url, client.token);
+    let refused = Stream::open(&address, None, &["quote:AAPL"], None).await;
+    let refused = refused.err().context("a token in the address")?;
+    ensure!(format!("{refused:#}").contains("400"), "{refused:#}");
     Ok(())
 }
 
