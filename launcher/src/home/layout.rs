@@ -64,12 +64,14 @@ impl Layout {
     /// # Errors
     /// When the operating system refuses, with the path.
     pub fn create(&self) -> Result<()> {
-        // A home that is there already may be somebody's directory with other things in it.
-        if !self.home.is_dir() {
-            files::directory(&self.home, 0o711)?;
+        // A home that is there already may hold other things, and the downloads of a checkout that several
+        // users share belong to whoever came first: neither gets another mode.
+        for (path, mode) in [(self.home.clone(), 0o711), (self.downloads(), 0o755)] {
+            if !path.is_dir() {
+                files::directory(&path, mode)?;
+            }
         }
         for (path, mode) in [
-            (self.downloads(), 0o755),
             (self.data(), 0o711),
             (self.data().join("provider"), 0o700),
             (self.logs(), 0o700),
@@ -193,5 +195,9 @@ mod tests {
             assert_eq!(mode(path.clone()), 0o700, "{}", path.display());
         }
         assert_eq!(mode(layout.data()), 0o711);
+        // Somebody else's downloads could not be given a mode, and need none.
+        fs::set_permissions(layout.downloads(), fs::Permissions::from_mode(0o775)).unwrap();
+        layout.create().unwrap();
+        assert_eq!(mode(layout.downloads()), 0o775);
     }
 }
