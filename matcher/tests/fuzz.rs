@@ -5,7 +5,7 @@ mod common;
 
 use brokerx_schemas::*;
 use brokerx_topics::codec::Codec;
-use brokerx_topics::machine::{Content, Record};
+use brokerx_topics::machine::{Content, LOGIC_VERSION, Record};
 use common::*;
 use proptest::prelude::*;
 
@@ -111,7 +111,7 @@ fn config() -> impl Strategy<Value = BookCommand> {
             });
             BookCommand::Config(ConfigChange {
                 version,
-                logic_version: 1,
+                logic_version: LOGIC_VERSION,
                 config: Config {
                     price_cents_min: min,
                     price_cents_max: max,

@@ -9,7 +9,7 @@ mod common;
 
 use brokerx_matcher::naive::Said;
 use brokerx_schemas::*;
-use brokerx_topics::machine::{Content, Emission, Record};
+use brokerx_topics::machine::{Content, Emission, LOGIC_VERSION, Record};
 use common::*;
 
 const DAY: i64 = 86_400;
@@ -193,7 +193,7 @@ fn a_new_configuration_is_followed_with_the_next_tick() {
     let change = |version, config| {
         BookCommand::Config(ConfigChange {
             version,
-            logic_version: 1,
+            logic_version: LOGIC_VERSION,
             config,
         })
     };

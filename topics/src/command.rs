@@ -46,8 +46,9 @@ enum Command {
         cluster: ClusterOptions,
         /// The whole configuration, YAML or JSON; without it the one in force is shown
         file: Option<PathBuf>,
-        /// The machines' behaviour from here on, after the binaries that know it are deployed
-        #[arg(long, requires = "file")]
+        /// The machines' behaviour from here on, after the binaries that know it are deployed; without a
+        /// file the configuration stays as it is
+        #[arg(long)]
         logic_version: Option<i32>,
     },
     /// Tell where the cluster is not what the catalogue says; exit code 1 when it is not
@@ -151,9 +152,17 @@ async fn configure(
     file: Option<PathBuf>,
     logic_version: Option<i32>,
 ) -> Result<()> {
-    let configured = match file {
-        None => apply::current_config(platform, cluster).await?,
-        Some(file) => apply::configure(platform, cluster, &apply::read_config(&file)?, logic_version).await?,
+    let wanted = match &file {
+        Some(file) => Some(apply::read_config(file)?),
+        None => None,
+    };
+    let configured = match (wanted, logic_version) {
+        (Some(config), _) => apply::configure(platform, cluster, &config, logic_version).await?,
+        (None, None) => apply::current_config(platform, cluster).await?,
+        (None, Some(_)) => {
+            let config = apply::current_config(platform, cluster).await?.config;
+            apply::configure(platform, cluster, &config, logic_version).await?
+        }
     };
     eprintln!(
         "configuration version {}, logic version {}; records appended: {}",

@@ -1,7 +1,7 @@
 //! The machine as the runner drives it: it takes in a record and does the work that follows.
 
 use brokerx_schemas::{BookCommand, Config};
-use brokerx_topics::machine::{Context, Machine, Outputs, Setup, SnapshotError, Step};
+use brokerx_topics::machine::{Context, LOGIC_VERSION, Machine, Outputs, Setup, SnapshotError, Step};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::instruments::Action;
@@ -15,7 +15,7 @@ impl Machine for Matcher {
     type Cursor = Cursor;
 
     const NAME: &'static str = "matcher";
-    const LOGIC_VERSION_MAX: i32 = 1;
+    const LOGIC_VERSION_MAX: i32 = LOGIC_VERSION;
 
     fn new(setup: &Setup) -> Self {
         Self::empty(setup)

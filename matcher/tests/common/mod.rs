@@ -10,7 +10,7 @@
 use brokerx_matcher::machine::Matcher;
 use brokerx_matcher::naive::{NaiveBook, NaiveTrade, Said};
 use brokerx_schemas::*;
-use brokerx_topics::machine::{Applied, Content, Emission, Fold, Machine, Record};
+use brokerx_topics::machine::{Applied, Content, Emission, Fold, LOGIC_VERSION, Machine, Record};
 
 pub const NOW_MS: i64 = 1_700_000_000_000;
 pub const NEVER_US: i64 = i64::MAX;
@@ -33,7 +33,7 @@ pub fn genesis(config: Config) -> BookCommand {
     BookCommand::Genesis(Genesis {
         log_id: "test".to_owned(),
         generation: 0,
-        logic_version: 1,
+        logic_version: LOGIC_VERSION,
         config_version: 1,
         config,
         topics: counts

@@ -6,7 +6,7 @@ use std::ops::Bound;
 use brokerx_schemas::{
     AccountCommand, AccountEvent, AccountEventKind, AccountId, Config, DayClosed, PaymentDirection, Reply, ReplyKind,
 };
-use brokerx_topics::machine::{Context, Machine, Outputs, Setup, SnapshotError, Step};
+use brokerx_topics::machine::{Context, LOGIC_VERSION, Machine, Outputs, Setup, SnapshotError, Step};
 
 use super::answer::Answer;
 use super::cancel::{self, Sweep};
@@ -178,7 +178,7 @@ impl Machine for AccountMachine {
     type Cursor = Cursor;
 
     const NAME: &'static str = "settlement";
-    const LOGIC_VERSION_MAX: i32 = 1;
+    const LOGIC_VERSION_MAX: i32 = LOGIC_VERSION;
 
     fn new(setup: &Setup) -> Self {
         Self::empty(setup)

@@ -14,7 +14,7 @@ use brokerx_schemas::{
     AccountEvent, AccountEventKind, Config, DepositEvent, JournalEntry, LedgerEvent, OrderChange, OrderEvent,
     PaymentChange,
 };
-use brokerx_topics::machine::{Context, Machine, Outputs, Setup, SnapshotError, Step};
+use brokerx_topics::machine::{Context, LOGIC_VERSION, Machine, Outputs, Setup, SnapshotError, Step};
 use brokerx_topics::partition::account_key;
 
 /// The publisher of one partition of `account-events`. See the [module](self).
@@ -26,7 +26,7 @@ impl Machine for Publisher {
     type Cursor = ();
 
     const NAME: &'static str = "publisher";
-    const LOGIC_VERSION_MAX: i32 = 1;
+    const LOGIC_VERSION_MAX: i32 = LOGIC_VERSION;
     const DERIVED: bool = true;
 
     fn new(_setup: &Setup) -> Self {

@@ -2,7 +2,7 @@
 
 use brokerx_schemas::*;
 use brokerx_settlement::account::{AccountMachine, AccountSummary};
-use brokerx_topics::machine::{Content, Emission, Fold, Machine, Record};
+use brokerx_topics::machine::{Content, Emission, Fold, LOGIC_VERSION, Machine, Record};
 
 /// The account of most tests.
 pub const ALICE: AccountId = AccountId(101);
@@ -318,7 +318,7 @@ pub fn genesis(config: Config) -> Genesis {
     Genesis {
         log_id: "test".to_owned(),
         generation: 0,
-        logic_version: 1,
+        logic_version: LOGIC_VERSION,
         config_version: 1,
         config,
         topics: topics

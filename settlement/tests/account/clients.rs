@@ -1,6 +1,7 @@
 //! What happens to a [`World`]: random clients, operators and deliveries.
 
 use brokerx_schemas::*;
+use brokerx_topics::machine::LOGIC_VERSION;
 
 use crate::bench::*;
 use crate::properties::{ACCOUNTS, World};
@@ -205,7 +206,7 @@ impl World {
         self.config_version += 1;
         self.feed(AccountCommand::Config(ConfigChange {
             version: self.config_version,
-            logic_version: 1,
+            logic_version: LOGIC_VERSION,
             config: self.config.clone(),
         }));
     }

@@ -1,6 +1,7 @@
 //! Orders: reservation, fills, answers, and every reason in the order of the checks.
 
 use brokerx_schemas::*;
+use brokerx_topics::machine::LOGIC_VERSION;
 use brokerx_topics::partition::{account_key, partition_of, symbol_key};
 
 use crate::bench::*;
@@ -306,7 +307,7 @@ fn an_order_keeps_the_fees_that_it_was_accepted_under() {
     let order = bench.working(Side::Buy, 2, 100_00);
     bench.apply(AccountCommand::Config(ConfigChange {
         version: 2,
-        logic_version: 1,
+        logic_version: LOGIC_VERSION,
         config: Config {
             taker_fee_bps: 100,
             maker_fee_bps: 100,

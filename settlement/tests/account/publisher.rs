@@ -2,7 +2,7 @@
 
 use brokerx_schemas::*;
 use brokerx_settlement::publisher::Publisher;
-use brokerx_topics::machine::{Context, Machine, Outputs, Setup, Step};
+use brokerx_topics::machine::{Context, LOGIC_VERSION, Machine, Outputs, Setup, Step};
 use brokerx_topics::partition::account_key;
 
 use crate::bench::*;
@@ -13,7 +13,7 @@ fn published(bench: &Bench) -> Vec<&'static str> {
         log_id: String::new(),
         partition: 5,
         generation: 0,
-        logic_version: 1,
+        logic_version: LOGIC_VERSION,
         config_version: 1,
         config: Config::default(),
         topics: Vec::new(),

@@ -7,7 +7,7 @@ use anyhow::{Context, bail};
 use brokerx_e2e::fixture::Fixture;
 
 /// How long is counted.
-const WINDOW: Duration = Duration::from_secs(5);
+const WINDOW: Duration = Duration::from_secs(3);
 /// A window that something else fell into, the end of a start for example, is followed by another.
 const WINDOWS: usize = 6;
 /// How often a second the services wake up together, at most. There were 1,215 when each reader had

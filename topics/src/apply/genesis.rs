@@ -8,6 +8,7 @@ use super::cluster::Cluster;
 use super::inbox::{ControlRecord, partitions};
 use crate::catalogue::all;
 use crate::codec::Codec;
+use crate::machine::LOGIC_VERSION;
 
 /// Writes the genesis of inbox partitions that are empty. Returns how many those were, and the
 /// configuration in the genesis. The caller holds the lock.
@@ -68,7 +69,7 @@ fn first_genesis(config: &Config) -> Genesis {
     Genesis {
         log_id: Uuid::new_v4().to_string(),
         generation: 0,
-        logic_version: 1,
+        logic_version: LOGIC_VERSION,
         config_version: 1,
         config: config.clone(),
         topics: topic_partitions(),

@@ -27,3 +27,8 @@ pub use output::*;
 pub use setup::*;
 pub use snapshot::*;
 pub use traits::*;
+
+/// The newest logic version: what the machines of this release decide when a log says so. A new log
+/// begins with it; `brokerx-topics config --logic-version` raises an old one. What each version changed is
+/// in docs/logic-versions.md.
+pub const LOGIC_VERSION: i32 = 2;

@@ -1,6 +1,7 @@
 //! The first record of every inbox, which sets up the market of the run.
 
 use brokerx_schemas::{AccountCommand, BookCommand, Config, Genesis, Session, TopicPartitions};
+use brokerx_topics::machine::LOGIC_VERSION;
 
 use super::{PARTITIONS, REPLY_PARTITIONS};
 use crate::log::Logs;
@@ -31,7 +32,7 @@ pub fn genesis(seed: u64) -> Genesis {
     Genesis {
         log_id: "simulation".to_owned(),
         generation: 0,
-        logic_version: 1,
+        logic_version: LOGIC_VERSION,
         config_version: 1,
         config: Config {
             collect_while_closed: collect,
