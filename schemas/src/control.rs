@@ -97,6 +97,15 @@ pub struct Config {
     /// After the last one it stays closed.
     #[serde(default)]
     pub sessions: Vec<Session>,
+    /// As long as an account remembers fewer keys than this, those of the other accounts of its partition
+    /// cannot take its room.
+    #[serde(default = "closed_keys_per_account_assured")]
+    pub closed_keys_per_account_assured: i32,
+}
+
+/// What the schema says where an older writer said nothing.
+const fn closed_keys_per_account_assured() -> i32 {
+    1_000
 }
 
 /// One session of the calendar, resolved to UTC when the configuration was written.
@@ -136,6 +145,7 @@ impl Default for Config {
             collect_while_closed: false,
             collect_while_halted: false,
             sessions: Vec::new(),
+            closed_keys_per_account_assured: closed_keys_per_account_assured(),
         }
     }
 }

@@ -260,5 +260,9 @@ vocabulary! {
         Delisted,
         /// The payment provider refused.
         RefusedByProvider,
+        /// The account has made all the deposits, or withdrawals, that it may make on one UTC day.
+        PaymentLimit,
+        /// The account cannot be thawed: something of it is not as it must be, or an order is still open.
+        AccountUnsound,
     }
 }

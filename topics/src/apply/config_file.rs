@@ -90,6 +90,11 @@ fn check(config: &Config) -> Result<()> {
             config.closed_keys_per_partition_max,
             1..=i32::MAX,
         ),
+        (
+            "closed_keys_per_account_assured",
+            config.closed_keys_per_account_assured,
+            0..=i32::MAX,
+        ),
         ("snapshot_levels_max", config.snapshot_levels_max, 1..=10_000),
         ("snapshot_cycle_seconds", config.snapshot_cycle_seconds, 1..=3_600),
     ] {
