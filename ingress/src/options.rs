@@ -132,6 +132,11 @@ impl Options {
         Duration::from_millis(self.consistency_ms_max)
     }
 
+    /// How long a request waits for the outcome of its command.
+    pub fn reply_limit(&self) -> Duration {
+        Duration::from_millis(self.reply_ms_max)
+    }
+
     /// How long any request may take.
     pub fn request_limit(&self) -> Duration {
         Duration::from_millis(self.request_ms_max)

@@ -18,6 +18,7 @@ use brokerx_topics::service::{
     watch_broker,
 };
 
+use crate::admin::InFlight;
 use crate::clients::{Passwords, ReminderAges};
 use crate::commands::{CommandLimits, Commands, Pending, ReplySink};
 use crate::http::RateLimit;
@@ -75,7 +76,7 @@ pub async fn run(options: Options, shutdown: Shutdown) -> anyhow::Result<()> {
             partition: options.reply_partition,
         },
         CommandLimits {
-            reply: Duration::from_millis(options.reply_ms_max),
+            reply: options.reply_limit(),
             deadline: Duration::from_millis(options.deadline_ms),
         },
         Arc::clone(&pending),
@@ -123,6 +124,7 @@ pub async fn run(options: Options, shutdown: Shutdown) -> anyhow::Result<()> {
         revocations: Revocations::default(),
         passwords: Passwords::new(options.password_threads)?,
         commands,
+        in_flight: InFlight::default(),
         market,
         address_limit: RateLimit::new(options.address_rate, options.address_burst),
         client_limit: RateLimit::new(options.client_rate, options.client_burst),
@@ -150,7 +152,10 @@ pub async fn run(options: Options, shutdown: Shutdown) -> anyhow::Result<()> {
     tokio::spawn(sample(Arc::clone(&app), sampled));
 
     let router = routes::router(Arc::clone(&app)).merge(http_routes(Arc::new(metrics), health));
-    serve_router(app.options.service.listen, router, DRAIN_LIMIT, shutdown).await
+    let served = serve_router(app.options.service.listen, router, DRAIN_LIMIT, shutdown).await;
+    // What operators asked for runs to its end although no request waits for it any more.
+    drop(tokio::time::timeout(DRAIN_LIMIT, app.in_flight.ended()).await);
+    served
 }
 
 async fn refresh_revocations(app: Shared, check: Check, shutdown: Shutdown) {

@@ -7,6 +7,7 @@ use brokerx_identity::Revocations;
 use brokerx_identity::tokens::Tokens;
 use sqlx::PgPool;
 
+use crate::admin::InFlight;
 use crate::clients::Passwords;
 use crate::commands::Commands;
 use crate::http::RateLimit;
@@ -30,6 +31,8 @@ pub struct App {
     pub passwords: Passwords,
     /// Sends commands.
     pub commands: Commands,
+    /// What operators asked for and is on its way.
+    pub in_flight: InFlight,
     /// The market.
     pub market: Arc<Market>,
     /// The rate of each address.
