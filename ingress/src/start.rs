@@ -26,6 +26,7 @@ use crate::market::Market;
 use crate::options::{LISTEN_DEFAULT, Options};
 use crate::outbox::Relay;
 use crate::routes;
+use crate::sessions::{self, Tries};
 use crate::state::{App, Shared};
 use crate::telemetry::{CommandMetrics, HttpMetrics, SampledMetrics};
 
@@ -123,6 +124,7 @@ pub async fn run(options: Options, shutdown: Shutdown) -> anyhow::Result<()> {
         tokens: Tokens::new(&options.jwt_key),
         revocations: Revocations::default(),
         passwords: Passwords::new(options.password_threads)?,
+        tries: Tries::new(options.login_limits()),
         commands,
         in_flight: InFlight::default(),
         market,
@@ -141,6 +143,7 @@ pub async fn run(options: Options, shutdown: Shutdown) -> anyhow::Result<()> {
             rejection: app.options.rejection_seconds,
             link: app.options.link_seconds,
         },
+        retention: app.options.retention(),
         rows: sampled.outbox_rows.clone(),
     };
     tokio::spawn(relay.run(shutdown.clone()));
@@ -149,6 +152,9 @@ pub async fn run(options: Options, shutdown: Shutdown) -> anyhow::Result<()> {
         health.add("revocations"),
         shutdown.clone(),
     ));
+    let (database, tries) = (app.database.clone(), Arc::clone(&app.tries));
+    let summing = shutdown.clone();
+    tokio::spawn(async move { sessions::sum_up_refusals(database, &tries, summing).await });
     tokio::spawn(sample(Arc::clone(&app), sampled));
 
     let router = routes::router(Arc::clone(&app)).merge(http_routes(Arc::new(metrics), health));

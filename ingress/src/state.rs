@@ -13,6 +13,7 @@ use crate::commands::Commands;
 use crate::http::RateLimit;
 use crate::market::Market;
 use crate::options::Options;
+use crate::sessions::Tries;
 use crate::telemetry::HttpMetrics;
 
 /// The state of the ingress. It holds nothing that trading depends on.
@@ -29,6 +30,8 @@ pub struct App {
     pub revocations: Revocations,
     /// Hashes and checks passwords.
     pub passwords: Passwords,
+    /// Tries to log in.
+    pub tries: Arc<Tries>,
     /// Sends commands.
     pub commands: Commands,
     /// What operators asked for and is on its way.
