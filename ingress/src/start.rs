@@ -18,6 +18,7 @@ use brokerx_topics::service::{
     watch_broker,
 };
 
+use crate::admin::InFlight;
 use crate::clients::{Passwords, ReminderAges};
 use crate::commands::{CommandLimits, Commands, Pending, ReplySink};
 use crate::http::RateLimit;
@@ -25,6 +26,7 @@ use crate::market::Market;
 use crate::options::{LISTEN_DEFAULT, Options};
 use crate::outbox::Relay;
 use crate::routes;
+use crate::sessions::{self, Tries};
 use crate::state::{App, Shared};
 use crate::telemetry::{CommandMetrics, HttpMetrics, SampledMetrics};
 
@@ -75,7 +77,7 @@ pub async fn run(options: Options, shutdown: Shutdown) -> anyhow::Result<()> {
             partition: options.reply_partition,
         },
         CommandLimits {
-            reply: Duration::from_millis(options.reply_ms_max),
+            reply: options.reply_limit(),
             deadline: Duration::from_millis(options.deadline_ms),
         },
         Arc::clone(&pending),
@@ -122,7 +124,9 @@ pub async fn run(options: Options, shutdown: Shutdown) -> anyhow::Result<()> {
         tokens: Tokens::new(&options.jwt_key),
         revocations: Revocations::default(),
         passwords: Passwords::new(options.password_threads)?,
+        tries: Tries::new(options.login_limits()),
         commands,
+        in_flight: InFlight::default(),
         market,
         address_limit: RateLimit::new(options.address_rate, options.address_burst),
         client_limit: RateLimit::new(options.client_rate, options.client_burst),
@@ -139,6 +143,7 @@ pub async fn run(options: Options, shutdown: Shutdown) -> anyhow::Result<()> {
             rejection: app.options.rejection_seconds,
             link: app.options.link_seconds,
         },
+        retention: app.options.retention(),
         rows: sampled.outbox_rows.clone(),
     };
     tokio::spawn(relay.run(shutdown.clone()));
@@ -147,10 +152,16 @@ pub async fn run(options: Options, shutdown: Shutdown) -> anyhow::Result<()> {
         health.add("revocations"),
         shutdown.clone(),
     ));
+    let (database, tries) = (app.database.clone(), Arc::clone(&app.tries));
+    let summing = shutdown.clone();
+    tokio::spawn(async move { sessions::sum_up_refusals(database, &tries, summing).await });
     tokio::spawn(sample(Arc::clone(&app), sampled));
 
     let router = routes::router(Arc::clone(&app)).merge(http_routes(Arc::new(metrics), health));
-    serve_router(app.options.service.listen, router, DRAIN_LIMIT, shutdown).await
+    let served = serve_router(app.options.service.listen, router, DRAIN_LIMIT, shutdown).await;
+    // What operators asked for runs to its end although no request waits for it any more.
+    drop(tokio::time::timeout(DRAIN_LIMIT, app.in_flight.ended()).await);
+    served
 }
 
 async fn refresh_revocations(app: Shared, check: Check, shutdown: Shutdown) {

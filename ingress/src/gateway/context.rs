@@ -10,6 +10,8 @@ use brokerx_topics::headers::Trace;
 use ipnet::IpNet;
 use uuid::Uuid;
 
+use super::network::Network;
+
 /// The header of the correlation id.
 pub const CORRELATION_ID: HeaderName = HeaderName::from_static("x-correlation-id");
 
@@ -47,6 +49,11 @@ impl RequestContext {
             address: client_address(headers, peer, trusted),
             user_agent: text("user-agent").map(|agent| agent.chars().take(USER_AGENT_LENGTH_MAX).collect()),
         }
+    }
+
+    /// The network of the client's address, which limits count by.
+    pub fn network(&self) -> Network {
+        self.address.into()
     }
 
     /// The correlation id.

@@ -90,7 +90,7 @@ fn method_label(method: &Method) -> String {
 }
 
 async fn serve(app: &App, context: &RequestContext, request: Request, next: Next) -> Response {
-    if let Err(wait) = app.address_limit.take(context.address) {
+    if let Err(wait) = app.address_limit.take(context.network()) {
         app.metrics.rate_limited.inc();
         return app.address_limit.refuse(wait);
     }

@@ -12,6 +12,7 @@ mod demo;
 mod errors;
 mod feed;
 mod idle;
+mod operators;
 mod orders;
 mod other_team;
 mod outages;
@@ -90,6 +91,8 @@ fn trials(fixture: &Shared, runtime: &Arc<Runtime>) -> Vec<Trial> {
         book::the_calendar_closes_and_opens,
         book::everything_is_cancelled_at_once,
         book::a_repeat_is_answered_when_the_instrument_is_gone,
+        operators::all_sessions_close_with_one_key,
+        operators::an_action_ends_by_itself_when_its_request_does_not_wait,
         errors::errors_are_problems_with_codes,
         errors::nobody_acts_for_someone_else,
         feed::the_private_stream_resumes_without_a_gap,
