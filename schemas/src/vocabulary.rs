@@ -260,5 +260,10 @@ vocabulary! {
         Delisted,
         /// The payment provider refused.
         RefusedByProvider,
+        // Later ones stand at the end, as the schemas want it, whichever check they belong to.
+        /// A new total that is less than what has traded.
+        QuantityBelowFilled,
+        /// An iceberg that would show less of its quantity than the configured share.
+        DisplayTooSmall,
     }
 }
