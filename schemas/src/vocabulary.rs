@@ -264,5 +264,10 @@ vocabulary! {
         PaymentLimit,
         /// The account cannot be thawed: something of it is not as it must be, or an order is still open.
         AccountUnsound,
+        // Later ones stand at the end, as the schemas want it, whichever check they belong to.
+        /// A new total that is less than what has traded.
+        QuantityBelowFilled,
+        /// An iceberg that would show less of its quantity than the configured share.
+        DisplayTooSmall,
     }
 }

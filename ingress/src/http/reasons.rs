@@ -45,6 +45,8 @@ pub fn status(reason: Reason) -> StatusCode {
         | Reason::SessionEnded
         | Reason::Delisted
         | Reason::RefusedByProvider
+        | Reason::QuantityBelowFilled
+        | Reason::DisplayTooSmall
         | Reason::Unknown => StatusCode::UNPROCESSABLE_ENTITY,
     }
 }
@@ -88,6 +90,8 @@ fn detail(reason: Reason) -> &'static str {
         Reason::AccountUnsound => {
             "the account cannot be thawed: an order of it is still open, or cash or a position has to be corrected"
         }
+        Reason::QuantityBelowFilled => "more than the new quantity has traded already",
+        Reason::DisplayTooSmall => "the order would show less of its quantity than it must",
         Reason::Unknown => "the request was refused",
     }
 }
@@ -145,6 +149,8 @@ mod tests {
             (Reason::InsufficientShares, 422, "INSUFFICIENT_SHARES", None),
             (Reason::PriceBand, 422, "PRICE_BAND", None),
             (Reason::FokUnfillable, 422, "FOK_UNFILLABLE", None),
+            (Reason::QuantityBelowFilled, 422, "QUANTITY_BELOW_FILLED", None),
+            (Reason::DisplayTooSmall, 422, "DISPLAY_TOO_SMALL", None),
             (Reason::Unknown, 422, "REFUSED", None),
         ] {
             let problem = problem(reason);

@@ -176,8 +176,14 @@ fn replace_done(order: &mut Order, done: &CommandDone) -> Option<(AccountEventKi
     order.change = None;
     let agrees = match done.status {
         BookStatus::Replaced | BookStatus::Working => order.is_open() && done.leaves_quantity == order.leaves(),
+        // A new total that had traded already: no trade has told it. Books of the first version say so
+        // with a cancel.
+        BookStatus::Filled if order.is_open() && order.traded.quantity > 0 && order.leaves() == 0 => {
+            order.status = OrderStatus::Filled;
+            true
+        }
         BookStatus::Filled => order.status == OrderStatus::Filled,
-        // Nothing was left of the new total, or the rules cancelled what was left on the new terms.
+        // The rules cancelled what was left on the new terms.
         BookStatus::Cancelled if order.is_open() => {
             end(
                 order,

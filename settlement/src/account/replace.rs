@@ -2,7 +2,8 @@
 //!
 //! From the request until the book's answer the order reserves for the worse of both terms (see
 //! `reservation`). One replace of an order is in flight at a time. A new total that has traded by
-//! the time that the book sees it ends the order: the book decides that.
+//! the time that the book sees it ends the order as filled, and one that is less than that is refused: the book
+//! decides that.
 
 use brokerx_schemas::{AccountEventKind, BookCommand, OrderType, Reason, ReplaceBookOrder, ReplaceOrder};
 

@@ -243,10 +243,12 @@ impl Account {
 
     /// Keeps of an order that was rejected only what a repeat is answered with.
     pub(super) fn shrink_rejected(&mut self, order_id: OrderId, closed_us: i64) {
-        let is_rejected = |order: &&Box<Order>| order.status == OrderStatus::Rejected;
-        let Some(order) = self.orders.get(&order_id).filter(is_rejected) else {
+        let Some(order) = self.orders.get(&order_id) else {
             return;
         };
+        if order.status != OrderStatus::Rejected {
+            return;
+        }
         let rejected = Rejected {
             key: content_hash(&*order.client_order_id),
             content: order.content,

@@ -269,6 +269,29 @@ fn combinations_that_make_no_sense_are_refused() {
 }
 
 #[test]
+fn an_iceberg_shows_a_tenth_of_its_shares_at_least() {
+    for (percent, shown, refused) in [
+        (10, 1, Some(Reason::DisplayTooSmall)),
+        (10, 2, None),
+        (0, 1, None),
+        (50, 9, Some(Reason::DisplayTooSmall)),
+    ] {
+        let mut bench = Bench::with(Config {
+            display_percent_min: percent,
+            ..Config::default()
+        });
+        bench.fund(10_000_00);
+        let mut order = bench.limit(Side::Buy, 19, 100_00);
+        order.display_quantity = Some(shown);
+        bench.apply(AccountCommand::PlaceOrder(order));
+        match refused {
+            Some(reason) => assert_eq!(bench.refused(), reason, "{shown} at {percent} %"),
+            None => assert_eq!(bench.forwarded.len(), 1, "{shown} at {percent} %"),
+        }
+    }
+}
+
+#[test]
 fn what_cannot_be_read_is_refused_and_not_remembered() {
     let change: [fn(&mut PlaceOrder); 5] = [
         |order| order.client_order_id = String::new(),

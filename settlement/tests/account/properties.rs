@@ -55,7 +55,7 @@ impl World {
             ..Config::default()
         };
         // Every other life is one of a log that was begun before.
-        let logic_version = if seed % 2 == 0 { LOGIC_VERSION } else { 1 };
+        let logic_version = if seed.is_multiple_of(2) { LOGIC_VERSION } else { 1 };
         let bench = Bench::of_version(logic_version, config.clone());
         let mut world = Self {
             log: vec![(

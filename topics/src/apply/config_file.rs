@@ -97,6 +97,7 @@ fn check(config: &Config) -> Result<()> {
         ),
         ("snapshot_levels_max", config.snapshot_levels_max, 1..=10_000),
         ("snapshot_cycle_seconds", config.snapshot_cycle_seconds, 1..=3_600),
+        ("display_percent_min", config.display_percent_min, 0..=100),
     ] {
         ensure!(range.contains(&value), "{name} is {value}, outside of {range:?}");
     }
