@@ -54,7 +54,8 @@ pub async fn migrate(options: &PgConnectOptions) -> anyhow::Result<()> {
     brokerx_database::migrations!(
         "0001_identity.sql",
         "0002_keys_of_audited_requests.sql",
-        "0003_limits_of_login.sql"
+        "0003_limits_of_login.sql",
+        "0004_registrations.sql"
     )
     .run_direct(None, &mut connection, false)
     .await
