@@ -95,6 +95,7 @@ fn trials(fixture: &Shared, runtime: &Arc<Runtime>) -> Vec<Trial> {
         book::a_repeat_is_answered_when_the_instrument_is_gone,
         operators::all_sessions_close_with_one_key,
         operators::an_action_ends_by_itself_when_its_request_does_not_wait,
+        operators::keys_end_and_are_taken_back,
         registrations::a_link_that_is_opened_changes_nothing,
         registrations::a_newer_registration_takes_the_place_of_an_older_one,
         registrations::nobody_learns_who_is_a_client,
