@@ -54,7 +54,9 @@ pub async fn migrate(options: &PgConnectOptions) -> anyhow::Result<()> {
     brokerx_database::migrations!(
         "0001_identity.sql",
         "0002_keys_of_audited_requests.sql",
-        "0003_limits_of_login.sql"
+        "0003_limits_of_login.sql",
+        "0004_registrations.sql",
+        "0005_ends_of_api_keys.sql"
     )
     .run_direct(None, &mut connection, false)
     .await

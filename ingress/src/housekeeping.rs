@@ -12,7 +12,7 @@ const KNOWN_ADDRESS: Duration = Duration::from_secs(180 * 24 * 60 * 60);
 /// How long rows are kept.
 #[derive(Clone, Debug)]
 pub struct Retention {
-    /// The audit of log-ins.
+    /// The audit of log-ins, and API keys after their end.
     pub login_audit: Duration,
 }
 
@@ -25,6 +25,11 @@ pub async fn delete_old_rows(connection: &mut PgConnection, retention: &Retentio
         (
             "DELETE FROM login_attempts WHERE attempt_id IN (SELECT attempt_id FROM login_attempts
              WHERE attempted_at < now() - make_interval(secs => $1) ORDER BY attempted_at LIMIT $2)",
+            retention.login_audit,
+        ),
+        (
+            "DELETE FROM api_keys WHERE key_id IN (SELECT key_id FROM api_keys
+             WHERE least(expires_at, revoked_at) < now() - make_interval(secs => $1) LIMIT $2)",
             retention.login_audit,
         ),
         (

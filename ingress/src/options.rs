@@ -83,7 +83,16 @@ pub struct Options {
     /// How long a token is good for, seconds
     #[arg(long, env = "BROKERX_TOKEN_SECONDS", default_value_t = 24 * 60 * 60, value_parser = clap::value_parser!(i64).range(1..))]
     pub token_seconds: i64,
-    /// Passwords that are hashed at the same time: each takes a core and 19 MiB for some 20 ms
+    /// Registrations of one address (IPv6: one /64) at once
+    #[arg(long, env = "BROKERX_REGISTRATION_BURST", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
+    pub registration_burst: u32,
+    /// After that, seconds for each further registration of the address
+    #[arg(long, env = "BROKERX_REGISTRATION_SECONDS", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=24 * 60 * 60))]
+    pub registration_seconds: u32,
+    /// Passwords of registrations that are hashed at the same time
+    #[arg(long, env = "BROKERX_REGISTRATION_THREADS", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    pub registration_threads: u32,
+    /// Passwords of log-ins that are checked at the same time: each takes a core and 19 MiB for some 20 ms
     #[arg(long, env = "BROKERX_PASSWORD_THREADS", default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..))]
     pub password_threads: u32,
     /// Wrong passwords for one e-mail from one address within the window, before tries are refused
@@ -112,7 +121,7 @@ pub struct Options {
         default_value = "86400,259200"
     )]
     pub reminder_seconds: Vec<i64>,
-    /// Age at which an unverified registration is rejected, seconds; by default when the last reminder's link expires
+    /// Age at which an unverified registration is rejected and deleted, seconds; by default when the last reminder's link expires
     #[arg(long, env = "BROKERX_REJECTION_SECONDS", default_value_t = 4 * 24 * 60 * 60)]
     pub rejection_seconds: i64,
     /// Lowest price of an order, cents; the same as in the configuration of the machines

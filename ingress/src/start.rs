@@ -19,7 +19,7 @@ use brokerx_topics::service::{
 };
 
 use crate::admin::InFlight;
-use crate::clients::{Passwords, ReminderAges};
+use crate::clients::{Passwords, RegistrationLimits, ReminderAges};
 use crate::commands::{CommandLimits, Commands, Pending, ReplySink};
 use crate::http::RateLimit;
 use crate::market::Market;
@@ -124,6 +124,11 @@ pub async fn run(options: Options, shutdown: Shutdown) -> anyhow::Result<()> {
         tokens: Tokens::new(&options.jwt_key),
         revocations: Revocations::default(),
         passwords: Passwords::new(options.password_threads)?,
+        registration_passwords: Passwords::new(options.registration_threads)?,
+        registration_limits: RegistrationLimits::new(
+            options.registration_burst,
+            Duration::from_secs(u64::from(options.registration_seconds)),
+        ),
         tries: Tries::new(options.login_limits()),
         commands,
         in_flight: InFlight::default(),

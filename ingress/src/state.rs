@@ -8,7 +8,7 @@ use brokerx_identity::tokens::Tokens;
 use sqlx::PgPool;
 
 use crate::admin::InFlight;
-use crate::clients::Passwords;
+use crate::clients::{Passwords, RegistrationLimits};
 use crate::commands::Commands;
 use crate::http::RateLimit;
 use crate::market::Market;
@@ -28,8 +28,12 @@ pub struct App {
     pub tokens: Tokens,
     /// Tokens and clients that are not accepted any more.
     pub revocations: Revocations,
-    /// Hashes and checks passwords.
+    /// Checks passwords.
     pub passwords: Passwords,
+    /// Hashes the passwords of registrations; apart, so that neither waits for the other.
+    pub registration_passwords: Passwords,
+    /// The rates of registrations.
+    pub registration_limits: RegistrationLimits,
     /// Tries to log in.
     pub tries: Arc<Tries>,
     /// Sends commands.

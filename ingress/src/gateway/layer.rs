@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 use tracing::Instrument;
 
 use super::{CORRELATION_ID, RequestContext};
-use crate::http::Problem;
+use crate::http::{Html, Problem};
 use crate::state::{App, Shared};
 use crate::telemetry::{RequestLabels, RouteLabels};
 
@@ -47,7 +47,8 @@ pub async fn gateway(
     render(&mut response, correlation_id);
     let headers = response.headers_mut();
     for (name, value) in SECURITY_HEADERS {
-        headers.insert(name, value);
+        // A page has a policy of its own.
+        headers.entry(name).or_insert(value);
     }
     headers.insert("x-instance", app.instance_header.clone());
     // This never fails: the context accepts only ids that are valid in a header.
@@ -109,6 +110,9 @@ async fn serve(app: &App, context: &RequestContext, request: Request, next: Next
 /// Writes the body of a problem, with the id that leads to the logs.
 fn render(response: &mut Response, correlation_id: &str) {
     let status = response.status();
+    if response.extensions_mut().remove::<Html>().is_some() {
+        return;
+    }
     let problem = match response.extensions_mut().remove::<Problem>() {
         Some(problem) => problem,
         // The framework itself refused the request, for example because its path is not UTF-8.

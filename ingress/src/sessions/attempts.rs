@@ -14,7 +14,7 @@ use crate::gateway::RequestContext;
 use crate::outbox::Writer;
 
 /// How often the sums of refused tries are written.
-const SUM: Duration = Duration::from_secs(30);
+const SUM: Duration = Duration::from_secs(10);
 
 /// One try.
 pub(super) struct Attempt {

@@ -2,7 +2,8 @@
 //!
 //! Neither the answer nor its timing shows whether an e-mail is known: for an unknown one a password is
 //! hashed too, and wrong tries are counted too. Only somebody who has the password learns that a client
-//! is not verified, or suspended. Multi-factor authentication would go into [`login`] after the check of
+//! is suspended, or that a registration is not verified; the latter holds for every registration, so that
+//! whoever registers an e-mail does not learn from a log-in that it had a client already. Multi-factor authentication would go into [`login`] after the check of
 //! the password and before the token.
 //!
 //! A try that has its place runs to its end although its request may have ended: otherwise whoever hangs up
@@ -25,6 +26,9 @@ use crate::clients::{EMAIL_LENGTH_MAX, email_key};
 use crate::gateway::{Caller, RequestContext};
 use crate::http::{Body, Problem};
 use crate::state::{App, Shared};
+
+/// Which of the two hashes is that of a registration.
+const REGISTRATION: usize = 1;
 
 /// The body of a login.
 #[derive(Debug, Deserialize)]
@@ -96,10 +100,22 @@ async fn attempt_with(app: &App, mut attempt: Attempt, password: String, place: 
     .bind(&attempt.who.email_key)
     .fetch_optional(&app.database)
     .await?;
+    let registered: Option<String> = sqlx::query_scalar("SELECT password_hash FROM registrations WHERE email_key = $1")
+        .bind(&attempt.who.email_key)
+        .fetch_optional(&app.database)
+        .await?;
     attempt.client_id = client.as_ref().map(|client| client.client_id.clone());
     let hash = client.as_ref().and_then(|client| client.password_hash.clone());
-    let genuine = app.passwords.verify(password, hash).await?;
-    let Some(client) = client.filter(|_| genuine) else {
+    let genuine = app.passwords.verify(password, [hash, registered]).await?;
+    if genuine == Some(REGISTRATION) {
+        attempt.client_id = None;
+        attempt.record(&app.database, LoginOutcome::NotVerified).await?;
+        return Err(Problem::forbidden(
+            "NOT_VERIFIED",
+            "the link of the verification mail was not used yet",
+        ));
+    }
+    let Some(client) = client.filter(|_| genuine.is_some()) else {
         // In the audit first: what is no longer on its way is there for other instances to see.
         let recorded = attempt.record(&app.database, LoginOutcome::WrongCredentials).await;
         place.wrong();
@@ -110,27 +126,16 @@ async fn attempt_with(app: &App, mut attempt: Attempt, password: String, place: 
             "the e-mail or the password is wrong",
         ));
     };
-    let (outcome, refusal) = match client.status.as_str() {
-        "active" => (LoginOutcome::Succeeded, None),
-        "pending" => (
-            LoginOutcome::NotVerified,
-            Some(Problem::forbidden(
-                "NOT_VERIFIED",
-                "the link of the verification mail was not opened yet",
-            )),
-        ),
-        _ => (
-            LoginOutcome::NotAllowed,
-            Some(Problem::forbidden(
-                "NOT_ALLOWED",
-                "this client is suspended or rejected",
-            )),
-        ),
+    let is_active = client.status == "active";
+    let outcome = if is_active {
+        LoginOutcome::Succeeded
+    } else {
+        LoginOutcome::NotAllowed
     };
     attempt.record(&app.database, outcome).await?;
     drop(place);
-    if let Some(refusal) = refusal {
-        return Err(refusal);
+    if !is_active {
+        return Err(Problem::forbidden("NOT_ALLOWED", "this client is suspended"));
     }
     app.tries.is_known_now(&attempt.who);
     let role = if client.role == "operator" {

@@ -12,11 +12,13 @@ mod demo;
 mod errors;
 mod feed;
 mod idle;
+mod logins;
 mod operators;
 mod orders;
 mod other_team;
 mod outages;
 mod projection;
+mod registrations;
 mod registry;
 mod topics_tool;
 
@@ -93,6 +95,14 @@ fn trials(fixture: &Shared, runtime: &Arc<Runtime>) -> Vec<Trial> {
         book::a_repeat_is_answered_when_the_instrument_is_gone,
         operators::all_sessions_close_with_one_key,
         operators::an_action_ends_by_itself_when_its_request_does_not_wait,
+        operators::keys_end_and_are_taken_back,
+        registrations::a_link_that_is_opened_changes_nothing,
+        registrations::a_newer_registration_takes_the_place_of_an_older_one,
+        registrations::nobody_learns_who_is_a_client,
+        registrations::a_flood_of_registrations_stops_nobody,
+        logins::sixty_at_once_are_five_tries,
+        logins::nobody_is_locked_out_by_a_stranger,
+        logins::old_tries_are_forgotten,
         errors::errors_are_problems_with_codes,
         errors::nobody_acts_for_someone_else,
         feed::the_private_stream_resumes_without_a_gap,

@@ -128,3 +128,65 @@ pub async fn an_action_ends_by_itself_when_its_request_does_not_wait(fixture: &F
     })
     .await
 }
+
+pub async fn keys_end_and_are_taken_back(fixture: &Fixture) -> anyhow::Result<()> {
+    let run = |arguments: &[&str]| -> anyhow::Result<(bool, String)> {
+        let output = fixture.system().output("brokerx-operator", arguments)?;
+        Ok((output.status.success(), String::from_utf8(output.stdout)?))
+    };
+    let email = format!("{}@example.com", fixture.unique("keys"));
+    let add = |lifetime| -> anyhow::Result<(String, String)> {
+        let (_, line) = run(&["add", &email, "--lifetime", lifetime])?;
+        let added: Value = serde_json::from_str(&line)?;
+        let text = |name: &str| added[name].as_str().map(str::to_owned);
+        Ok((
+            text("key_id").context("no key_id")?,
+            text("api_key").context("no api_key")?,
+        ))
+    };
+    let listed = |all: &[&str]| -> anyhow::Result<Vec<Value>> {
+        let (_, lines) = run(&[&["keys"], all].concat())?;
+        let keys: Result<Vec<Value>, _> = lines.lines().map(serde_json::from_str).collect();
+        Ok(keys?.into_iter().filter(|key| key["email"] == email.as_str()).collect())
+    };
+    let status = async |api_key: &str| -> anyhow::Result<u16> {
+        let path = "/admin/v1/instruments/NOSUCHTHING/halt";
+        Ok(fixture.api.operate(api_key, Method::POST, path, None).await?.status)
+    };
+    let (one, one_key) = add("90d")?;
+    let (two, two_key) = add("90d")?;
+    let (_, three_key) = add("1m")?;
+    let keys = listed(&[])?;
+    ensure!(
+        keys.len() == 3 && keys.iter().all(|key| key["state"] == "live"),
+        "{keys:?}"
+    );
+    let text = serde_json::to_string(&keys)?;
+    ensure!(
+        [&one_key, &two_key, &three_key]
+            .iter()
+            .all(|key| !text.contains(key.as_str())),
+        "a secret is listed"
+    );
+    ensure!(status(&one_key).await? == 404);
+
+    // The end of its time.
+    ensure!(status(&three_key).await? == 404);
+    sqlx::query("UPDATE identity.api_keys SET expires_at = now() WHERE expires_at < now() + interval '2 minutes'")
+        .execute(&fixture.database)
+        .await?;
+    ensure!(status(&three_key).await? == 401);
+
+    ensure!(run(&["revoke", &one])?.0);
+    ensure!(status(&one_key).await? == 401 && status(&two_key).await? == 404);
+    ensure!(!run(&["revoke", &one])?.0, "a key was revoked twice");
+    ensure!(run(&["revoke", &email])?.0);
+    ensure!(status(&two_key).await? == 401);
+    ensure!(listed(&[])?.is_empty());
+    let ended: Vec<String> = listed(&["--all"])?.iter().map(|key| key["state"].to_string()).collect();
+    ensure!(
+        ended == ["\"revoked\"", "\"revoked\"", "\"expired\""],
+        "{ended:?} of {one} and {two}"
+    );
+    Ok(())
+}
