@@ -14,8 +14,8 @@ use brokerx_topics::catalogue;
 use brokerx_topics::codec::Codec;
 use brokerx_topics::reader::{Numbering, ReadMetrics, Readers, Start};
 use brokerx_topics::service::{
-    self, Check, DeliveringProducer, Health, Shutdown, http_routes, kafka::producer_config, run_process, serve_router,
-    watch_broker,
+    self, Check, DeliveringProducer, Health, Limits, Server, ServerMetrics, Shutdown, kafka::producer_config,
+    run_process, serve_with_operation, watch_broker,
 };
 
 use crate::clients::{Passwords, ReminderAges};
@@ -149,8 +149,14 @@ pub async fn run(options: Options, shutdown: Shutdown) -> anyhow::Result<()> {
     ));
     tokio::spawn(sample(Arc::clone(&app), sampled));
 
-    let router = routes::router(Arc::clone(&app)).merge(http_routes(Arc::new(metrics), health));
-    serve_router(app.options.service.listen, router, DRAIN_LIMIT, shutdown).await
+    let server = Server {
+        listen: app.options.service.listen,
+        router: routes::router(Arc::clone(&app)),
+        drain_limit: DRAIN_LIMIT,
+        limits: Limits::from(&app.options.server),
+        metrics: ServerMetrics::new(&mut metrics),
+    };
+    serve_with_operation(server, app.options.admin_listen, Arc::new(metrics), health, shutdown).await
 }
 
 async fn refresh_revocations(app: Shared, check: Check, shutdown: Shutdown) {

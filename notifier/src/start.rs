@@ -12,9 +12,8 @@ use brokerx_topics::codec::Codec;
 use brokerx_topics::reader::{ReadMetrics, Readers, Start};
 use brokerx_topics::service::kafka::producer_config;
 use brokerx_topics::service::{
-    self, DeliveringProducer, Health, Shutdown, backoff, http_routes, run_process, serve_router,
+    self, DeliveringProducer, Health, Server, ServerMetrics, Shutdown, backoff, run_process, serve_with_operation,
 };
-use tokio::sync::Semaphore;
 use tokio::time::{Instant, MissedTickBehavior, timeout};
 
 use crate::acks::Acks;
@@ -36,9 +35,9 @@ const REGISTRY_LIMIT: Duration = Duration::from_secs(60);
 const PROJECTION_LIMIT: Duration = Duration::from_secs(5);
 /// How far back events are read when PostgreSQL does not answer: more than the projection is usually behind.
 const PROJECTION_LAG: Duration = Duration::from_secs(600);
-/// How long open requests may take once the process stops.
+/// How long open requests and connections may take to end once the process stops.
 const HTTP_DRAIN_LIMIT: Duration = Duration::from_secs(5);
-/// How long connections may take to end once the process stops.
+/// How long the last acknowledgements may take.
 const DRAIN_LIMIT: Duration = Duration::from_secs(2);
 /// How often the sources of market data are checked for signs of life, which they send once a second.
 const FEED_CHECK: Duration = Duration::from_secs(1);
@@ -116,7 +115,6 @@ pub async fn run(options: Options, shutdown: Shutdown) -> anyhow::Result<()> {
     .spawn()?;
 
     let acks = Arc::new(Acks::new(AckMetrics::new(&mut metrics)));
-    let places = Arc::new(Semaphore::new(options.connections_max as usize));
     let feed = Arc::new(Feed {
         accounts,
         history,
@@ -133,7 +131,6 @@ pub async fn run(options: Options, shutdown: Shutdown) -> anyhow::Result<()> {
             ping: Duration::from_secs(options.ping_seconds),
             idle: Duration::from_secs(options.idle_seconds_max),
         },
-        places: Arc::clone(&places),
         next_id: AtomicU64::new(1),
         shutdown: shutdown.clone(),
     });
@@ -147,10 +144,15 @@ pub async fn run(options: Options, shutdown: Shutdown) -> anyhow::Result<()> {
     let (revoking, check, requested) = (Arc::clone(&feed), health.add("revocations"), shutdown.clone());
     tokio::spawn(async move { revoking.revocations.refresh(&database, &check, &requested).await });
 
-    let router = connection::routes(feed).merge(http_routes(Arc::new(metrics), health));
-    serve_router(options.service.listen, router, HTTP_DRAIN_LIMIT, shutdown).await?;
-    // Connections are closed properly, and the last acknowledgements are written.
-    let _ = timeout(DRAIN_LIMIT, places.acquire_many(options.connections_max)).await;
+    let server = Server {
+        listen: options.service.listen,
+        router: connection::routes(feed),
+        drain_limit: HTTP_DRAIN_LIMIT,
+        limits: service::Limits::from(&options.server),
+        metrics: ServerMetrics::new(&mut metrics),
+    };
+    // Until the last connection is closed properly; then the last acknowledgements are written.
+    serve_with_operation(server, options.admin_listen, Arc::new(metrics), health, shutdown).await?;
     let _ = timeout(DRAIN_LIMIT, writing).await;
     Ok(())
 }

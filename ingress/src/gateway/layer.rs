@@ -7,6 +7,7 @@ use axum::extract::{ConnectInfo, MatchedPath, Request, State};
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use brokerx_topics::service::source_of;
 use tracing::Instrument;
 
 use super::{CORRELATION_ID, RequestContext};
@@ -34,7 +35,7 @@ pub async fn gateway(
     next: Next,
 ) -> Response {
     let started = Instant::now();
-    let context = RequestContext::of(request.headers(), peer.ip(), &app.options.trusted_proxies);
+    let context = RequestContext::of(request.headers(), peer.ip(), &app.options.server.trusted_proxies);
     request.extensions_mut().insert(context.clone());
     let method = method_label(request.method());
     let route = request
@@ -90,7 +91,7 @@ fn method_label(method: &Method) -> String {
 }
 
 async fn serve(app: &App, context: &RequestContext, request: Request, next: Next) -> Response {
-    if let Err(wait) = app.address_limit.take(context.address) {
+    if let Err(wait) = app.address_limit.take(source_of(context.address)) {
         app.metrics.rate_limited.inc();
         return app.address_limit.refuse(wait);
     }

@@ -7,7 +7,6 @@ use std::time::Duration;
 use brokerx_identity::Revocations;
 use brokerx_identity::tokens::Tokens;
 use brokerx_topics::service::Shutdown;
-use tokio::sync::Semaphore;
 
 use crate::acks::Acks;
 use crate::market::Market;
@@ -49,8 +48,6 @@ pub struct Feed {
     pub token_in_query: bool,
     /// The limits of a connection.
     pub limits: Limits,
-    /// One permit per connection.
-    pub places: Arc<Semaphore>,
     /// The id of the next connection.
     pub next_id: AtomicU64,
     /// When to stop.
