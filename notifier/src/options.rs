@@ -64,6 +64,15 @@ pub struct Options {
     /// Largest message of a client, bytes
     #[arg(long, env = "BROKERX_MESSAGE_BYTES_MAX", default_value_t = 16 * 1024)]
     pub message_bytes_max: usize,
+    /// Messages of one client per second in the long run; further ones are refused, and too many refusals close the connection
+    #[arg(long, env = "BROKERX_MESSAGES_PER_SECOND_MAX", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
+    pub messages_per_second_max: u32,
+    /// Messages of one client at once
+    #[arg(long, env = "BROKERX_MESSAGES_BURST_MAX", default_value_t = 250, value_parser = clap::value_parser!(u32).range(1..))]
+    pub messages_burst_max: u32,
+    /// Connections of one account at once; a further one is refused when it authenticates
+    #[arg(long, env = "BROKERX_CONNECTIONS_PER_ACCOUNT_MAX", default_value_t = 32, value_parser = clap::value_parser!(u32).range(1..))]
+    pub connections_per_account_max: u32,
     /// Accept a token in the WebSocket's address too; proxies write addresses into their logs
     #[arg(long, env = "BROKERX_TOKEN_IN_QUERY", default_value_t = false)]
     pub token_in_query: bool,

@@ -12,7 +12,8 @@ use brokerx_topics::codec::Codec;
 use brokerx_topics::reader::{ReadMetrics, Readers, Start};
 use brokerx_topics::service::kafka::producer_config;
 use brokerx_topics::service::{
-    self, DeliveringProducer, Health, Server, ServerMetrics, Shutdown, backoff, run_process, serve_with_operation,
+    self, DeliveringProducer, Health, Places, Server, ServerMetrics, Shutdown, backoff, run_process,
+    serve_with_operation,
 };
 use tokio::time::{Instant, MissedTickBehavior, timeout};
 
@@ -128,9 +129,12 @@ pub async fn run(options: Options, shutdown: Shutdown) -> anyhow::Result<()> {
             subscriptions_max: options.subscriptions_max,
             queue_messages_max: options.queue_messages_max,
             message_bytes_max: options.message_bytes_max,
+            messages_per_second: options.messages_per_second_max,
+            messages_burst: options.messages_burst_max,
             ping: Duration::from_secs(options.ping_seconds),
             idle: Duration::from_secs(options.idle_seconds_max),
         },
+        account_places: Places::new(options.connections_per_account_max as usize),
         next_id: AtomicU64::new(1),
         shutdown: shutdown.clone(),
     });

@@ -188,7 +188,9 @@ impl Connection {
                     match message {
                         Some(Ok(Message::Text(text))) => self.session.request(&text, &mut out).await,
                         Some(Ok(Message::Binary(_))) => Err(BINARY),
-                        Some(Ok(Message::Ping(_) | Message::Pong(_))) => Ok(()),
+                        // It is answered below this, and is work all the same.
+                        Some(Ok(Message::Ping(_))) => self.session.paced(&mut out).map(drop),
+                        Some(Ok(Message::Pong(_))) => Ok(()),
                         Some(Ok(Message::Close(_))) | None => Err(BYE),
                         Some(Err(error)) => return Err(Stop::Gone(error)),
                     }

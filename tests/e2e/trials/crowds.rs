@@ -79,3 +79,23 @@ pub async fn half_open_connections_keep_nobody_out(fixture: &Fixture) -> anyhow:
     }
     Ok(())
 }
+
+pub async fn an_account_has_so_many_connections(fixture: &Fixture) -> anyhow::Result<()> {
+    // The default of the notifier.
+    const PLACES: usize = 32;
+    let client = fixture.client().await?;
+    let other = fixture.client().await?;
+    let mut streams = Vec::new();
+    for _ in 0..PLACES {
+        streams.push(client.stream(&["orders"], None).await?);
+    }
+    let refused = client.stream(&["orders"], None).await.err().context("one more")?;
+    ensure!(format!("{refused:#}").contains("too_many_connections"), "{refused:#}");
+    other.stream(&["orders"], None).await?;
+    // A place is free again once its connection is gone.
+    streams.pop();
+    brokerx_client::eventually("a place is free again", LIMIT, async || {
+        Ok(client.stream(&["orders"], None).await.is_ok())
+    })
+    .await
+}

@@ -99,6 +99,7 @@ fn trials(fixture: &Shared, runtime: &Arc<Runtime>) -> Vec<Trial> {
         feed::candles_and_status_are_pushed,
         feed::a_log_out_ends_the_stream_within_two_seconds,
         crowds::half_open_connections_keep_nobody_out,
+        crowds::an_account_has_so_many_connections,
         dead_letters::garbage_goes_to_the_dead_letters_and_the_rest_goes_on,
         other_team::a_python_consumer_agrees_with_the_database,
         outages::trading_goes_on_while_the_database_is_down,
