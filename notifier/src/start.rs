@@ -12,7 +12,7 @@ use brokerx_topics::codec::Codec;
 use brokerx_topics::reader::{ReadMetrics, Readers, Start};
 use brokerx_topics::service::kafka::producer_config;
 use brokerx_topics::service::{
-    self, DeliveringProducer, Health, Places, Server, ServerMetrics, Shutdown, backoff, run_process,
+    self, Check, DeliveringProducer, Health, Places, Server, ServerMetrics, Shutdown, backoff, run_process,
     serve_with_operation,
 };
 use tokio::time::{Instant, MissedTickBehavior, timeout};
@@ -40,7 +40,8 @@ const PROJECTION_LAG: Duration = Duration::from_secs(600);
 const HTTP_DRAIN_LIMIT: Duration = Duration::from_secs(5);
 /// How long the last acknowledgements may take.
 const DRAIN_LIMIT: Duration = Duration::from_secs(2);
-/// How often the sources of market data are checked for signs of life, which they send once a second.
+/// How often the sources of market data are checked for signs of life, which they send once a second, and
+/// whether what is written to Kafka is acknowledged.
 const FEED_CHECK: Duration = Duration::from_secs(1);
 /// Connections to PostgreSQL that are kept free for queries smaller than pages.
 const SMALL_QUESTIONS: u32 = 2;
@@ -139,6 +140,7 @@ pub async fn run(options: Options, shutdown: Shutdown) -> anyhow::Result<()> {
         shutdown: shutdown.clone(),
     });
     let requested = shutdown.clone();
+    tokio::spawn(check_acks(producer.clone(), health.add("acks")));
     let writing = tokio::spawn(async move { acks.write(producer, codec, requested).await });
     tokio::spawn(throttle(
         Arc::clone(&market),
@@ -186,6 +188,16 @@ async fn throttle(market: Arc<Market>, every: Duration) {
     loop {
         ticks.tick().await;
         market.flush_throttled();
+    }
+}
+
+async fn check_acks(producer: DeliveringProducer, check: Check) {
+    let mut ticks = tokio::time::interval(FEED_CHECK);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        let trouble = producer.trouble();
+        check.set(trouble.is_none(), trouble.as_deref().unwrap_or("acknowledged"));
     }
 }
 

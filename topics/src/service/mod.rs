@@ -48,7 +48,7 @@ pub use options::{PlatformOptions, ServiceOptions, parse_options};
 pub use places::{Place, Places};
 pub use probe::watch_broker;
 pub use process::run_process;
-pub use producer::{DeliveringProducer, Delivery, Outbound};
+pub use producer::{Batch, DeliveringProducer, Delivery, Outbound};
 pub use server::{ClientPlace, Limits, Seat, Server, ServerMetrics, ServerOptions};
 pub use shutdown::Shutdown;
 pub use source::{client_address, source_of};
