@@ -101,6 +101,7 @@ fn trials(fixture: &Shared, runtime: &Arc<Runtime>) -> Vec<Trial> {
         crowds::half_open_connections_keep_nobody_out,
         crowds::an_account_has_so_many_connections,
         dead_letters::garbage_goes_to_the_dead_letters_and_the_rest_goes_on,
+        topics_tool::a_configuration_is_changed_without_reading_the_log,
         other_team::a_reader_may_restart_at_every_offset,
         other_team::a_python_consumer_agrees_with_the_database,
         outages::trading_goes_on_while_the_database_is_down,
