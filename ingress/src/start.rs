@@ -57,7 +57,7 @@ pub async fn run(options: Options, shutdown: Shutdown) -> anyhow::Result<()> {
     );
     let mut metrics = service::metrics();
     let health = Health::default();
-    let codec = Codec::connect(&options.platform.schema_registry_url, REGISTRY_LIMIT).await?;
+    let codec = Codec::of_process(&options.platform, REGISTRY_LIMIT).await?;
     let mut producer = producer_config(&options.platform);
     producer.set("client.id", format!("brokerx-ingress-{}", options.service.instance));
     let producer = DeliveringProducer::new(&producer).context("the Kafka producer cannot be made")?;

@@ -122,7 +122,7 @@ pub struct Variable {
 }
 
 /// What every process and every command of BrokerX is told.
-pub const ENVIRONMENT: [Variable; 16] = [
+pub const ENVIRONMENT: [Variable; 17] = [
     Variable {
         name: "BROKERX_ROOT",
         value: |layout, _, _| shown(layout.root().to_owned()),
@@ -142,6 +142,12 @@ pub const ENVIRONMENT: [Variable; 16] = [
         name: "BROKERX_SCHEMA_REGISTRY_URL",
         value: |_, ports, _| registry::url(ports),
         meaning: "the schema registry, as Confluent's clients know it",
+    },
+    Variable {
+        // With the rest of the data: another log has other ids.
+        name: "BROKERX_SCHEMA_DIR",
+        value: |layout, _, _| shown(layout.data().join("schemas")),
+        meaning: "schemas that were met, for a start without the registry",
     },
     Variable {
         name: "BROKERX_DATABASE_URL",
