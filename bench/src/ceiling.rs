@@ -5,36 +5,40 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::ensure;
+use brokerx_schemas::{AccountCommand, Message as _};
+use brokerx_topics::catalogue;
 use brokerx_topics::service::{PlatformOptions, kafka as clients};
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::BaseConsumer;
-use rdkafka::message::Message;
+use rdkafka::message::Message as _;
 use rdkafka::producer::BaseProducer;
 
 use crate::kafka;
 use crate::pace::{Load, Pace};
 use crate::report::Latencies;
 
-const PARTITIONS: i32 = 8;
 const HOPS: usize = 3;
 
 /// The three hops: topics made for them, and the size of a record.
 pub struct Ceiling {
     platform: PlatformOptions,
     topics: Vec<String>,
+    /// As many as the pipeline has.
+    partitions: i32,
     record_bytes: usize,
 }
 
 impl Ceiling {
     /// Makes the topics.
     pub async fn prepare(platform: &PlatformOptions, record_bytes: usize) -> anyhow::Result<Self> {
+        let partitions = catalogue::topic(AccountCommand::TOPIC).partitions;
         let topics: Vec<String> = (0..=HOPS)
             .map(|hop| format!("bench-hop-{hop}-{}", std::process::id()))
             .collect();
         let new: Vec<_> = topics
             .iter()
-            .map(|topic| NewTopic::new(topic, PARTITIONS, TopicReplication::Fixed(1)))
+            .map(|topic| NewTopic::new(topic, partitions, TopicReplication::Fixed(1)))
             .collect();
         for result in admin(platform)?.create_topics(&new, &AdminOptions::new()).await? {
             ensure!(result.is_ok(), "a topic of the ceiling cannot be made: {result:?}");
@@ -42,6 +46,7 @@ impl Ceiling {
         Ok(Self {
             platform: platform.clone(),
             topics,
+            partitions,
             record_bytes,
         })
     }
@@ -80,7 +85,7 @@ impl Ceiling {
         }
         let last = self.consumer(&self.topics[HOPS])?;
         let producer = kafka::producer(&self.platform)?;
-        let (topic, bytes) = (self.topics[0].clone(), self.record_bytes);
+        let (topic, bytes, partitions) = (self.topics[0].clone(), self.record_bytes, self.partitions);
         let (pace, records) = load.begin();
         let reader = tokio::spawn(kafka::blocking(move || read(&last, records, pace)));
         let started = Instant::now();
@@ -95,7 +100,7 @@ impl Ceiling {
                 kafka::send(
                     &producer,
                     &topic,
-                    (number % PARTITIONS as u32) as i32,
+                    (number % partitions as u32) as i32,
                     &number.to_le_bytes(),
                     &value,
                 )?;
@@ -113,7 +118,7 @@ impl Ceiling {
     }
 
     fn consumer(&self, topic: &str) -> anyhow::Result<BaseConsumer> {
-        kafka::consumer_at_end(&self.platform, topic, &(0..PARTITIONS).collect::<Vec<_>>())
+        kafka::consumer_at_end(&self.platform, topic, &(0..self.partitions).collect::<Vec<_>>())
     }
 }
 

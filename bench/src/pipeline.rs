@@ -1,22 +1,23 @@
 //! Orders through the pipeline, from `account-commands` to `replies`.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 use brokerx_client::Api;
 use brokerx_schemas::{
-    AccountCommand, AccountId, AccountState, AccountStatus, AckMode, CommandId, CommandMeta, OrderType, PlaceOrder,
-    Reply, ReplyKind, ReplyTo, RequestPayment, SelfTradePrevention, Side, Symbol, TimeInForce, TransferDirection,
-    TransferShares,
+    AccountCommand, AccountId, AccountState, AccountStatus, AckMode, CommandId, CommandMeta, Message as _, OrderType,
+    PlaceOrder, Reply, ReplyKind, ReplyTo, RequestPayment, SelfTradePrevention, Side, Symbol, TimeInForce,
+    TransferDirection, TransferShares,
 };
+use brokerx_topics::catalogue;
 use brokerx_topics::codec::Codec;
 use brokerx_topics::partition::{account_key, partition_of};
 use brokerx_topics::service::PlatformOptions;
 use rand::RngExt;
 use rdkafka::consumer::BaseConsumer;
-use rdkafka::message::Message;
+use rdkafka::message::Message as _;
 use rdkafka::producer::BaseProducer;
 use reqwest::Method;
 use serde_json::json;
@@ -26,9 +27,12 @@ use crate::options::Options;
 use crate::pace::Pace;
 use crate::report::Latencies;
 
-const ACCOUNT_PARTITIONS: i32 = 8;
-/// The last of the 64 partitions of `replies`: no ingress of a local system reads it.
-const REPLY_PARTITION: i32 = 63;
+/// Orders of one account that wait for their replies. An order is open for as long as the other half of its
+/// pair, which may be behind in another partition: twice this must fit into the open orders that an account
+/// may have (200), however many orders are drained.
+const UNANSWERED_PER_ACCOUNT_MAX: u32 = 90;
+/// How long nothing may come back.
+const SILENCE_LIMIT: Duration = Duration::from_secs(60);
 const SYMBOLS: usize = 16;
 const PRICE_CENTS: i64 = 10_00;
 
@@ -63,12 +67,17 @@ impl Pipeline {
         Ok(pipeline)
     }
 
+    /// The last partition of `replies`: no ingress of a local system reads it.
+    fn reply_partition() -> i32 {
+        catalogue::topic(Reply::TOPIC).partitions - 1
+    }
+
     fn meta(command_id: CommandId) -> CommandMeta {
         CommandMeta {
             command_id,
             reply_to: Some(ReplyTo {
                 instance: "bench".to_owned(),
-                partition: REPLY_PARTITION,
+                partition: Self::reply_partition(),
             }),
             deadline_us: i64::MAX,
         }
@@ -166,7 +175,12 @@ impl Pipeline {
     pub async fn drain(&mut self, orders: u32) -> anyhow::Result<f64> {
         let commands = (0..orders).map(|_| self.order()).collect();
         let (latencies, took) = self.send_all(commands, None).await?;
-        ensure!(latencies.failed == 0, "{} orders were refused", latencies.failed);
+        ensure!(
+            latencies.failed == 0,
+            "{} of {orders} orders were refused: {}. More --accounts share the orders, fewer --drained-orders need less",
+            latencies.failed,
+            latencies.reasons()
+        );
         Ok(f64::from(orders) / took.as_secs_f64())
     }
 
@@ -175,26 +189,90 @@ impl Pipeline {
         commands: Vec<Command>,
         pace: Option<(u32, u32)>,
     ) -> anyhow::Result<(Latencies, Duration)> {
-        let consumer = kafka::consumer_at_end(&self.platform, "replies", &[REPLY_PARTITION])?;
-        let due = Arc::new(Mutex::new(HashMap::with_capacity(commands.len())));
+        let consumer = kafka::consumer_at_end(&self.platform, Reply::TOPIC, &[Self::reply_partition()])?;
+        let due = Arc::new(Due::default());
         let producer = kafka::producer(&self.platform)?;
         let replies = commands.iter().filter(|(_, _, id)| id.is_some()).count();
         let pace = pace.map(|(rate, seconds)| Pace::new(rate, seconds));
         let latencies = Latencies::from(pace.map_or_else(Instant::now, |pace| pace.measured_from()));
         let (codec, pending) = (self.codec.clone(), Arc::clone(&due));
         let reader = tokio::spawn(kafka::blocking(move || {
-            read(&consumer, &codec, replies, latencies, &pending)
+            let latencies = read(&consumer, &codec, replies, latencies, &pending);
+            // Whether it went well or not: nobody waits for room any more.
+            pending.end();
+            latencies
         }));
         let codec = self.codec.clone();
         let started = Instant::now();
-        kafka::blocking(move || write(&producer, &codec, commands, pace, &due)).await?;
+        let written = kafka::blocking(move || write(&producer, &codec, commands, pace, &due)).await;
+        // Why no replies come says more than that the writer waited for them in vain.
         let latencies = reader.await??;
+        written?;
         Ok((latencies, started.elapsed()))
     }
 }
 
 type Command = (AccountId, AccountCommand, Option<CommandId>);
-type Due = Mutex<HashMap<CommandId, Instant>>;
+
+/// The commands that wait for their replies.
+#[derive(Default)]
+struct Due {
+    waiting: Mutex<Waiting>,
+    /// Told when a reply has come.
+    answered: Condvar,
+}
+
+#[derive(Default)]
+struct Waiting {
+    since: HashMap<CommandId, (AccountId, Instant)>,
+    /// How many of an account.
+    accounts: HashMap<AccountId, u32>,
+    /// Whether no reply will come any more.
+    is_over: bool,
+}
+
+impl Due {
+    /// Notes a command; with `bounded`, waits until its account has room for it.
+    fn add(&self, account_id: AccountId, command_id: CommandId, moment: Instant, bounded: bool) -> anyhow::Result<()> {
+        let mut waiting = self.lock();
+        while bounded && waiting.accounts.get(&account_id).copied().unwrap_or(0) >= UNANSWERED_PER_ACCOUNT_MAX {
+            ensure!(!waiting.is_over, "the replies have ended");
+            let (woken, waited) = self
+                .answered
+                .wait_timeout(waiting, SILENCE_LIMIT)
+                .unwrap_or_else(PoisonError::into_inner);
+            ensure!(
+                !waited.timed_out(),
+                "no reply came for {SILENCE_LIMIT:?}; see ./brokerx status"
+            );
+            waiting = woken;
+        }
+        waiting.since.insert(command_id, (account_id, moment));
+        *waiting.accounts.entry(account_id).or_default() += 1;
+        Ok(())
+    }
+
+    /// Takes a command for which a reply came; none for one that is not of this run.
+    fn answer(&self, command_id: CommandId) -> Option<Instant> {
+        let mut waiting = self.lock();
+        let (account_id, moment) = waiting.since.remove(&command_id)?;
+        if let Some(count) = waiting.accounts.get_mut(&account_id) {
+            *count -= 1;
+        }
+        drop(waiting);
+        self.answered.notify_one();
+        Some(moment)
+    }
+
+    fn end(&self) {
+        self.lock().is_over = true;
+        self.answered.notify_all();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 fn new_id() -> CommandId {
     CommandId::from_uuid(uuid::Uuid::new_v4())
@@ -207,13 +285,13 @@ fn write(
     pace: Option<Pace>,
     due: &Due,
 ) -> anyhow::Result<()> {
+    let partitions = catalogue::topic(AccountCommand::TOPIC).partitions;
     let mut value = Vec::new();
     for (number, (account_id, command, command_id)) in commands.into_iter().enumerate() {
         let moment = pace.map_or_else(Instant::now, |pace| pace.due(number as u32));
         if let Some(command_id) = command_id {
-            due.lock()
-                .expect("the reader does not panic")
-                .insert(command_id, moment);
+            // A paced order comes when it is due, and not when there is room.
+            due.add(account_id, command_id, moment, pace.is_none())?;
         }
         match pace {
             Some(_) => kafka::wait_until(moment, producer),
@@ -224,8 +302,8 @@ fn write(
         let key = account_key(account_id);
         kafka::send(
             producer,
-            "account-commands",
-            partition_of(&key, ACCOUNT_PARTITIONS),
+            AccountCommand::TOPIC,
+            partition_of(&key, partitions),
             &key,
             &value,
         )?;
@@ -244,8 +322,8 @@ fn read(
     let mut seen = 0;
     while seen < replies {
         ensure!(
-            last.elapsed() < Duration::from_secs(60),
-            "only {seen} of {replies} replies came"
+            last.elapsed() < SILENCE_LIMIT,
+            "only {seen} of {replies} replies came, and none for {SILENCE_LIMIT:?}; see ./brokerx status and ./brokerx logs settlement"
         );
         let Some(message) = consumer.poll(Duration::from_millis(100)) else {
             continue;
@@ -255,11 +333,11 @@ fn read(
             .decode(message.payload().unwrap_or_default())
             .map_err(|error| anyhow::anyhow!("{error:?}"))?;
         // A reply that a restarted worker sends again, or one for another benchmark.
-        let Some(moment) = due.lock().expect("the writer does not panic").remove(&reply.command_id) else {
+        let Some(moment) = due.answer(reply.command_id) else {
             continue;
         };
         if reply.kind == ReplyKind::Refused {
-            latencies.failed += 1;
+            latencies.fail(reply.refusal.map(|refusal| refusal.reason));
         }
         latencies.record(moment);
         last = Instant::now();
@@ -290,4 +368,36 @@ async fn list_symbols(options: &Options, api: &Api) -> anyhow::Result<Vec<Symbol
         symbols.push(Symbol::new(&symbol).context("a symbol of the benchmark")?);
     }
     Ok(symbols)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_account_has_so_many_orders_on_the_way_however_many_are_drained() {
+        let due = Arc::new(Due::default());
+        let (fast, slow) = (AccountId(1), AccountId(2));
+        let ids: Vec<CommandId> = (0..=UNANSWERED_PER_ACCOUNT_MAX).map(|_| new_id()).collect();
+        let (last, first) = ids.split_last().unwrap();
+        for id in first {
+            due.add(slow, *id, Instant::now(), true).unwrap();
+        }
+        // Another account has its own room, and a paced order does not wait.
+        due.add(fast, new_id(), Instant::now(), true).unwrap();
+        due.add(slow, new_id(), Instant::now(), false).unwrap();
+        let (waiting, id) = (Arc::clone(&due), *last);
+        let writer = std::thread::spawn(move || waiting.add(slow, id, Instant::now(), true));
+        assert!(due.answer(new_id()).is_none());
+        for id in &first[..2] {
+            assert!(!writer.is_finished());
+            assert!(due.answer(*id).is_some());
+        }
+        writer.join().unwrap().unwrap();
+        due.end();
+        let waiting = Arc::clone(&due);
+        let over = std::thread::spawn(move || waiting.add(slow, new_id(), Instant::now(), true));
+        assert!(over.join().unwrap().is_err());
+    }
 }

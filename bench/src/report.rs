@@ -1,5 +1,6 @@
 //! The figures, side by side.
 
+use std::collections::BTreeMap;
 use std::time::Instant;
 
 use hdrhistogram::Histogram;
@@ -12,6 +13,8 @@ pub struct Latencies {
     measured_from: Instant,
     /// How many failed.
     pub failed: u64,
+    /// Why, as far as it was said.
+    reasons: BTreeMap<String, u64>,
 }
 
 impl Latencies {
@@ -21,6 +24,7 @@ impl Latencies {
             measured_from,
             histogram: Histogram::new_with_max(600_000_000, 3).expect("three digits of up to ten minutes are allowed"),
             failed: 0,
+            reasons: BTreeMap::new(),
         }
     }
 
@@ -29,6 +33,19 @@ impl Latencies {
         if due >= self.measured_from {
             self.histogram.saturating_record(due.elapsed().as_micros() as u64);
         }
+    }
+
+    /// Counts one that failed, for a reason if there is one.
+    pub fn fail(&mut self, reason: Option<impl std::fmt::Debug>) {
+        self.failed += 1;
+        let reason = reason.map_or_else(|| "no reason given".to_owned(), |reason| format!("{reason:?}"));
+        *self.reasons.entry(reason).or_default() += 1;
+    }
+
+    /// Why orders failed, with how many for each reason.
+    pub fn reasons(&self) -> String {
+        let reasons = self.reasons.iter().map(|(reason, count)| format!("{reason} ({count})"));
+        reasons.collect::<Vec<_>>().join(", ")
     }
 
     fn at(&self, quantile: f64) -> f64 {

@@ -11,7 +11,7 @@ CREATE INDEX login_attempts_by_age ON login_attempts (attempted_at);
 
 COMMENT ON TABLE login_attempts IS 'The audit of tries to log in, and what limits wrong tries. Of tries beyond a limit it keeps the first of a window and how many followed. Rows go after the time that is configured.';
 COMMENT ON COLUMN login_attempts.address IS 'The whole address.';
-COMMENT ON COLUMN login_attempts.network IS 'What limits count by: an IPv4 address (/32), or the /64 of an IPv6 address.';
+COMMENT ON COLUMN login_attempts.network IS 'What limits count by: an IPv4 address, or the first address of the /64 of an IPv6 address.';
 COMMENT ON COLUMN login_attempts.refused IS 'Of an outcome LIMITED: how many further tries the same limit refused within the window.';
 
 CREATE TABLE known_addresses (

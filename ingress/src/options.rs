@@ -1,14 +1,13 @@
 //! The configuration, from the command line or the environment.
 
-use std::net::IpAddr;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use axum::http::HeaderValue;
 use brokerx_identity::keys::SecretKey;
 use brokerx_market::MarketOptions;
 use brokerx_schemas::Config;
-use brokerx_topics::service::{PlatformOptions, ServiceOptions};
-use ipnet::IpNet;
+use brokerx_topics::service::{PlatformOptions, ServerOptions, ServiceOptions};
 
 use crate::housekeeping::Retention;
 use crate::sessions::Limits;
@@ -29,6 +28,12 @@ pub struct Options {
     /// How the market is kept.
     #[command(flatten)]
     pub market: MarketOptions,
+    /// What connections may take.
+    #[command(flatten)]
+    pub server: ServerOptions,
+    /// Address at which `/metrics`, `/health` and `/ready` answer even when the API has no place left; port 0 takes any free one
+    #[arg(long, env = "BROKERX_ADMIN_LISTEN", default_value = "127.0.0.1:8094")]
+    pub admin_listen: SocketAddr,
     /// PostgreSQL, with the schemas `identity` (written here) and `projection` (written by settlement)
     #[arg(long, env = "BROKERX_DATABASE_URL", hide_env_values = true)]
     pub database_url: String,
@@ -74,9 +79,6 @@ pub struct Options {
     /// Requests of one client or operator at once
     #[arg(long, env = "BROKERX_CLIENT_BURST", default_value_t = 4_000, value_parser = clap::value_parser!(u32).range(1..))]
     pub client_burst: u32,
-    /// Proxies whose X-Forwarded-For is believed: addresses or networks such as `10.0.0.0/8`, separated by commas
-    #[arg(long, env = "BROKERX_TRUSTED_PROXIES", value_delimiter = ',', value_parser = network)]
-    pub trusted_proxies: Vec<IpNet>,
     /// Origins of web pages that may call the API, separated by commas, such as `https://app.example.com`
     #[arg(long, env = "BROKERX_CORS_ORIGINS", value_delimiter = ',', value_parser = origin)]
     pub cors_origins: Vec<HeaderValue>,
@@ -176,12 +178,6 @@ impl Options {
     pub fn request_limit(&self) -> Duration {
         Duration::from_millis(self.request_ms_max)
     }
-}
-
-fn network(text: &str) -> Result<IpNet, String> {
-    let address = || text.parse::<IpAddr>().map(IpNet::from);
-    let network = text.parse().or_else(|_| address());
-    network.map_err(|_| "a proxy is an IP address, or a network such as 10.0.0.0/8".to_owned())
 }
 
 fn origin(text: &str) -> Result<HeaderValue, String> {

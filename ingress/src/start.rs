@@ -14,8 +14,8 @@ use brokerx_topics::catalogue;
 use brokerx_topics::codec::Codec;
 use brokerx_topics::reader::{Numbering, ReadMetrics, Readers, Start};
 use brokerx_topics::service::{
-    self, Check, DeliveringProducer, Health, Shutdown, http_routes, kafka::producer_config, run_process, serve_router,
-    watch_broker,
+    self, Check, DeliveringProducer, Health, Limits, Server, ServerMetrics, Shutdown, kafka::producer_config,
+    run_process, serve_with_operation, watch_broker,
 };
 
 use crate::admin::InFlight;
@@ -59,7 +59,7 @@ pub async fn run(options: Options, shutdown: Shutdown) -> anyhow::Result<()> {
     );
     let mut metrics = service::metrics();
     let health = Health::default();
-    let codec = Codec::connect(&options.platform.schema_registry_url, REGISTRY_LIMIT).await?;
+    let codec = Codec::of_process(&options.platform, REGISTRY_LIMIT).await?;
     let mut producer = producer_config(&options.platform);
     producer.set("client.id", format!("brokerx-ingress-{}", options.service.instance));
     let producer = DeliveringProducer::new(&producer).context("the Kafka producer cannot be made")?;
@@ -162,8 +162,14 @@ pub async fn run(options: Options, shutdown: Shutdown) -> anyhow::Result<()> {
     tokio::spawn(async move { sessions::sum_up_refusals(database, &tries, summing).await });
     tokio::spawn(sample(Arc::clone(&app), sampled));
 
-    let router = routes::router(Arc::clone(&app)).merge(http_routes(Arc::new(metrics), health));
-    let served = serve_router(app.options.service.listen, router, DRAIN_LIMIT, shutdown).await;
+    let server = Server {
+        listen: app.options.service.listen,
+        router: routes::router(Arc::clone(&app)),
+        drain_limit: DRAIN_LIMIT,
+        limits: Limits::from(&app.options.server),
+        metrics: ServerMetrics::new(&mut metrics),
+    };
+    let served = serve_with_operation(server, app.options.admin_listen, Arc::new(metrics), health, shutdown).await;
     // What operators asked for runs to its end although no request waits for it any more.
     drop(tokio::time::timeout(DRAIN_LIMIT, app.in_flight.ended()).await);
     served

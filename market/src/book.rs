@@ -29,6 +29,7 @@ pub struct Book {
     last_cents: Option<i64>,
     reference_cents: Option<i64>,
     updated_us: i64,
+    snapshots: u64,
 }
 
 impl Book {
@@ -54,6 +55,7 @@ impl Book {
             last_cents: snapshot.last_price_cents,
             reference_cents: Some(snapshot.reference_price_cents),
             updated_us: snapshot.occurred_us,
+            snapshots: self.snapshots + 1,
         };
     }
 
@@ -114,6 +116,11 @@ impl Book {
     /// Whether the levels are those of the sequence number.
     pub fn is_valid(&self) -> bool {
         self.valid
+    }
+
+    /// How many snapshots the book was made from, one after the other.
+    pub fn snapshots(&self) -> u64 {
+        self.snapshots
     }
 
     /// The number of the last change that is included.

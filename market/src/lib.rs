@@ -19,4 +19,4 @@ pub use book::{Applied, Book};
 pub use feed::{Readiness, spawn};
 pub use keeper::Keeper;
 pub use options::MarketOptions;
-pub use view::View;
+pub use view::{BookVersion, View};

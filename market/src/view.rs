@@ -25,6 +25,17 @@ pub struct View {
     heartbeat_age_max: Duration,
 }
 
+/// Names what [`View::book_body`] shows, without its levels.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BookVersion {
+    sequence: i64,
+    updated_us: i64,
+    /// How often the book was replaced as a whole.
+    snapshots: u64,
+    status: String,
+    feed: &'static str,
+}
+
 impl View {
     /// A market about which nothing is known yet; a partition is live for `heartbeat_age_max` after a
     /// heartbeat.
@@ -168,6 +179,17 @@ impl View {
     pub fn status_body(&self, symbol: Symbol) -> Option<StatusBody> {
         self.shown(symbol, |instrument, book, feed| StatusBody {
             symbol: symbol.to_string(),
+            status: status(instrument, book),
+            feed,
+        })
+    }
+
+    /// What [`View::book_body`] depends on besides the symbol: while this is the same, so is the body.
+    pub fn book_version(&self, symbol: Symbol) -> Option<BookVersion> {
+        self.shown(symbol, |instrument, book, feed| BookVersion {
+            sequence: book.sequence(),
+            updated_us: book.updated_us(),
+            snapshots: book.snapshots(),
             status: status(instrument, book),
             feed,
         })

@@ -44,7 +44,7 @@ async fn run(options: Options, shutdown: Shutdown) -> anyhow::Result<()> {
     let mut metrics = service::metrics();
     let health = Health::default();
     let codec = tokio::select! {
-        codec = Codec::connect(&options.platform.schema_registry_url, REGISTRY_LIMIT) => {
+        codec = Codec::of_process(&options.platform, REGISTRY_LIMIT) => {
             codec.context("the schemas cannot be looked up; was `brokerx-topics apply` run?")?
         }
         () = shutdown.requested() => return Ok(()),

@@ -1,10 +1,11 @@
 //! The configuration, from the command line or the environment.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use brokerx_identity::keys::SecretKey;
 use brokerx_market::MarketOptions;
-use brokerx_topics::service::{PlatformOptions, ServiceOptions};
+use brokerx_topics::service::{PlatformOptions, ServerOptions, ServiceOptions};
 use lettre::message::Mailbox;
 
 /// Where the notifier listens unless told otherwise.
@@ -23,6 +24,12 @@ pub struct Options {
     /// How the market is kept.
     #[command(flatten)]
     pub market: MarketOptions,
+    /// What connections may take.
+    #[command(flatten)]
+    pub server: ServerOptions,
+    /// Address at which `/metrics`, `/health` and `/ready` answer even when the feed has no place left; port 0 takes any free one
+    #[arg(long, env = "BROKERX_ADMIN_LISTEN", default_value = "127.0.0.1:8095")]
+    pub admin_listen: SocketAddr,
     /// PostgreSQL; the schemas `identity` (written by the ingress) and `projection` (by settlement) are read
     #[arg(long, env = "BROKERX_DATABASE_URL", hide_env_values = true)]
     pub database_url: String,
@@ -48,9 +55,6 @@ pub struct Options {
     /// Where clients find the HTTP API; links in mails begin with this
     #[arg(long, env = "BROKERX_PUBLIC_URL", default_value = "http://127.0.0.1:8080", value_parser = public_url)]
     pub public_url: String,
-    /// Connections at once; further ones get 503
-    #[arg(long, env = "BROKERX_CONNECTIONS_MAX", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..))]
-    pub connections_max: u32,
     /// Channels that one connection may subscribe to, 1 to 500
     #[arg(long, env = "BROKERX_SUBSCRIPTIONS_MAX", default_value_t = 100, value_parser = subscriptions)]
     pub subscriptions_max: usize,
@@ -60,6 +64,15 @@ pub struct Options {
     /// Largest message of a client, bytes
     #[arg(long, env = "BROKERX_MESSAGE_BYTES_MAX", default_value_t = 16 * 1024)]
     pub message_bytes_max: usize,
+    /// Messages of one client per second in the long run; further ones are refused, and too many refusals close the connection
+    #[arg(long, env = "BROKERX_MESSAGES_PER_SECOND_MAX", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
+    pub messages_per_second_max: u32,
+    /// Messages of one client at once
+    #[arg(long, env = "BROKERX_MESSAGES_BURST_MAX", default_value_t = 250, value_parser = clap::value_parser!(u32).range(1..))]
+    pub messages_burst_max: u32,
+    /// Connections of one account at once; a further one is refused when it authenticates
+    #[arg(long, env = "BROKERX_CONNECTIONS_PER_ACCOUNT_MAX", default_value_t = 32, value_parser = clap::value_parser!(u32).range(1..))]
+    pub connections_per_account_max: u32,
     /// Accept a token in the WebSocket's address too; proxies write addresses into their logs
     #[arg(long, env = "BROKERX_TOKEN_IN_QUERY", default_value_t = false)]
     pub token_in_query: bool,

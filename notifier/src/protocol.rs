@@ -290,6 +290,13 @@ pub enum ErrorCode {
     SlowConsumer,
     /// The token has expired; the connection is closed.
     TokenExpired,
+    /// More messages than a client may send; this one is not carried out. Too many of these close the
+    /// connection.
+    TooManyMessages,
+    /// More connections of the account than there may be; this one is closed.
+    TooManyConnections,
+    /// The book was sent whole within the last second.
+    TooManySnapshots,
     /// Which tokens were revoked is not known yet; the connection is closed, to be opened again later.
     TokensUnknown,
 }

@@ -12,9 +12,9 @@ use brokerx_topics::codec::Codec;
 use brokerx_topics::reader::{ReadMetrics, Readers, Start};
 use brokerx_topics::service::kafka::producer_config;
 use brokerx_topics::service::{
-    self, DeliveringProducer, Health, Shutdown, backoff, http_routes, run_process, serve_router,
+    self, Check, DeliveringProducer, Health, Places, Server, ServerMetrics, Shutdown, backoff, run_process,
+    serve_with_operation,
 };
-use tokio::sync::Semaphore;
 use tokio::time::{Instant, MissedTickBehavior, timeout};
 
 use crate::acks::Acks;
@@ -36,11 +36,12 @@ const REGISTRY_LIMIT: Duration = Duration::from_secs(60);
 const PROJECTION_LIMIT: Duration = Duration::from_secs(5);
 /// How far back events are read when PostgreSQL does not answer: more than the projection is usually behind.
 const PROJECTION_LAG: Duration = Duration::from_secs(600);
-/// How long open requests may take once the process stops.
+/// How long open requests and connections may take to end once the process stops.
 const HTTP_DRAIN_LIMIT: Duration = Duration::from_secs(5);
-/// How long connections may take to end once the process stops.
+/// How long the last acknowledgements may take.
 const DRAIN_LIMIT: Duration = Duration::from_secs(2);
-/// How often the sources of market data are checked for signs of life, which they send once a second.
+/// How often the sources of market data are checked for signs of life, which they send once a second, and
+/// whether what is written to Kafka is acknowledged.
 const FEED_CHECK: Duration = Duration::from_secs(1);
 /// Connections to PostgreSQL that are kept free for queries smaller than pages.
 const SMALL_QUESTIONS: u32 = 2;
@@ -60,7 +61,7 @@ pub fn main() -> anyhow::Result<()> {
 pub async fn run(options: Options, shutdown: Shutdown) -> anyhow::Result<()> {
     let mut metrics = service::metrics();
     let health = Health::default();
-    let codec = Codec::connect(&options.platform.schema_registry_url, REGISTRY_LIMIT).await?;
+    let codec = Codec::of_process(&options.platform, REGISTRY_LIMIT).await?;
     let mut producer = producer_config(&options.platform);
     producer.set("client.id", format!("brokerx-notifier-{}", options.service.instance));
     let producer = DeliveringProducer::new(&producer).context("the Kafka producer cannot be made")?;
@@ -116,7 +117,6 @@ pub async fn run(options: Options, shutdown: Shutdown) -> anyhow::Result<()> {
     .spawn()?;
 
     let acks = Arc::new(Acks::new(AckMetrics::new(&mut metrics)));
-    let places = Arc::new(Semaphore::new(options.connections_max as usize));
     let feed = Arc::new(Feed {
         accounts,
         history,
@@ -130,14 +130,17 @@ pub async fn run(options: Options, shutdown: Shutdown) -> anyhow::Result<()> {
             subscriptions_max: options.subscriptions_max,
             queue_messages_max: options.queue_messages_max,
             message_bytes_max: options.message_bytes_max,
+            messages_per_second: options.messages_per_second_max,
+            messages_burst: options.messages_burst_max,
             ping: Duration::from_secs(options.ping_seconds),
             idle: Duration::from_secs(options.idle_seconds_max),
         },
-        places: Arc::clone(&places),
+        account_places: Places::new(options.connections_per_account_max as usize),
         next_id: AtomicU64::new(1),
         shutdown: shutdown.clone(),
     });
     let requested = shutdown.clone();
+    tokio::spawn(check_acks(producer.clone(), health.add("acks")));
     let writing = tokio::spawn(async move { acks.write(producer, codec, requested).await });
     tokio::spawn(throttle(
         Arc::clone(&market),
@@ -147,10 +150,15 @@ pub async fn run(options: Options, shutdown: Shutdown) -> anyhow::Result<()> {
     let (revoking, check, requested) = (Arc::clone(&feed), health.add("revocations"), shutdown.clone());
     tokio::spawn(async move { revoking.revocations.refresh(&database, &check, &requested).await });
 
-    let router = connection::routes(feed).merge(http_routes(Arc::new(metrics), health));
-    serve_router(options.service.listen, router, HTTP_DRAIN_LIMIT, shutdown).await?;
-    // Connections are closed properly, and the last acknowledgements are written.
-    let _ = timeout(DRAIN_LIMIT, places.acquire_many(options.connections_max)).await;
+    let server = Server {
+        listen: options.service.listen,
+        router: connection::routes(feed),
+        drain_limit: HTTP_DRAIN_LIMIT,
+        limits: service::Limits::from(&options.server),
+        metrics: ServerMetrics::new(&mut metrics),
+    };
+    // Until the last connection is closed properly; then the last acknowledgements are written.
+    serve_with_operation(server, options.admin_listen, Arc::new(metrics), health, shutdown).await?;
     let _ = timeout(DRAIN_LIMIT, writing).await;
     Ok(())
 }
@@ -180,6 +188,16 @@ async fn throttle(market: Arc<Market>, every: Duration) {
     loop {
         ticks.tick().await;
         market.flush_throttled();
+    }
+}
+
+async fn check_acks(producer: DeliveringProducer, check: Check) {
+    let mut ticks = tokio::time::interval(FEED_CHECK);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        let trouble = producer.trouble();
+        check.set(trouble.is_none(), trouble.as_deref().unwrap_or("acknowledged"));
     }
 }
 

@@ -165,8 +165,8 @@ async fn configure(
         }
     };
     eprintln!(
-        "configuration version {}, logic version {}; records appended: {}",
-        configured.version, configured.logic_version, configured.records_appended
+        "configuration version {}, logic version {}; records read: {}, appended: {}",
+        configured.version, configured.logic_version, configured.records_read, configured.records_appended
     );
     println!("{}", serde_json::to_string_pretty(&configured.config)?);
     Ok(())

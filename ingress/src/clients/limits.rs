@@ -1,8 +1,8 @@
 //! How many registrations are too many.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
-use crate::gateway::Network;
 use crate::http::{Problem, RateLimit};
 
 /// Registrations of one e-mail from one network: at once, and then one in so long. Each sends a mail.
@@ -32,7 +32,7 @@ impl RegistrationLimits {
     ///
     /// # Errors
     /// 429 when there were too many.
-    pub(super) fn admit(&self, network: Network, email_key: &str) -> Result<(), Problem> {
+    pub(super) fn admit(&self, network: IpAddr, email_key: &str) -> Result<(), Problem> {
         self.network
             .take(network)
             .and_then(|()| self.pair.take((network, email_key)))
@@ -44,14 +44,14 @@ impl RegistrationLimits {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use std::net::IpAddr;
+    use brokerx_topics::service::source_of;
 
     use super::*;
 
     #[test]
     fn a_network_and_an_e_mail_have_their_limits() {
         let limits = RegistrationLimits::new(30, Duration::from_secs(60));
-        let network = |text: &str| Network::from(text.parse::<IpAddr>().unwrap());
+        let network = |text: &str| source_of(text.parse().unwrap());
         let admitted = |address: &dyn Fn(usize) -> String, email: &dyn Fn(usize) -> String| {
             let admit = |number: &usize| limits.admit(network(&address(*number)), &email(*number)).is_ok();
             (0..100).filter(admit).count()

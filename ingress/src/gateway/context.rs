@@ -1,16 +1,15 @@
 //! Who asks, and under which correlation id.
 
 use std::convert::Infallible;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName};
 use brokerx_topics::headers::Trace;
+use brokerx_topics::service::{client_address, source_of};
 use ipnet::IpNet;
 use uuid::Uuid;
-
-use super::network::Network;
 
 /// The header of the correlation id.
 pub const CORRELATION_ID: HeaderName = HeaderName::from_static("x-correlation-id");
@@ -51,9 +50,9 @@ impl RequestContext {
         }
     }
 
-    /// The network of the client's address, which limits count by.
-    pub fn network(&self) -> Network {
-        self.address.into()
+    /// What limits count by: the client's address or, of an IPv6 address, its /64.
+    pub fn network(&self) -> IpAddr {
+        source_of(self.address)
     }
 
     /// The correlation id.
@@ -69,30 +68,6 @@ impl<S: Send + Sync> FromRequestParts<S> for RequestContext {
         let context = parts.extensions.get::<Self>().cloned();
         Ok(context.unwrap_or_else(|| Self::of(&parts.headers, IpAddr::from([0, 0, 0, 0]), &[])))
     }
-}
-
-/// The peer's address or, while that belongs to a trusted proxy, the one that the proxy says it got the
-/// request from: it adds that at the end of the last line of `X-Forwarded-For`. What stands before the
-/// first address that no trusted proxy has, the client may have written itself.
-fn client_address(headers: &HeaderMap, peer: IpAddr, trusted: &[IpNet]) -> IpAddr {
-    let lines = headers.get_all("x-forwarded-for").iter().rev();
-    let mut told = lines.flat_map(|line| line.as_bytes().rsplit(|byte| *byte == b','));
-    let mut address = peer.to_canonical();
-    while trusted.iter().any(|network| network.contains(&address)) {
-        let Some(before) = told.next().and_then(address_of) else {
-            break;
-        };
-        address = before;
-    }
-    address
-}
-
-/// An address, with or without a port.
-fn address_of(text: &[u8]) -> Option<IpAddr> {
-    let text = std::str::from_utf8(text).ok()?.trim();
-    let with_port = || text.parse().map(|address: SocketAddr| address.ip());
-    let address = text.parse().or_else(|_| with_port()).ok()?;
-    Some(address.to_canonical())
 }
 
 fn is_correlation_id(text: &str) -> bool {

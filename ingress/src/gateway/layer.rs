@@ -34,7 +34,7 @@ pub async fn gateway(
     next: Next,
 ) -> Response {
     let started = Instant::now();
-    let context = RequestContext::of(request.headers(), peer.ip(), &app.options.trusted_proxies);
+    let context = RequestContext::of(request.headers(), peer.ip(), &app.options.server.trusted_proxies);
     request.extensions_mut().insert(context.clone());
     let method = method_label(request.method());
     let route = request

@@ -6,10 +6,8 @@ pub mod consistency;
 mod context;
 mod cors;
 mod layer;
-mod network;
 
 pub use access::{Caller, Operator, Refused, Scope};
 pub use context::{CORRELATION_ID, RequestContext};
 pub use cors::cors_layer;
 pub use layer::gateway;
-pub use network::Network;

@@ -2,7 +2,9 @@
 
 use axum::Json;
 use axum::extract::{Path, State};
-use brokerx_json::{BookBody, InstrumentBody, QuoteBody};
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
+use brokerx_json::{InstrumentBody, QuoteBody};
 use brokerx_market::View;
 use brokerx_schemas::{Instrument, Symbol};
 use serde::Deserialize;
@@ -49,8 +51,10 @@ pub async fn quote(State(app): State<Shared>, Path(symbol): Path<String>) -> Res
 }
 
 /// `GET /api/v1/market/{symbol}/book`: every level, and the sequence number that the next increment follows.
-pub async fn book(State(app): State<Shared>, Path(symbol): Path<String>) -> Result<Json<BookBody>, Problem> {
-    of_symbol(&app.market, &symbol, View::book_body)
+pub async fn book(State(app): State<Shared>, Path(symbol): Path<String>) -> Result<Response, Problem> {
+    let symbol = Symbol::new(&symbol).map_err(|_| unknown())?;
+    let text = app.market.book_text(symbol).ok_or_else(unknown)?;
+    Ok(([(header::CONTENT_TYPE, "application/json")], text).into_response())
 }
 
 fn of_symbol<T>(

@@ -1,15 +1,18 @@
 //! The market as requests see it.
 
-use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
-use brokerx_market::{Applied, Keeper, View};
+use axum::body::Bytes;
+use brokerx_market::{Applied, BookVersion, Keeper, View};
 use brokerx_schemas::{Instrument, InstrumentStatus, MarketData, Symbol};
 
 /// A view that many requests read at once.
 #[derive(Debug)]
 pub struct Market {
     view: RwLock<View>,
+    books: Mutex<HashMap<Symbol, (BookVersion, Bytes)>>,
 }
 
 /// What an order needs to know of its instrument.
@@ -29,6 +32,7 @@ impl Market {
     pub fn new(heartbeat_age_max: Duration) -> Self {
         Self {
             view: RwLock::new(View::new(heartbeat_age_max)),
+            books: Mutex::default(),
         }
     }
 
@@ -59,6 +63,30 @@ impl Market {
     /// partition has had one.
     pub fn heartbeat_age(&self) -> Option<Duration> {
         self.read().heartbeat_age()
+    }
+
+    /// The book of an instrument as JSON; none when there is no such instrument. However many ask for it, the
+    /// text of a state of the book is made once.
+    pub(super) fn book_text(&self, symbol: Symbol) -> Option<Bytes> {
+        let view = self.read();
+        let version = view.book_version(symbol)?;
+        let known = |books: &HashMap<Symbol, (BookVersion, Bytes)>| {
+            let (of_text, text) = books.get(&symbol)?;
+            (*of_text == version).then(|| text.clone())
+        };
+        if let Some(text) = known(&self.lock_books()) {
+            return Some(text);
+        }
+        // Not under the lock: a large book must not hold up those who ask for others.
+        let text = serde_json::to_vec(&view.book_body(symbol)?).expect("a book has text keys and plain values");
+        let text = Bytes::from(text);
+        self.lock_books().insert(symbol, (version, text.clone()));
+        Some(text)
+    }
+
+    /// Each entry is whole, whoever panicked.
+    fn lock_books(&self) -> MutexGuard<'_, HashMap<Symbol, (BookVersion, Bytes)>> {
+        self.books.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A poisoned lock is used all the same: what a panic left half done, the next snapshot of the book repairs.
@@ -94,5 +122,72 @@ impl Keeper for Market {
 
     fn is_complete(&self) -> bool {
         self.read().is_complete()
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use brokerx_schemas::{BookSnapshot, Level};
+
+    use super::*;
+
+    fn symbol() -> Symbol {
+        Symbol::new("AAPL").unwrap()
+    }
+
+    fn whole(sequence: i64, quantity: i64) -> MarketData {
+        MarketData::BookSnapshot(BookSnapshot {
+            symbol: symbol(),
+            sequence,
+            bids: vec![Level {
+                price_cents: 9_900,
+                quantity,
+                order_count: 1,
+            }],
+            asks: Vec::new(),
+            complete: true,
+            last_price_cents: None,
+            reference_price_cents: 10_000,
+            status: InstrumentStatus::Open,
+            occurred_us: 1,
+        })
+    }
+
+    #[test]
+    fn the_text_of_a_book_is_made_once_for_each_of_its_states() {
+        let market = Market::new(Duration::from_secs(3));
+        assert_eq!(market.book_text(symbol()), None);
+        market.learn(Instrument {
+            symbol: symbol(),
+            name: "Apple".to_owned(),
+            tick_size_cents: 1,
+            reference_price_cents: 10_000,
+            band_bps: 500,
+            status: InstrumentStatus::Open,
+            version: 1,
+            listed_us: 0,
+            updated_us: 0,
+        });
+        market.restart(1);
+        market.take(0, &whole(1, 5));
+        let first = market.book_text(symbol()).unwrap();
+        let again = market.book_text(symbol()).unwrap();
+        assert_eq!(first.as_ptr(), again.as_ptr(), "the same text");
+        assert!(std::str::from_utf8(&first).unwrap().contains("\"quantity\":5"));
+        // Also when a whole book comes with a number that was there before.
+        for (sequence, quantity) in [(2, 6), (2, 7)] {
+            market.take(0, &whole(sequence, quantity));
+            let text = market.book_text(symbol()).unwrap();
+            let expected = serde_json::to_vec(&market.read().book_body(symbol()).unwrap()).unwrap();
+            assert_eq!(text, expected);
+        }
+        // A source that falls silent is a state of its own.
+        market.restart(1);
+        assert!(
+            std::str::from_utf8(&market.book_text(symbol()).unwrap())
+                .unwrap()
+                .contains("degraded")
+        );
     }
 }

@@ -1,5 +1,11 @@
 //! Carries the outbox to Kafka, one instance at a time.
+//!
+//! A batch that was handed to the producer is waited for, however long Kafka is away and whatever
+//! happens to PostgreSQL meanwhile: sending it again would only write it twice. It is sent again when a
+//! delivery failed, because then the producer has given it up.
 
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -10,8 +16,9 @@ use brokerx_topics::catalogue;
 use brokerx_topics::codec::Codec;
 use brokerx_topics::headers::{Trace, trace_headers};
 use brokerx_topics::partition::partition_of;
-use brokerx_topics::service::{DeliveringProducer, Delivery, Outbound, Shutdown, backoff};
+use brokerx_topics::service::{Batch, DeliveringProducer, Delivery, Outbound, Shutdown, backoff};
 use prometheus_client::metrics::gauge::Gauge;
+use rdkafka::error::KafkaError;
 use sqlx::postgres::{PgConnectOptions, PgListener};
 use sqlx::{Connection, PgConnection};
 use tokio::sync::Notify;
@@ -30,8 +37,8 @@ const LOOK: Duration = Duration::from_secs(5);
 const CANDIDATE: Duration = Duration::from_secs(1);
 /// How often reminders are looked for.
 const REMIND: Duration = Duration::from_secs(30);
-/// How long Kafka may take to acknowledge a batch.
-const ACKNOWLEDGE_LIMIT: Duration = Duration::from_secs(10);
+/// How often somebody is told that Kafka does not acknowledge a batch, and the lock is looked at.
+const STILL_WAITING: Duration = Duration::from_secs(10);
 /// Records of one batch.
 const BATCH: i64 = 200;
 
@@ -61,13 +68,22 @@ row! {
     }
 }
 
+/// A batch that the producer has.
+struct Handed {
+    /// Its last row.
+    last: i64,
+    rows: usize,
+    acknowledged: Pin<Box<dyn Future<Output = Result<(), KafkaError>> + Send>>,
+}
+
 impl Relay {
     /// Relays until the shutdown is requested; starts again, after a pause, whenever something fails.
     pub async fn run(self, shutdown: Shutdown) {
         let mut pause = backoff();
+        let mut handed = None;
         while !shutdown.is_requested() {
             let ended = tokio::select! {
-                ended = self.lead(|| pause.reset()) => ended,
+                ended = self.lead(&mut handed, || pause.reset()) => ended,
                 () = shutdown.requested() => return,
             };
             if let Err(error) = ended {
@@ -78,7 +94,7 @@ impl Relay {
     }
 
     /// Waits for the lock, then relays for as long as nothing fails. The lock ends with the connection.
-    async fn lead(&self, mut succeeded: impl FnMut()) -> anyhow::Result<()> {
+    async fn lead(&self, handed: &mut Option<Handed>, mut succeeded: impl FnMut()) -> anyhow::Result<()> {
         let mut connection = PgConnection::connect_with(&self.database)
             .await
             .context("no database")?;
@@ -107,7 +123,7 @@ impl Relay {
                     .context("housekeeping")?;
                 reminded = Some(Instant::now());
             }
-            let sent = self.send_batch(&mut connection).await?;
+            let sent = self.send_batch(&mut connection, handed).await?;
             succeeded();
             self.rows.set(sent as i64);
             if sent < BATCH as usize {
@@ -143,9 +159,40 @@ impl Relay {
         Ok(task)
     }
 
-    /// Sends the oldest rows in order and deletes them once all are acknowledged. The producer keeps
-    /// the order within a partition; a batch that fails in part is sent again from its first row.
-    async fn send_batch(&self, connection: &mut PgConnection) -> anyhow::Result<usize> {
+    /// Sends the oldest rows in order, unless the producer has some already, and deletes them once all are
+    /// acknowledged. The producer keeps the order within a partition; a batch that fails in part is sent
+    /// again from its first row. Returns how many were deleted.
+    async fn send_batch(&self, connection: &mut PgConnection, handed: &mut Option<Handed>) -> anyhow::Result<usize> {
+        if handed.is_none() {
+            *handed = self.hand_over(connection).await?;
+        }
+        let Some(batch) = handed else { return Ok(0) };
+        let since = Instant::now();
+        let acknowledged = loop {
+            match tokio::time::timeout(STILL_WAITING, &mut batch.acknowledged).await {
+                Ok(acknowledged) => break acknowledged,
+                Err(_) => {
+                    let (rows, waited_s) = (batch.rows, since.elapsed().as_secs());
+                    tracing::warn!(rows, waited_s, "Kafka does not acknowledge the outbox; waiting on");
+                    // The lock ends with its connection, and nobody else uses that.
+                    connection.ping().await.context("the lock of the relay")?;
+                }
+            }
+        };
+        let (last, rows) = (batch.last, batch.rows);
+        if let Err(error) = acknowledged {
+            *handed = None;
+            return Err(error).context("Kafka did not take a batch");
+        }
+        sqlx::query("DELETE FROM outbox WHERE event_id <= $1")
+            .bind(last)
+            .execute(&mut *connection)
+            .await?;
+        *handed = None;
+        Ok(rows)
+    }
+
+    async fn hand_over(&self, connection: &mut PgConnection) -> anyhow::Result<Option<Handed>> {
         let rows: Vec<Row> = sqlx::query_as(
             "SELECT event_id, topic, partition_key, payload::text AS payload, correlation_id
              FROM outbox ORDER BY event_id LIMIT $1",
@@ -154,29 +201,28 @@ impl Relay {
         .fetch_all(&mut *connection)
         .await?;
         let Some(last) = rows.last().map(|row| row.event_id) else {
-            return Ok(0);
+            return Ok(None);
         };
+        // Through one producer: a row must not overtake one before it that was given up.
+        let batch = self.producer.batch();
         let mut deliveries = Vec::with_capacity(rows.len());
         for row in &rows {
-            deliveries.push(self.send(row).with_context(|| format!("outbox row {}", row.event_id))?);
+            let delivery = self.send(&batch, row);
+            deliveries.push(delivery.with_context(|| format!("outbox row {}", row.event_id))?);
         }
-        let acknowledged = async {
-            for delivery in deliveries {
-                delivery.delivered().await?;
-            }
-            anyhow::Ok(())
-        };
-        tokio::time::timeout(ACKNOWLEDGE_LIMIT, acknowledged)
-            .await
-            .context("Kafka did not acknowledge in time")??;
-        sqlx::query("DELETE FROM outbox WHERE event_id <= $1")
-            .bind(last)
-            .execute(&mut *connection)
-            .await?;
-        Ok(rows.len())
+        Ok(Some(Handed {
+            last,
+            rows: rows.len(),
+            acknowledged: Box::pin(async move {
+                for delivery in deliveries {
+                    delivery.delivered().await?;
+                }
+                Ok(())
+            }),
+        }))
     }
 
-    fn send(&self, row: &Row) -> anyhow::Result<Delivery> {
+    fn send(&self, batch: &Batch, row: &Row) -> anyhow::Result<Delivery> {
         let mut value = Vec::with_capacity(128);
         match row.topic.as_str() {
             AuthEvent::TOPIC => self
@@ -193,7 +239,7 @@ impl Relay {
             correlation_id: row.correlation_id.clone(),
             traceparent: None,
         };
-        Ok(self.producer.send(Outbound {
+        Ok(batch.send(Outbound {
             topic: &row.topic,
             partition: Some(partition_of(key, catalogue::topic(&row.topic).partitions)),
             key,

@@ -11,13 +11,13 @@
 //! dropped and learned again.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
 use super::limits::{Count, Judgement, Limits, Rule};
-use crate::gateway::Network;
 
 /// How long a try waits for those before it.
 const TURN_LIMIT: Duration = Duration::from_secs(3);
@@ -32,13 +32,13 @@ const STRANGER: Duration = Duration::from_secs(60);
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Who {
     pub(super) email_key: String,
-    pub(super) network: Network,
+    pub(super) network: IpAddr,
 }
 
 /// What tries are counted by.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Key {
-    Network(Network),
+    Network(IpAddr),
     Pair(Who),
     Email(String),
 }
@@ -412,7 +412,7 @@ impl Drop for Waiting<'_> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use std::net::IpAddr;
+    use brokerx_topics::service::source_of;
 
     use super::*;
 
@@ -430,7 +430,7 @@ mod tests {
     fn who(email: &str, address: &str) -> Who {
         Who {
             email_key: email.to_owned(),
-            network: address.parse::<IpAddr>().unwrap().into(),
+            network: source_of(address.parse().unwrap()),
         }
     }
 

@@ -90,8 +90,8 @@ fn expected(state: &State) -> Vec<(&'static str, Probe, String)> {
     ];
     if state.services {
         components.extend(SERVICES.iter().map(|service| {
-            let port = (service.port)(ports);
-            (service.name, services::probe(port), port)
+            let ports = service.ports(ports);
+            (service.name, services::probe(ports), ports.main)
         }));
     }
     components

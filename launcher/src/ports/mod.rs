@@ -10,17 +10,26 @@ use serde::{Deserialize, Serialize};
 use crate::failure::{BusyPort, Failure, Result};
 
 /// One port per component; each can be set by a flag or an environment variable.
+///
+/// A port that the record of an older launcher does not name is the default one.
 #[derive(Debug, Clone, PartialEq, Eq, Args, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Ports {
     /// HTTP API.
     #[arg(long = "ingress-port", env = "BROKERX_INGRESS_PORT", default_value_t = DEFAULT.ingress)]
     pub ingress: u16,
+    /// The ingress' metrics and health, whatever the API is busy with.
+    #[arg(long = "ingress-admin-port", env = "BROKERX_INGRESS_ADMIN_PORT", default_value_t = DEFAULT.ingress_admin)]
+    pub ingress_admin: u16,
     /// Schema registry.
     #[arg(long = "registry-port", env = "BROKERX_REGISTRY_PORT", default_value_t = DEFAULT.registry)]
     pub registry: u16,
     /// WebSocket feed.
     #[arg(long = "notifier-port", env = "BROKERX_NOTIFIER_PORT", default_value_t = DEFAULT.notifier)]
     pub notifier: u16,
+    /// The notifier's metrics and health, whatever the feed is busy with.
+    #[arg(long = "notifier-admin-port", env = "BROKERX_NOTIFIER_ADMIN_PORT", default_value_t = DEFAULT.notifier_admin)]
+    pub notifier_admin: u16,
     /// Settlement's metrics and health.
     #[arg(long = "settlement-port", env = "BROKERX_SETTLEMENT_PORT", default_value_t = DEFAULT.settlement)]
     pub settlement: u16,
@@ -47,8 +56,10 @@ pub struct Ports {
 
 const DEFAULT: Ports = Ports {
     ingress: 8080,
+    ingress_admin: 8094,
     registry: 8081,
     notifier: 8090,
+    notifier_admin: 8095,
     settlement: 8091,
     matcher: 8092,
     provider: 8093,
@@ -70,7 +81,7 @@ impl Ports {
     /// grabs one between this call and the component's own `bind`.
     ///
     /// # Panics
-    /// When the machine has fewer than nine free ports between 20,000 and 32,000.
+    /// When the machine has fewer than eleven free ports between 20,000 and 32,000.
     pub fn free() -> Ports {
         // Concurrent test processes begin at different places.
         let mut candidates = (0..12_000u32).map({
@@ -81,7 +92,7 @@ impl Ports {
             candidates
                 .by_ref()
                 .find(|port| is_free(*port))
-                .expect("a machine with thousands of ports has nine free ones")
+                .expect("a machine with thousands of ports has eleven free ones")
         };
         DEFAULT.map(|_| next())
     }
@@ -105,8 +116,10 @@ impl Ports {
     fn map(&self, mut change: impl FnMut(u16) -> u16) -> Ports {
         Ports {
             ingress: change(self.ingress),
+            ingress_admin: change(self.ingress_admin),
             registry: change(self.registry),
             notifier: change(self.notifier),
+            notifier_admin: change(self.notifier_admin),
             settlement: change(self.settlement),
             matcher: change(self.matcher),
             provider: change(self.provider),
@@ -120,8 +133,10 @@ impl Ports {
     pub fn to_flags(&self) -> Vec<String> {
         [
             ("ingress", self.ingress),
+            ("ingress-admin", self.ingress_admin),
             ("registry", self.registry),
             ("notifier", self.notifier),
+            ("notifier-admin", self.notifier_admin),
             ("settlement", self.settlement),
             ("matcher", self.matcher),
             ("provider", self.provider),
@@ -150,7 +165,9 @@ impl Ports {
             ("settlement", self.settlement),
             ("matcher", self.matcher),
             ("ingress", self.ingress),
+            ("ingress's metrics and health", self.ingress_admin),
             ("notifier", self.notifier),
+            ("notifier's metrics and health", self.notifier_admin),
         ]
     }
 }
@@ -199,7 +216,7 @@ mod tests {
             .chain(ports.of_services())
             .map(|(_, port)| port)
             .collect();
-        assert_eq!(all.len(), 9);
+        assert_eq!(all.len(), 11);
         assert!(check_free(&ports.of_platform()).is_ok());
     }
 

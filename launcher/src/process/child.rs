@@ -56,6 +56,19 @@ pub struct Spec {
     pub log: PathBuf,
 }
 
+impl Spec {
+    /// The ports that it holds.
+    pub fn ports(&self) -> Vec<u16> {
+        let mut ports = vec![self.address.port()];
+        if let Probe::Http { address, .. } = &self.probe
+            && *address != self.address
+        {
+            ports.push(address.port());
+        }
+        ports
+    }
+}
+
 /// A running child. Dropping it kills it.
 #[derive(Debug)]
 pub struct Process {

@@ -24,7 +24,7 @@ use crate::requirements::programs::NeededBy;
 use crate::requirements::{self, Intent};
 
 use scratch::Scratch;
-use services::{OPERATOR_BINARY, SERVICES, TOOL_BINARIES, TOPICS_BINARY};
+use services::{OPERATOR_BINARY, SERVICES, ServicePorts, TOOL_BINARIES, TOPICS_BINARY};
 
 const APPLY_LIMIT: Duration = Duration::from_secs(120);
 const SEED_LIMIT: Duration = Duration::from_secs(120);
@@ -123,8 +123,8 @@ impl System {
             self.run_to_end(TOPICS_BINARY, &["apply"], APPLY_LIMIT)
         })?;
         for service in &SERVICES {
-            let port = (service.port)(&self.options().ports);
-            self.spawn(service, 0, port)?;
+            let ports = service.ports(&self.options().ports);
+            self.spawn(service, 0, ports)?;
         }
         for service in &mut self.services {
             let text = format!("starting {}", service.name());
@@ -140,8 +140,8 @@ impl System {
         Ok(())
     }
 
-    fn spawn(&mut self, service: &services::Service, index: u32, port: u16) -> Result<()> {
-        let spec = services::spec(service, index, port, self.options(), self.platform.secrets());
+    fn spawn(&mut self, service: &services::Service, index: u32, ports: ServicePorts) -> Result<()> {
+        let spec = services::spec(service, index, ports, self.options(), self.platform.secrets());
         self.services.push(Process::spawn(self.layout(), spec)?);
         Ok(())
     }
@@ -192,12 +192,15 @@ impl System {
             .iter()
             .find(|kind| kind.name == service)
             .unwrap_or_else(|| panic!("there is no service {service}"));
-        let taken: Vec<u16> = self
+        let mut taken: Vec<u16> = self
             .services
             .iter()
-            .map(|process| process.spec().address.port())
+            .flat_map(|process| process.spec().ports())
             .collect();
-        self.spawn(kind, index, Ports::one_more(&taken))?;
+        let main = Ports::one_more(&taken);
+        taken.push(main);
+        let admin = kind.admin_port.map(|_| Ports::one_more(&taken));
+        self.spawn(kind, index, ServicePorts { main, admin })?;
         let name = services::instance_name(service, index);
         self.process(&name).wait_ready()?;
         Ok(name)

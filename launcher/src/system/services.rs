@@ -21,8 +21,30 @@ pub struct Service {
     pub binary: &'static str,
     /// Where its first instance listens (API or feed, metrics, health).
     pub port: fn(&Ports) -> u16,
+    /// Where its first instance answers probes and shows its metrics, whatever the other port is busy
+    /// with; none when that is only reached by those who run the system.
+    pub admin_port: Option<fn(&Ports) -> u16>,
     /// What it does, for people.
     pub purpose: &'static str,
+}
+
+impl Service {
+    /// The ports of its first instance.
+    pub fn ports(&self, ports: &Ports) -> ServicePorts {
+        ServicePorts {
+            main: (self.port)(ports),
+            admin: self.admin_port.map(|port| port(ports)),
+        }
+    }
+}
+
+/// The ports of one instance.
+#[derive(Clone, Copy, Debug)]
+pub struct ServicePorts {
+    /// As [`Service::port`].
+    pub main: u16,
+    /// As [`Service::admin_port`].
+    pub admin: Option<u16>,
 }
 
 /// All services, in the order of their start; they are stopped in the reverse order.
@@ -31,30 +53,35 @@ pub const SERVICES: [Service; 5] = [
         name: "provider",
         binary: "brokerx-provider",
         port: |ports| ports.provider,
+        admin_port: None,
         purpose: "a simulated payment provider",
     },
     Service {
         name: "settlement",
         binary: "brokerx-settlement",
         port: |ports| ports.settlement,
+        admin_port: None,
         purpose: "accounts, payments, the projection to PostgreSQL",
     },
     Service {
         name: "matcher",
         binary: "brokerx-matcher",
         port: |ports| ports.matcher,
+        admin_port: None,
         purpose: "order books, market data",
     },
     Service {
         name: "ingress",
         binary: "brokerx-ingress",
         port: |ports| ports.ingress,
+        admin_port: Some(|ports| ports.ingress_admin),
         purpose: "the HTTP API",
     },
     Service {
         name: "notifier",
         binary: "brokerx-notifier",
         port: |ports| ports.notifier,
+        admin_port: Some(|ports| ports.notifier_admin),
         purpose: "the WebSocket feed, mails",
     },
 ];
@@ -95,7 +122,7 @@ pub struct Variable {
 }
 
 /// What every process and every command of BrokerX is told.
-pub const ENVIRONMENT: [Variable; 16] = [
+pub const ENVIRONMENT: [Variable; 17] = [
     Variable {
         name: "BROKERX_ROOT",
         value: |layout, _, _| shown(layout.root().to_owned()),
@@ -115,6 +142,12 @@ pub const ENVIRONMENT: [Variable; 16] = [
         name: "BROKERX_SCHEMA_REGISTRY_URL",
         value: |_, ports, _| registry::url(ports),
         meaning: "the schema registry, as Confluent's clients know it",
+    },
+    Variable {
+        // With the rest of the data: another log has other ids.
+        name: "BROKERX_SCHEMA_DIR",
+        value: |layout, _, _| shown(layout.data().join("schemas")),
+        meaning: "schemas that were met, for a start without the registry",
     },
     Variable {
         name: "BROKERX_DATABASE_URL",
@@ -191,22 +224,25 @@ pub fn environment(layout: &Layout, ports: &Ports, secrets: &Secrets) -> Vec<(St
         .collect()
 }
 
-/// How to see that a service on this port can serve.
-pub fn probe(port: u16) -> Probe {
+/// How to see that a service on these ports can serve.
+pub fn probe(ports: ServicePorts) -> Probe {
     Probe::Http {
-        address: loopback(port),
+        address: loopback(ports.admin.unwrap_or(ports.main)),
         path: "/ready".to_owned(),
     }
 }
 
 /// How to run one instance of a service.
-pub fn spec(service: &Service, index: u32, port: u16, options: &Options, secrets: &Secrets) -> Spec {
+pub fn spec(service: &Service, index: u32, ports: ServicePorts, options: &Options, secrets: &Secrets) -> Spec {
     let layout = &options.layout;
-    let address = loopback(port);
+    let address = loopback(ports.main);
     let name = instance_name(service.name, index);
     let mut environment = environment(layout, &options.ports, secrets);
     environment.push(("BROKERX_INSTANCE".to_owned(), format!("{}-{index}", service.name)));
     environment.push(("BROKERX_LISTEN".to_owned(), address.to_string()));
+    if let Some(admin) = ports.admin {
+        environment.push(("BROKERX_ADMIN_LISTEN".to_owned(), loopback(admin).to_string()));
+    }
     Spec {
         log: layout.log(&name),
         name,
@@ -216,7 +252,7 @@ pub fn spec(service: &Service, index: u32, port: u16, options: &Options, secrets
         directory: layout.root().to_owned(),
         account: None,
         address,
-        probe: probe(port),
+        probe: probe(ports),
         ready_limit: Duration::from_secs(60),
         stop_signal: Signal::SIGTERM,
         stop_limit: Duration::from_secs(15),
@@ -264,7 +300,12 @@ mod tests {
             .iter()
             .map(|it| {
                 let address = loopback((it.port)(&ports));
-                format!("| `{}` | `{}` | {address} | {} |\n", it.name, it.binary, it.purpose)
+                let probed = it.admin_port.map(|port| format!(", probes on {}", port(&ports)));
+                let probed = probed.unwrap_or_default();
+                format!(
+                    "| `{}` | `{}` | {address}{probed} | {} |\n",
+                    it.name, it.binary, it.purpose
+                )
             })
             .collect();
         let layout = Layout::at("");

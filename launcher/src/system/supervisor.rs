@@ -14,6 +14,7 @@ use crate::ports::{check_free, loopback};
 use crate::process::{Process, stop_leftovers};
 use crate::progress::{Progress, Style};
 use crate::requirements;
+use crate::requirements::disk::file_system;
 
 use super::System;
 use super::services;
@@ -23,6 +24,8 @@ const TICK: Duration = Duration::from_millis(200);
 const LOG_CHECK: Duration = Duration::from_secs(10);
 const BACK_OFF_MIN: Duration = Duration::from_secs(1);
 const BACK_OFF_MAX: Duration = Duration::from_secs(30);
+/// With less free space than this a component that ended very likely ended for that.
+const DISK_LOW_MEBIBYTES: u64 = 64;
 /// A component that has run this long was well, so its next restart is quick again.
 const WELL_AFTER: Duration = Duration::from_secs(60);
 
@@ -109,8 +112,9 @@ pub fn addresses(options: &Options, with_services: bool) -> String {
             (
                 "metrics",
                 format!(
-                    "ingress, notifier, settlement http://127.0.0.1:{}, matcher http://127.0.0.1:{} (/metrics)",
-                    ports.settlement, ports.matcher
+                    "ingress http://127.0.0.1:{}, notifier http://127.0.0.1:{}, settlement http://127.0.0.1:{}, \
+                     matcher http://127.0.0.1:{} (/metrics)",
+                    ports.ingress_admin, ports.notifier_admin, ports.settlement, ports.matcher
                 ),
             ),
         ]);
@@ -173,7 +177,8 @@ fn keep_running(system: &mut System) {
 }
 
 /// When an ended component is started again: at first after 1 s, then after twice as long each
-/// time, at most 30 s.
+/// time, at most 30 s. What counts are attempts, whether the component came up or could not even be
+/// started; only one that ran for a while begins anew.
 #[derive(Debug, Default)]
 struct BackOff {
     wait: Option<Duration>,
@@ -183,9 +188,17 @@ struct BackOff {
 impl BackOff {
     /// The pause before the next restart of a component that ran for `age`.
     fn next(&mut self, age: Duration) -> Duration {
+        if age >= WELL_AFTER {
+            self.wait = None;
+        }
+        self.failed()
+    }
+
+    /// The pause after a start that failed.
+    fn failed(&mut self) -> Duration {
         let wait = match self.wait {
-            Some(wait) if age < WELL_AFTER => (wait * 2).min(BACK_OFF_MAX),
-            _ => BACK_OFF_MIN,
+            Some(wait) => (wait * 2).min(BACK_OFF_MAX),
+            None => BACK_OFF_MIN,
         };
         self.wait = Some(wait);
         self.due = Some(Instant::now() + wait);
@@ -201,25 +214,47 @@ fn restart_when_ended(process: &mut Process, back_off: &mut BackOff, layout: &La
         None => {
             let wait = back_off.next(process.age());
             progress.say(&format!(
-                "  {} ended ({status}); starting it again in {} s, log: {}",
+                "  {} ended ({status}); starting it again in {} s, log: {}{}",
                 process.name(),
                 wait.as_secs(),
-                process.spec().log.display()
+                process.spec().log.display(),
+                disk_word(layout)
             ));
         }
-        Some(due) if Instant::now() >= due => {
-            back_off.due = None;
-            if let Err(failure) = process.respawn(layout) {
-                progress.say(&format!("  {failure}"));
+        Some(due) if Instant::now() >= due => match process.respawn(layout) {
+            Ok(()) => back_off.due = None,
+            Err(failure) => {
+                let wait = back_off.failed();
+                progress.say(&format!(
+                    "  {} cannot be started: {failure}; trying again in {} s{}",
+                    process.name(),
+                    wait.as_secs(),
+                    disk_word(layout)
+                ));
             }
-        }
+        },
         Some(_) => {}
     }
 }
 
+/// What a full disk has to do with it: nothing, if there is room.
+fn disk_word(layout: &Layout) -> String {
+    let home = layout.home();
+    match file_system(home) {
+        Ok(found) if found.free_mebibytes < DISK_LOW_MEBIBYTES => format!(
+            "\n  the disk of {} is full ({} MiB are left): nothing can run on it until some is freed",
+            home.display(),
+            found.free_mebibytes
+        ),
+        _ => String::new(),
+    }
+}
+
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use crate::system::scratch::Scratch;
 
     #[test]
     fn back_off_doubles_to_its_limit_and_starts_over_once_well() {
@@ -230,5 +265,54 @@ mod tests {
         }
         assert_eq!(waits_s, [1, 2, 4, 8, 16, 30, 30]);
         assert_eq!(back_off.next(WELL_AFTER), BACK_OFF_MIN);
+    }
+
+    #[test]
+    fn a_start_that_fails_counts_as_an_attempt_however_long_the_component_ran_before() {
+        let mut back_off = BackOff::default();
+        assert_eq!(back_off.next(WELL_AFTER * 10).as_secs(), 1);
+        let waits_s: Vec<u64> = (0..6).map(|_| back_off.failed().as_secs()).collect();
+        assert_eq!(waits_s, [2, 4, 8, 16, 30, 30]);
+        // It came up, and ended at once: that is the next attempt.
+        assert_eq!(back_off.next(Duration::from_secs(1)), BACK_OFF_MAX);
+    }
+
+    #[test]
+    fn a_component_that_cannot_be_started_is_tried_less_and_less() {
+        use crate::process::Spec;
+        let scratch = Scratch::new(&Layout::of_checkout()).unwrap();
+        let layout = scratch.layout();
+        let spec = Spec {
+            name: "short".to_owned(),
+            program: "/bin/true".into(),
+            arguments: Vec::new(),
+            environment: Vec::new(),
+            directory: layout.home().to_owned(),
+            account: None,
+            address: loopback(1),
+            probe: crate::process::Probe::Kafka(loopback(1)),
+            ready_limit: Duration::from_secs(1),
+            stop_signal: nix::sys::signal::Signal::SIGTERM,
+            stop_limit: Duration::from_secs(1),
+            orphan_signal: nix::sys::signal::Signal::SIGKILL,
+            log: layout.log("short"),
+        };
+        let mut process = Process::spawn(layout, spec).unwrap();
+        let started = Instant::now();
+        while process.ended().is_none() {
+            assert!(started.elapsed() < WELL_AFTER, "it does not end");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        // Its log has no place any more, as on a disk that is full.
+        std::fs::remove_dir_all(layout.logs()).unwrap();
+        let mut back_off = BackOff::default();
+        let progress = Progress::new(Style::Lines);
+        let mut waits_s = Vec::new();
+        for _ in 0..4 {
+            restart_when_ended(&mut process, &mut back_off, layout, &progress);
+            waits_s.push(back_off.wait.map(|wait| wait.as_secs()));
+            back_off.due = Some(Instant::now());
+        }
+        assert_eq!(waits_s, [1, 2, 4, 8].map(Some));
     }
 }

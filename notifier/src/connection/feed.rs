@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use brokerx_identity::Revocations;
 use brokerx_identity::tokens::Tokens;
-use brokerx_topics::service::Shutdown;
-use tokio::sync::Semaphore;
+use brokerx_schemas::AccountId;
+use brokerx_topics::service::{Places, Shutdown};
 
 use crate::acks::Acks;
 use crate::market::Market;
@@ -23,6 +23,10 @@ pub struct Limits {
     pub queue_messages_max: usize,
     /// Bytes of one message from the client.
     pub message_bytes_max: usize,
+    /// Messages of the client per second in the long run.
+    pub messages_per_second: u32,
+    /// Messages of the client at once.
+    pub messages_burst: u32,
     /// How often a connection gets a ping.
     pub ping: Duration,
     /// How long a connection may say nothing, not even a pong.
@@ -49,8 +53,8 @@ pub struct Feed {
     pub token_in_query: bool,
     /// The limits of a connection.
     pub limits: Limits,
-    /// One permit per connection.
-    pub places: Arc<Semaphore>,
+    /// The connections of each account.
+    pub account_places: Places<AccountId>,
     /// The id of the next connection.
     pub next_id: AtomicU64,
     /// When to stop.

@@ -1,12 +1,15 @@
 //! The protocol without the socket: what a client asks for, and what it gets.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use brokerx_identity::tokens::{Claims, TokenError};
-use brokerx_schemas::AccountId;
+use brokerx_schemas::{AccountId, Symbol};
+use brokerx_topics::service::Place;
 use brokerx_topics::service::clock::now_unix_seconds;
 
+use super::pace::{Pace, Verdict};
 use super::{Feed, Outbox, Outgoing, Push};
 use crate::private::PrivateStream;
 use crate::protocol::{Answer, Channel, ErrorCode, Mode, PrivateChannel, PublicChannel, Request};
@@ -25,6 +28,9 @@ const POLICY: u16 = 1008;
 /// Try again later: the registry of close codes that RFC 6455, section 11.7, sets up.
 const TRY_AGAIN_LATER: u16 = 1013;
 
+/// The least time between two whole books of one symbol that a client asks for.
+const SNAPSHOTS_APART: Duration = Duration::from_secs(1);
+
 type Refusal = (ErrorCode, String);
 
 /// One client.
@@ -37,11 +43,19 @@ pub struct Session {
     known: Option<i64>,
     channels: BTreeSet<Channel>,
     private: Option<PrivateStream>,
+    /// When the client last asked for its past, whichever stream it asked.
+    resumed_at: Option<Instant>,
+    pace: Pace,
+    /// When each book was last sent whole because the client asked.
+    snapshots: BTreeMap<Symbol, Instant>,
+    /// One of the account's connections.
+    place: Option<Place<AccountId>>,
 }
 
 impl Session {
     /// A client that has not authenticated.
     pub fn new(feed: Arc<Feed>, outbox: Outbox) -> Self {
+        let pace = Pace::new(feed.limits.messages_per_second, feed.limits.messages_burst);
         Self {
             feed,
             outbox,
@@ -50,6 +64,10 @@ impl Session {
             known: None,
             channels: BTreeSet::new(),
             private: None,
+            resumed_at: None,
+            pace,
+            snapshots: BTreeMap::new(),
+            place: None,
         }
     }
 
@@ -95,11 +113,33 @@ impl Session {
         }
     }
 
+    /// Counts a frame of the client; returns whether it may be carried out.
+    ///
+    /// # Errors
+    /// When the connection must end, because too many were refused before; `out` says why.
+    pub fn paced(&mut self, out: &mut Vec<Outgoing>) -> Result<bool, Ending> {
+        let reason = "the client sends too many messages";
+        match self.pace.count(Instant::now()) {
+            Verdict::Taken => Ok(true),
+            Verdict::Refused => {
+                self.feed.metrics.refused.inc();
+                let limit = self.feed.limits.messages_per_second;
+                let detail = format!("{reason}: {limit} a second in the long run; this one is not carried out");
+                out.push(Answer::error(ErrorCode::TooManyMessages, detail).into());
+                Ok(false)
+            }
+            Verdict::Ended => Err(end(out, ErrorCode::TooManyMessages, reason)),
+        }
+    }
+
     /// Takes a message from the client.
     ///
     /// # Errors
     /// When the connection must end; `out` says why.
     pub async fn request(&mut self, text: &str, out: &mut Vec<Outgoing>) -> Result<(), Ending> {
+        if !self.paced(out)? {
+            return Ok(());
+        }
         let request = serde_json::from_str(text).map_err(|error| {
             (
                 ErrorCode::InvalidMessage,
@@ -148,6 +188,12 @@ impl Session {
         self.account_id = claims.account_id.as_deref().and_then(|text| text.parse().ok());
         self.claims = Some(claims);
         self.check_token(out)?;
+        // The account of a client never changes, so a connection that has a place keeps it.
+        if let Some(account_id) = self.account_id.filter(|_| self.place.is_none()) {
+            let place = self.feed.account_places.take(account_id);
+            let too_many = "the account has too many connections";
+            self.place = Some(place.ok_or_else(|| end(out, ErrorCode::TooManyConnections, too_many))?);
+        }
         if let Some(account_id) = self.account_id {
             self.known = match self.feed.accounts.last(account_id) {
                 None => self.feed.history.last(account_id).await.ok(),
@@ -216,7 +262,7 @@ impl Session {
             }
         }
         if let (Some(after), Some(private)) = (after, &mut self.private) {
-            private.resume(after, target, out);
+            private.resume(after, target, self.resumed_at.replace(Instant::now()), out);
         }
         Ok(())
     }
@@ -272,7 +318,7 @@ impl Session {
         if after < 0 {
             return Err((ErrorCode::InvalidMessage, "after is a number from 0 on".to_owned()));
         }
-        private.resume(after, private.last(), out);
+        private.resume(after, private.last(), self.resumed_at.replace(Instant::now()), out);
         Ok(())
     }
 
@@ -289,9 +335,17 @@ impl Session {
         }
     }
 
-    fn snapshot(&self, name: &str) -> Result<(), Refusal> {
+    fn snapshot(&mut self, name: &str) -> Result<(), Refusal> {
         match Channel::parse(name) {
             Some(channel @ Channel::Public(PublicChannel::Book, symbol)) if self.channels.contains(&channel) => {
+                let now = Instant::now();
+                self.snapshots
+                    .retain(|_, sent| now.duration_since(*sent) < SNAPSHOTS_APART);
+                if self.snapshots.contains_key(&symbol) {
+                    let detail = format!("one whole book of {symbol} a second; ask again later");
+                    return Err((ErrorCode::TooManySnapshots, detail));
+                }
+                self.snapshots.insert(symbol, now);
                 self.feed.market.send_snapshot(symbol, &self.outbox);
                 Ok(())
             }
@@ -346,3 +400,6 @@ fn end(out: &mut Vec<Outgoing>, code: ErrorCode, reason: &'static str) -> Ending
         reason,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,17 +4,18 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use axum::Router;
 use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, WebSocketUpgrade};
 use axum::extract::{Query, State};
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use axum::{Extension, Router};
 use brokerx_topics::service::clock::now_unix_seconds;
+use brokerx_topics::service::{ClientPlace, Seat};
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt, StreamExt};
 use serde::Deserialize;
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 
 use super::outbox::Slow;
@@ -39,12 +40,19 @@ pub fn routes(feed: Arc<Feed>) -> Router {
     Router::new().route("/ws", get(open)).with_state(feed)
 }
 
-async fn open(State(feed): State<Arc<Feed>>, Query(query): Query<OpenQuery>, upgrade: WebSocketUpgrade) -> Response {
+async fn open(
+    State(feed): State<Arc<Feed>>,
+    Query(query): Query<OpenQuery>,
+    Extension(seat): Extension<Seat>,
+    headers: HeaderMap,
+    upgrade: WebSocketUpgrade,
+) -> Response {
     if query.token.is_some() && !feed.token_in_query {
         let reason = "a token in the address ends in logs; send it in a first `auth` message";
         return (StatusCode::BAD_REQUEST, reason).into_response();
     }
-    let Ok(place) = Arc::clone(&feed.places).try_acquire_owned() else {
+    // The places of the feed are those of the server: a connection keeps its own.
+    let Some(place) = seat.of_client(&headers) else {
         return (
             StatusCode::SERVICE_UNAVAILABLE,
             [("retry-after", "5")],
@@ -52,6 +60,7 @@ async fn open(State(feed): State<Arc<Feed>>, Query(query): Query<OpenQuery>, upg
         )
             .into_response();
     };
+    let place = (seat, place);
     let bytes = feed.limits.message_bytes_max;
     upgrade
         .max_message_size(bytes)
@@ -59,7 +68,7 @@ async fn open(State(feed): State<Arc<Feed>>, Query(query): Query<OpenQuery>, upg
         .on_upgrade(move |socket| serve(feed, socket, query.token, place))
 }
 
-async fn serve(feed: Arc<Feed>, socket: WebSocket, token: Option<String>, place: OwnedSemaphorePermit) {
+async fn serve(feed: Arc<Feed>, socket: WebSocket, token: Option<String>, place: (Seat, ClientPlace)) {
     let id = feed.next_id.fetch_add(1, Ordering::Relaxed);
     let (outbox, queue, slow) = Outbox::new(id, feed.limits.queue_messages_max);
     let (sink, stream) = socket.split();
@@ -179,7 +188,9 @@ impl Connection {
                     match message {
                         Some(Ok(Message::Text(text))) => self.session.request(&text, &mut out).await,
                         Some(Ok(Message::Binary(_))) => Err(BINARY),
-                        Some(Ok(Message::Ping(_) | Message::Pong(_))) => Ok(()),
+                        // It is answered below this, and is work all the same.
+                        Some(Ok(Message::Ping(_))) => self.session.paced(&mut out).map(drop),
+                        Some(Ok(Message::Pong(_))) => Ok(()),
                         Some(Ok(Message::Close(_))) | None => Err(BYE),
                         Some(Err(error)) => return Err(Stop::Gone(error)),
                     }

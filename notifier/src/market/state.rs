@@ -26,6 +26,30 @@ struct State {
     audiences: HashMap<Symbol, Audience>,
     /// When the last candles of each symbol were made.
     candles_us: HashMap<Symbol, i64>,
+    books: WholeBooks,
+}
+
+/// Whole books as they were last sent, with the number of each: however many ask, the text is made once.
+#[derive(Debug, Default)]
+struct WholeBooks(HashMap<Symbol, (i64, Outgoing)>);
+
+impl WholeBooks {
+    /// The book of a symbol; none while it is not known.
+    fn get(&mut self, view: &View, symbol: Symbol) -> Option<Outgoing> {
+        let book = view.book(symbol).filter(|book| book.is_valid())?;
+        let number = book.sequence();
+        let make = || Outgoing::past(ChannelKind::Book, &MarketBody::snapshot(symbol, book));
+        let (made_at, whole) = self.0.entry(symbol).or_insert_with(|| (number, make()));
+        if *made_at != number {
+            (*made_at, *whole) = (number, make());
+        }
+        Some(whole.clone())
+    }
+
+    /// Forgets a book whose number may not say any more what is in it.
+    fn forget(&mut self, symbol: Symbol) {
+        self.0.remove(&symbol);
+    }
 }
 
 /// The part of a book that a quote shows.
@@ -68,6 +92,7 @@ impl Market {
                 view: View::new(heartbeat_age_max),
                 audiences: HashMap::new(),
                 candles_us: HashMap::new(),
+                books: WholeBooks::default(),
             }),
         }
     }
@@ -80,7 +105,9 @@ impl Market {
     /// Subscribes a connection to a channel: it gets the current state first, then what changes.
     pub fn subscribe(&self, channel: PublicChannel, symbol: Symbol, mode: Mode, outbox: &Outbox) {
         let mut state = self.lock();
-        let State { view, audiences, .. } = &mut *state;
+        let State {
+            view, audiences, books, ..
+        } = &mut *state;
         let status = view.status_body(symbol).filter(|_| channel == PublicChannel::Status);
         let audience = audiences.entry(symbol).or_default();
         // Changes that throttled listeners still wait for are sent first: they are older than the snapshot that
@@ -96,7 +123,7 @@ impl Market {
                 occurred_us: None,
                 ..quote
             }),
-            PublicChannel::Book => snapshot(view, symbol),
+            PublicChannel::Book => books.get(view, symbol),
             PublicChannel::Trades | PublicChannel::Candles(_) => None,
             PublicChannel::Status => status.as_ref().map(status_message),
         };
@@ -119,18 +146,24 @@ impl Market {
     /// Sends the whole book of a symbol to a connection. When it is not known, it is sent once it is.
     pub fn send_snapshot(&self, symbol: Symbol, outbox: &Outbox) {
         let mut state = self.lock();
-        if let Some(audience) = state.audiences.get_mut(&symbol) {
+        let State {
+            view, audiences, books, ..
+        } = &mut *state;
+        if let Some(audience) = audiences.get_mut(&symbol) {
             audience.close_window(symbol);
         }
-        if let Some(snapshot) = snapshot(&state.view, symbol) {
-            outbox.send(Push::Market(snapshot));
+        if let Some(whole) = books.get(view, symbol) {
+            outbox.send(Push::Market(whole));
         }
     }
 
     /// Sends what the throttled listeners wait for; to be called about once a second.
     pub fn flush_throttled(&self) {
         let mut state = self.lock();
-        let State { view, audiences, .. } = &mut *state;
+        let State {
+            view, audiences, books, ..
+        } = &mut *state;
+        books.0.retain(|symbol, _| audiences.contains_key(symbol));
         for (symbol, audience) in audiences {
             audience.close_window(*symbol);
             audience.flush_candles(*symbol);
@@ -191,7 +224,10 @@ impl Keeper for Market {
     fn take(&self, partition: usize, message: &MarketData) -> Option<Applied> {
         let mut state = self.lock();
         let symbol = match message {
-            MarketData::BookSnapshot(snapshot) => snapshot.symbol,
+            MarketData::BookSnapshot(snapshot) => {
+                state.books.forget(snapshot.symbol);
+                snapshot.symbol
+            }
             MarketData::BookUpdate(update) => update.symbol,
             MarketData::InstrumentStatusChange(change) => change.symbol,
             MarketData::CandleUpdate(update) => {
@@ -220,9 +256,8 @@ impl State {
         match (message, applied) {
             // A snapshot is passed on only when the book was not known before.
             (MarketData::BookSnapshot(taken), _) if !before.is_known_at(taken.sequence) => {
-                if let Some(book) = self.view.book(symbol) {
-                    let body = MarketBody::snapshot(symbol, book);
-                    audience.book_replaced(&Outgoing::past(ChannelKind::Book, &body));
+                if let Some(whole) = self.books.get(&self.view, symbol) {
+                    audience.book_replaced(&whole);
                 }
             }
             (MarketData::BookUpdate(update), Some(Applied::Yes)) => {
@@ -274,9 +309,4 @@ fn quote(view: &View, symbol: Symbol) -> Option<Outgoing> {
     let updated_us = view.book(symbol)?.updated_us();
     let body = MarketBody::Quote(view.quote_body(symbol)?);
     Some(Outgoing::live(ChannelKind::Quote, &body, updated_us))
-}
-
-fn snapshot(view: &View, symbol: Symbol) -> Option<Outgoing> {
-    let book = view.book(symbol).filter(|book| book.is_valid())?;
-    Some(Outgoing::past(ChannelKind::Book, &MarketBody::snapshot(symbol, book)))
 }

@@ -23,7 +23,7 @@ const BEHIND_LIMIT: Duration = Duration::from_secs(15);
 /// The longest pause between two queries to a projection that is behind.
 const LOOK_LONGEST: Duration = Duration::from_millis(250);
 
-/// The least time between the first pages of two resumes of one connection.
+/// The least time between the first pages of two resumes of one connection, whatever streams they are of.
 const RESUMES_APART: Duration = Duration::from_millis(100);
 
 type Page = Pin<Box<dyn Future<Output = anyhow::Result<Vec<AccountEvent>>> + Send>>;
@@ -40,7 +40,6 @@ pub struct PrivateStream {
     page: Option<Page>,
     pause: Backoff,
     progress_at: Instant,
-    resumed_at: Option<Instant>,
     /// The number that the client asked to resume after, until that is done.
     resuming: Option<i64>,
 }
@@ -58,7 +57,6 @@ impl PrivateStream {
             page: None,
             pause: backoff(),
             progress_at: Instant::now(),
-            resumed_at: None,
             resuming: None,
         }
     }
@@ -86,12 +84,10 @@ impl PrivateStream {
 
     /// Pushes everything after `after`, at least up to `known`, then goes on live.
     ///
-    /// A client that resumes again and again has to wait for its pages, which spares PostgreSQL.
-    pub fn resume(&mut self, after: i64, known: i64, out: &mut Vec<Outgoing>) {
-        let pause = self
-            .resumed_at
-            .map_or(Duration::ZERO, |before| RESUMES_APART.saturating_sub(before.elapsed()));
-        self.resumed_at = Some(Instant::now());
+    /// A client that resumes again and again, last at `resumed_at`, has to wait for its pages, which spares
+    /// PostgreSQL.
+    pub fn resume(&mut self, after: i64, known: i64, resumed_at: Option<std::time::Instant>, out: &mut Vec<Outgoing>) {
+        let pause = resumed_at.map_or(Duration::ZERO, |before| RESUMES_APART.saturating_sub(before.elapsed()));
         self.metrics.resumes.inc();
         out.push(Answer::Resuming { after }.into());
         self.join.resume(after, known);

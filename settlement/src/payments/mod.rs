@@ -151,10 +151,13 @@ pub struct Payments {
     open_max: usize,
     metrics: PaymentsMetrics,
     check: Check,
+    /// Whether results are acknowledged by the broker.
+    results: Check,
 }
 
 impl Payments {
-    /// The stage; its metrics and its readiness are registered. It is ready when it is in its group.
+    /// The stage; its metrics and its readiness are registered. It is ready when it is in its group
+    /// and the broker acknowledges its results.
     ///
     /// # Errors
     /// When the provider's address cannot be used.
@@ -175,6 +178,7 @@ impl Payments {
             open_max: options.payments_open_max.max(1),
             metrics,
             check: health.add("payments"),
+            results: health.add("payment-results"),
         })
     }
 
@@ -209,7 +213,7 @@ impl Payments {
         let consumer: StreamConsumer<GroupContext> = config.create_with_context(context)?;
         consumer.subscribe(&[AccountEvent::TOPIC])?;
         let writer = ResultWriter::new(&self.platform, self.codec.clone())?;
-        let mut desk = Desk::new(self.provider.clone(), writer, self.metrics.clone());
+        let mut desk = Desk::new(self.provider.clone(), writer.clone(), self.metrics.clone());
         let mut commit_interval = tokio::time::interval(COMMIT_INTERVAL);
         let mut paused = false;
         loop {
@@ -221,7 +225,11 @@ impl Payments {
                     Err(error) => tracing::warn!(%error, "the broker is away; waiting for it"),
                 },
                 (partition, offset) = desk.finished() => offsets.lock().finish(partition, offset),
-                _ = commit_interval.tick() => self.commit_finished(&consumer, &offsets, CommitMode::Async),
+                _ = commit_interval.tick() => {
+                    self.commit_finished(&consumer, &offsets, CommitMode::Async);
+                    let trouble = writer.trouble();
+                    self.results.set(trouble.is_none(), trouble.as_deref().unwrap_or("acknowledged"));
+                }
             }
             // Done again after each record: a rebalance brings partitions that are not paused.
             let full = desk.open() >= self.open_max;

@@ -21,6 +21,11 @@ impl ResultWriter {
         Ok(Self { producer, codec })
     }
 
+    /// Why a result would not be acknowledged soon, as far as it is known.
+    pub(super) fn trouble(&self) -> Option<String> {
+        self.producer.trouble()
+    }
+
     /// Writes until the broker has acknowledged it, however long that takes.
     pub(super) async fn write(&self, account_id: AccountId, result: PaymentResult, trace: &Trace) {
         let payment_id = result.payment_id;

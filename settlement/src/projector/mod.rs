@@ -21,7 +21,9 @@
 //! log.
 //!
 //! **One owner.** Instances agree by an advisory lock that lives as long as the connection; the
-//! others stand by. The positions are the fence should two ever believe that they own it.
+//! others stand by. PostgreSQL ends the connection of an owner that says nothing for 10 s, as one that
+//! is frozen does, and another takes over; until then those that stand by are not ready. The positions
+//! are the fence should two ever believe that they own it.
 //!
 //! **PostgreSQL away.** Any error ends the session; the next begins after a back-off from the
 //! positions in the database. At most three batches are in memory. Trading waits for nothing here.

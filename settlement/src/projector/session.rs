@@ -42,7 +42,11 @@ pub(super) async fn run(parts: &Parts, backoff: &mut Backoff) -> Result<Infallib
     let mut connection = database::open(&parts.database_url).await?;
     database::migrate(&mut connection).await?;
     while !database::try_own(&mut connection).await? {
-        parts.check.set(true, "standing by for another instance");
+        // An owner that says nothing may be frozen: until it has lost its lease nobody projects.
+        match database::owner_silence(&mut connection).await? {
+            silence if database::is_lively(silence) => parts.check.set(true, "standing by for another instance"),
+            _ => parts.check.set(false, "the instance that projects has fallen silent"),
+        }
         backoff.reset();
         tokio::time::sleep(STANDBY_INTERVAL).await;
     }
@@ -53,9 +57,15 @@ pub(super) async fn run(parts: &Parts, backoff: &mut Backoff) -> Result<Infallib
         metrics: parts.metrics.clone(),
         check: parts.check.clone(),
     };
-    let reader = tokio::task::spawn_blocking(move || UnplacedReader::connect(reader_parts))
-        .await
-        .map_err(|_| ProjectorError::ReaderDied)??;
+    parts.check.set(false, "starting to project");
+    let mut connecting = tokio::task::spawn_blocking(move || UnplacedReader::connect(reader_parts));
+    // Kafka may take long to answer, and the lease must not end for that.
+    let reader = loop {
+        match tokio::time::timeout(LOOK_INTERVAL, &mut connecting).await {
+            Ok(connected) => break connected.map_err(|_| ProjectorError::ReaderDied)??,
+            Err(_) => limited(database::keep_lease(&mut connection)).await?,
+        }
+    };
     let progress = positions::load(&mut connection, &reader.begins).await?;
     let mut position_sum: i64 = progress.values().map(|progress| progress.position).sum();
     let mut batches = reader.start(progress)?;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use brokerx_topics::service::{self, Health, ServiceOptions, Shutdown, run_process, serve_router};
+use brokerx_topics::service::{self, Health, Limits, Server, ServerMetrics, ServiceOptions, Shutdown, run_process};
 
 use super::http;
 use super::store::Store;
@@ -52,5 +52,12 @@ async fn run(options: Options, shutdown: Shutdown) -> anyhow::Result<()> {
     file.set(true, "open");
     let routes = http::routes(store, Duration::from_millis(options.latency_ms))
         .merge(service::http_routes(Arc::new(service::metrics()), health));
-    serve_router(options.service.listen, routes, DRAIN_LIMIT, shutdown).await
+    let server = Server {
+        listen: options.service.listen,
+        router: routes,
+        drain_limit: DRAIN_LIMIT,
+        limits: Limits::for_operation(),
+        metrics: ServerMetrics::default(),
+    };
+    server.serve(shutdown).await
 }

@@ -28,7 +28,7 @@ pub fn main() -> anyhow::Result<()> {
 
 async fn run(options: Options, shutdown: Shutdown) -> anyhow::Result<()> {
     let codec = tokio::select! {
-        codec = Codec::connect(&options.platform.schema_registry_url, REGISTRY_LIMIT) => codec?,
+        codec = Codec::of_process(&options.platform, REGISTRY_LIMIT) => codec?,
         () = shutdown.requested() => return Ok(()),
     };
     match &options.command {

@@ -1,14 +1,12 @@
 //! When nothing is on its way any more.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use brokerx_topics::service::{PlatformOptions, kafka};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use sqlx::{PgPool, Row};
-
-use crate::wait::eventually;
 
 const LIMIT: Duration = Duration::from_secs(90);
 
@@ -16,24 +14,37 @@ const LIMIT: Duration = Duration::from_secs(90);
 /// once a second; what a tick causes ends in none of these.
 const TOPICS: [&str; 5] = ["account-events", "trades", "orders", "deposits", "ledger"];
 
-/// Waits until no event of an account or trade appears for 3 s and the projection has them all.
+/// Waits until no event of an account or trade appears for 3 s and the projection has them all. That may
+/// take long after much was done: it is given up when nothing has moved for 90 s.
 ///
 /// # Errors
-/// When the pipeline does not come to rest in time.
+/// When the pipeline neither comes to rest nor moves, with what the projection lacks.
 pub async fn wait_until_quiet(platform: &PlatformOptions, database: &PgPool) -> anyhow::Result<()> {
-    let mut last = BTreeMap::new();
-    let mut since = std::time::Instant::now();
-    eventually("the pipeline comes to rest", LIMIT, async || {
+    let mut last = (BTreeMap::new(), BTreeMap::new());
+    let (mut grown, mut moved) = (Instant::now(), Instant::now());
+    loop {
         let platform = platform.clone();
         let ends = tokio::task::spawn_blocking(move || ends(&platform)).await??;
-        if ends != last {
-            last = ends;
-            since = std::time::Instant::now();
-            return Ok(false);
+        let positions = positions(database).await?;
+        if ends != last.0 {
+            grown = Instant::now();
         }
-        Ok(since.elapsed() > Duration::from_secs(3) && is_projected(&last, database).await?)
-    })
-    .await
+        let now = (ends, positions);
+        if now != last {
+            moved = Instant::now();
+            last = now;
+        }
+        let behind = behind(&last.0, &last.1);
+        if behind == 0 && grown.elapsed() > Duration::from_secs(3) {
+            return Ok(());
+        }
+        ensure!(
+            moved.elapsed() < LIMIT,
+            "the pipeline does not come to rest: the projection has stopped {behind} records before the ends of \
+             its topics; see ./brokerx status and ./brokerx logs settlement"
+        );
+        tokio::time::sleep(Duration::from_millis(25)).await;
+    }
 }
 
 fn ends(platform: &PlatformOptions) -> anyhow::Result<BTreeMap<(&'static str, i32), i64>> {
@@ -50,7 +61,7 @@ fn ends(platform: &PlatformOptions) -> anyhow::Result<BTreeMap<(&'static str, i3
     Ok(ends)
 }
 
-async fn is_projected(ends: &BTreeMap<(&'static str, i32), i64>, database: &PgPool) -> anyhow::Result<bool> {
+async fn positions(database: &PgPool) -> anyhow::Result<BTreeMap<(String, i32), i64>> {
     let rows = sqlx::query("SELECT topic, partition, position FROM projection.log_positions")
         .fetch_all(database)
         .await?;
@@ -59,8 +70,15 @@ async fn is_projected(ends: &BTreeMap<(&'static str, i32), i64>, database: &PgPo
         let key: (String, i32) = (row.try_get("topic")?, row.try_get("partition")?);
         positions.insert(key, row.try_get::<i64, _>("position")?);
     }
-    Ok(ends
+    Ok(positions)
+}
+
+/// How many records are not in the projection yet.
+fn behind(ends: &BTreeMap<(&'static str, i32), i64>, positions: &BTreeMap<(String, i32), i64>) -> i64 {
+    let projected = ends
         .iter()
-        .filter(|((topic, _), end)| ["account-events", "trades"].contains(topic) && **end > 0)
-        .all(|((topic, partition), end)| positions.get(&((*topic).to_owned(), *partition)) == Some(end)))
+        .filter(|((topic, _), _)| ["account-events", "trades"].contains(topic));
+    projected
+        .map(|((topic, partition), end)| (end - positions.get(&((*topic).to_owned(), *partition)).unwrap_or(&0)).max(0))
+        .sum()
 }

@@ -52,6 +52,7 @@ impl Fixture {
         let platform = PlatformOptions {
             kafka_brokers: system.platform().kafka_brokers(),
             schema_registry_url: system.platform().registry_url(),
+            schema_dir: None,
         };
         let codec = Codec::connect(&platform.schema_registry_url, LIMIT).await?;
         let database = PgPoolOptions::new()

@@ -6,14 +6,16 @@ use anyhow::ensure;
 use brokerx_client::log::read_topic;
 use brokerx_client::{Cents, eventually, place_order};
 use brokerx_e2e::fixture::Fixture;
-use brokerx_schemas::DeadLetter;
+use brokerx_schemas::{AccountCommand, DeadLetter, Message as _};
+use brokerx_topics::catalogue;
 use brokerx_topics::service::kafka;
 use rdkafka::producer::{FutureProducer, FutureRecord};
 
 pub async fn garbage_goes_to_the_dead_letters_and_the_rest_goes_on(fixture: &Fixture) -> anyhow::Result<()> {
     let producer: FutureProducer = kafka::producer_config(&fixture.platform).create()?;
-    for partition in 0..8 {
-        let record = FutureRecord::<str, [u8]>::to("account-commands")
+    let partitions = catalogue::topic(AccountCommand::TOPIC).partitions;
+    for partition in 0..partitions {
+        let record = FutureRecord::<str, [u8]>::to(AccountCommand::TOPIC)
             .partition(partition)
             .key("x")
             .payload(b"no message");
@@ -28,7 +30,7 @@ pub async fn garbage_goes_to_the_dead_letters_and_the_rest_goes_on(fixture: &Fix
             }
             DeadLetter::Unknown => false,
         });
-        Ok(ours.count() == 8)
+        Ok(ours.count() == partitions as usize)
     })
     .await?;
     let symbol = fixture.instrument().await?;

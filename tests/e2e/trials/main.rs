@@ -7,6 +7,7 @@
 
 mod book;
 mod chaos;
+mod crowds;
 mod dead_letters;
 mod demo;
 mod errors;
@@ -110,10 +111,17 @@ fn trials(fixture: &Shared, runtime: &Arc<Runtime>) -> Vec<Trial> {
         feed::the_book_can_be_built_from_the_feed,
         feed::candles_and_status_are_pushed,
         feed::a_log_out_ends_the_stream_within_two_seconds,
+        crowds::half_open_connections_keep_nobody_out,
+        crowds::an_account_has_so_many_connections,
         dead_letters::garbage_goes_to_the_dead_letters_and_the_rest_goes_on,
+        topics_tool::a_configuration_is_changed_without_reading_the_log,
+        other_team::a_reader_may_restart_at_every_offset,
         other_team::a_python_consumer_agrees_with_the_database,
         outages::trading_goes_on_while_the_database_is_down,
         outages::a_token_that_was_revoked_stays_so_while_the_database_is_down,
+        outages::workers_start_while_the_registry_is_away,
+        outages::another_instance_projects_when_the_owner_is_frozen,
+        outages::what_waits_for_kafka_is_written_once,
         outages::what_happened_is_remembered_after_a_restart_of_everything,
         chaos::nothing_is_lost_or_doubled_while_processes_die,
         projection::the_refolded_projection_has_the_same_rows,

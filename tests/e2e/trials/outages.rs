@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
-use brokerx_client::{Cents, eventually, place_order};
-use brokerx_e2e::fixture::Fixture;
+use brokerx_client::log::read_topic;
+use brokerx_client::{Cents, eventually, place_order, verification_link};
+use brokerx_e2e::fixture::{Fixture, PASSWORD};
+use brokerx_schemas::AuthEvent;
 use reqwest::Method;
 
 const LIMIT: Duration = Duration::from_secs(60);
@@ -123,4 +125,107 @@ pub async fn a_token_that_was_revoked_stays_so_while_the_database_is_down(fixtur
     client.get("/api/v1/orders").await?.expect(401)?;
     other.get("/api/v1/orders").await?.expect(200)?;
     Ok(())
+}
+
+pub async fn workers_start_while_the_registry_is_away(fixture: &Fixture) -> anyhow::Result<()> {
+    let symbol = fixture.instrument().await?;
+    let client = fixture.funded_client(Cents(5_000_00), &[]).await?;
+    let workers = ["settlement", "matcher", "ingress", "notifier"];
+    let restarted = {
+        let mut system = fixture.system();
+        system.process("registry").pause();
+        workers.into_iter().try_for_each(|name| {
+            system.process(name).kill();
+            system.restart(name).with_context(|| format!("restarting {name}"))
+        })
+    };
+    let traded = async {
+        restarted?;
+        let order = place_order("unregistered", &symbol, "buy", 1, Some(Cents(98_00)), "GTC");
+        eventually("an order is taken", LIMIT, async || {
+            Ok([200, 201].contains(&client.place(&order).await?.status))
+        })
+        .await
+    };
+    let traded = traded.await;
+    fixture.system().process("registry").resume();
+    traded
+}
+
+pub async fn another_instance_projects_when_the_owner_is_frozen(fixture: &Fixture) -> anyhow::Result<()> {
+    let client = fixture.funded_client(Cents(5_000_00), &[]).await?;
+    let standby = fixture.system().start_instance("settlement", 2)?;
+    let owns = async |name: &str| {
+        let url = fixture.system().metrics_url(name);
+        let text = reqwest::get(format!("{url}/metrics")).await?.text().await?;
+        anyhow::Ok(text.lines().any(|line| line == "brokerx_projector_owner 1"))
+    };
+    ensure!(owns("settlement").await? && !owns(&standby).await?, "it stands by");
+    fixture.system().process("settlement").pause();
+    let taken_over = async {
+        eventually("the other instance projects", LIMIT, async || owns(&standby).await).await?;
+        let deposited = client.deposit(Cents(10_00), "frozen").await?;
+        ensure!([200, 201, 202].contains(&deposited.status), "{}", deposited.body);
+        eventually("the projection goes on", LIMIT, async || {
+            let read = client.get("/api/v1/portfolio").await?;
+            Ok(read.body["cash"]["balance"] == "5010.00")
+        })
+        .await?;
+        ensure!(fixture.system().process(&standby).is_ready(), "it is ready");
+        anyhow::Ok(())
+    };
+    let taken_over = taken_over.await;
+    {
+        let mut system = fixture.system();
+        system.process("settlement").resume();
+        system.process("settlement").wait_ready()?;
+    }
+    taken_over?;
+    // Once it has noticed that it lost its lease, the first one stands by.
+    eventually("one of them projects", LIMIT, async || {
+        Ok(!owns("settlement").await? && owns(&standby).await?)
+    })
+    .await?;
+    fixture.system().process(&standby).stop();
+    eventually("the first one projects again", LIMIT, async || owns("settlement").await).await
+}
+
+pub async fn what_waits_for_kafka_is_written_once(fixture: &Fixture) -> anyhow::Result<()> {
+    let last = event_ids(fixture).await?.into_iter().max().unwrap_or(0);
+    let email = format!("{}@example.com", fixture.unique("waiting"));
+    fixture.system().process("kafka").pause();
+    let waited = async {
+        fixture.api.register(&email, PASSWORD, "A Client").await?.expect(201)?;
+        eventually("the relay says that it waits", LIMIT, async || {
+            let log = fixture.system().log_tail("ingress", 200);
+            Ok(log.contains("Kafka does not acknowledge the outbox; waiting on"))
+        })
+        .await
+    };
+    let waited = waited.await;
+    fixture.system().process("kafka").resume();
+    waited?;
+    let mail_directory = fixture.system().mail_directory();
+    verification_link(&mail_directory, &email, LIMIT).await?;
+    let mut ids = event_ids(fixture).await?;
+    ids.retain(|id| *id > last);
+    let count = ids.len();
+    ids.sort_unstable();
+    ids.dedup();
+    ensure!(count > 0 && ids.len() == count, "{ids:?} were written {count} times");
+    Ok(())
+}
+
+/// The rows of the outbox that `auth` has, each as often as it has it.
+async fn event_ids(fixture: &Fixture) -> anyhow::Result<Vec<i64>> {
+    let records = read_topic::<AuthEvent>(&fixture.platform, &fixture.codec).await?;
+    let id = |value: serde_json::Value| {
+        let kinds = value.as_object()?.values();
+        kinds.into_iter().find_map(|kind| kind.get("event_id")?.as_i64())
+    };
+    let mut ids = Vec::new();
+    for record in records {
+        ids.push(id(serde_json::to_value(record.value)?).context("a record without an event id")?);
+    }
+    Ok(ids)
 }

@@ -155,16 +155,33 @@ impl Cluster {
                 Err((name, code)) => bail!("topic {name} cannot be made: {code}"),
             }
         }
-        self.wait_for_leaders(topics).await?;
+        let names: Vec<_> = topics.iter().map(|topic| topic.name.as_str()).collect();
+        self.wait_for_leaders(&names).await?;
         Ok(made)
     }
 
-    async fn wait_for_leaders(&self, topics: &[&Topic]) -> Result<()> {
+    /// Makes a topic of this command's own: one partition, of which the last record of each key stays.
+    pub(super) async fn create_compacted(&self, name: &str, replication_factor: i32, min_insync: i32) -> Result<()> {
+        let min_insync = min_insync.to_string();
+        let new = NewTopic::new(name, 1, TopicReplication::Fixed(replication_factor))
+            .set("cleanup.policy", "compact")
+            .set("min.insync.replicas", &min_insync)
+            .set("unclean.leader.election.enable", "false");
+        for created in self.admin.create_topics(&[new], &admin_options()).await? {
+            match created {
+                Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
+                Err((name, code)) => bail!("topic {name} cannot be made: {code}"),
+            }
+        }
+        self.wait_for_leaders(&[name]).await
+    }
+
+    async fn wait_for_leaders(&self, topics: &[&str]) -> Result<()> {
         let waited = tokio::time::timeout(LEADERS_LIMIT, async {
             let mut backoff = backoff();
             loop {
                 let shapes = self.shapes()?;
-                let is_led = |topic: &&Topic| shapes.get(&topic.name).is_some_and(|shape| shape.led);
+                let is_led = |topic: &&str| shapes.get(*topic).is_some_and(|shape| shape.led);
                 if topics.iter().all(is_led) {
                     return Ok(());
                 }
@@ -203,13 +220,13 @@ impl Cluster {
         Ok(config.create()?)
     }
 
-    /// A consumer that reads one partition, from its start.
+    /// A consumer that reads one partition, from an offset.
     ///
     /// # Errors
     /// When the partition cannot be assigned.
-    pub(super) fn read_from_start(&self, topic: &str, partition: i32) -> Result<&BaseConsumer> {
+    pub(super) fn read_from(&self, topic: &str, partition: i32, offset: i64) -> Result<&BaseConsumer> {
         let mut assignment = TopicPartitionList::new();
-        assignment.add_partition_offset(topic, partition, Offset::Offset(0))?;
+        assignment.add_partition_offset(topic, partition, Offset::Offset(offset))?;
         self.reader.assign(&assignment)?;
         Ok(&self.reader)
     }

@@ -1,11 +1,13 @@
 //! The records of an inbox that this command reads and writes.
 
+use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use brokerx_schemas::{AccountCommand, BookCommand, Config, ConfigChange, Control, Genesis, InboxMessage, Message};
 use rdkafka::message::Message as _;
 use rdkafka::producer::{FutureProducer, FutureRecord};
+use serde::{Deserialize, Serialize};
 
 use super::cluster::Cluster;
 use crate::catalogue::{Topic, inboxes};
@@ -22,7 +24,7 @@ pub(super) struct Inbox {
 }
 
 /// What the control records of an inbox add up to.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct InboxConfig {
     pub(super) version: i32,
     pub(super) logic_version: i32,
@@ -90,7 +92,7 @@ impl Inbox {
             return Ok(None);
         }
         let mut genesis = None;
-        self.controls(cluster, codec, 1, |_, control| {
+        self.controls(cluster, codec, 0..1, |_, control| {
             if let Control::Genesis(found) = control {
                 genesis = Some(found.clone());
             }
@@ -102,12 +104,17 @@ impl Inbox {
             .with_context(|| format!("{self}: offset 0 is no genesis; records were written before the first `apply`"))
     }
 
-    /// The configuration that the machine of the partition has at the end of the log, by the same rule
-    /// as the machine's.
-    pub(super) async fn config(self, cluster: &Cluster, codec: &Codec) -> Result<InboxConfig> {
-        let (_, end) = cluster.watermarks(&self.topic.name, self.partition)?;
-        let mut current: Option<InboxConfig> = None;
-        self.controls(cluster, codec, end, |offset, control| {
+    /// The configuration that the machine of the partition has at `end`, by the same rule as the machine's;
+    /// with `known`, the one that it has at an earlier offset, only what comes from there on is read.
+    pub(super) async fn config(
+        self,
+        cluster: &Cluster,
+        codec: &Codec,
+        known: Option<(InboxConfig, i64)>,
+        end: i64,
+    ) -> Result<InboxConfig> {
+        let (mut current, begin) = known.map_or((None, 0), |(config, through)| (Some(config), through));
+        self.controls(cluster, codec, begin..end, |offset, control| {
             match (control, &mut current) {
                 (Control::Genesis(genesis), None) if offset == 0 => {
                     current = Some(InboxConfig {
@@ -130,17 +137,22 @@ impl Inbox {
         current.with_context(|| format!("{self}: there is no genesis; run `brokerx-topics apply` first"))
     }
 
-    /// Visits the control records below `end`.
+    /// The end of the partition.
+    pub(super) fn end(self, cluster: &Cluster) -> Result<i64> {
+        Ok(cluster.watermarks(&self.topic.name, self.partition)?.1)
+    }
+
+    /// Visits the control records between two offsets.
     async fn controls(
         self,
         cluster: &Cluster,
         codec: &Codec,
-        end: i64,
+        offsets: Range<i64>,
         visit: impl FnMut(i64, Control<'_>) -> Result<()>,
     ) -> Result<()> {
         match self.topic.name.as_str() {
-            AccountCommand::TOPIC => self.visit::<AccountCommand>(cluster, codec, end, visit).await,
-            BookCommand::TOPIC => self.visit::<BookCommand>(cluster, codec, end, visit).await,
+            AccountCommand::TOPIC => self.visit::<AccountCommand>(cluster, codec, offsets, visit).await,
+            BookCommand::TOPIC => self.visit::<BookCommand>(cluster, codec, offsets, visit).await,
             other => bail!("{other} is no inbox that this build knows"),
         }
     }
@@ -149,12 +161,15 @@ impl Inbox {
         self,
         cluster: &Cluster,
         codec: &Codec,
-        end: i64,
+        Range { start, end }: Range<i64>,
         mut visit: impl FnMut(i64, Control<'_>) -> Result<()>,
     ) -> Result<()> {
-        let consumer = cluster.read_from_start(&self.topic.name, self.partition)?;
+        if start >= end {
+            return Ok(());
+        }
+        let consumer = cluster.read_from(&self.topic.name, self.partition, start)?;
         let mut heard = Instant::now();
-        let mut position = 0;
+        let mut position = start;
         while position < end {
             let record = match consumer.poll(Duration::from_millis(100)) {
                 Some(Ok(record)) => record,

@@ -21,6 +21,7 @@ mod drift;
 mod genesis;
 mod inbox;
 mod lock;
+mod notebook;
 mod options;
 mod schemas;
 mod topics;

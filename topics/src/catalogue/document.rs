@@ -23,6 +23,12 @@ Records come at least once. Each that a worker writes has the headers `src` (the
 `topic-partition`), `seq` (dense from 1 per `src` and partition of this topic) and `off` (the offset in
 `src` that caused it); `correlation-id` and `traceparent` lead back to the request.
 
+Per partition and `src`, a record counts only when its `seq` is the last one + 1: a lower number is a
+duplicate, and a higher one stands behind a hole and will come again. The first number that is ever seen of
+a `src` is its base. A reader stores the last `seq` of each `src` together with the offset, in the same
+transaction as what it made of the records; one that restarts with the offset alone counts twice what is
+written again, or drops what comes again behind a hole. `tests/e2e/python/consumer.py` is an example.
+
 ";
 
 /// The whole catalogue in Markdown; `schema` gives the text of a schema by its topic's name.

@@ -10,11 +10,14 @@
 //! - Whether bytes are malformed follows from the bytes and the schema of the id in them, which
 //!   never changes. An id that is not cached is [`DecodeError::UnknownSchema`]: the caller waits,
 //!   calls [`Codec::resolve`] with back-off, and never skips the record.
+//! - A process keeps what it has learnt in a file ([`Codec::of_process`]) and needs no registry to start
+//!   again.
 //! - A value whose schema is of another record than the topic's is malformed.
 //! - A value has at most [`VALUE_BYTES_MAX`] bytes, all of which belong to the datum.
 
 mod build;
 mod error;
+mod memory;
 mod registry;
 #[cfg(test)]
 mod tests;
@@ -35,7 +38,9 @@ pub(crate) use build::subject_of;
 pub(crate) use registry::Registry;
 pub(crate) use wire::split;
 
-use crate::service::backoff;
+use memory::Memory;
+
+use crate::service::{PlatformOptions, backoff};
 
 /// Bytes of a value with its header: below the brokers' limit of a batch, 1 MiB.
 pub const VALUE_BYTES_MAX: usize = 1_000_000;
@@ -53,6 +58,8 @@ pub struct Codec {
 struct Shared {
     /// None for a codec that is detached.
     registry: Option<Registry>,
+    /// What is kept for the next start.
+    memory: Option<Memory>,
     /// The ids of this build's schemas, by slot.
     ids: Vec<u32>,
     /// What every other id that was met stands for; grows, never changes.
@@ -75,14 +82,46 @@ impl Codec {
     /// # Errors
     /// When the limit passes, with the last reason; at once when the address is unusable.
     pub async fn connect(registry_url: &str, limit: Duration) -> Result<Self, CodecError> {
-        let registry = Registry::new(registry_url)?;
+        Self::connect_with(registry_url, None, limit).await
+    }
+
+    /// As [`Codec::connect`], for a process that runs for long: what it learns is kept in
+    /// `BROKERX_SCHEMA_DIR`, if that is set, and when the registry is away at the next start what is known
+    /// there will do.
+    ///
+    /// # Errors
+    /// As [`Codec::connect`].
+    pub async fn of_process(platform: &PlatformOptions, limit: Duration) -> Result<Self, CodecError> {
+        let url = &platform.schema_registry_url;
+        let memory = platform
+            .schema_dir
+            .as_ref()
+            .map(|directory| Memory::open(directory, url));
+        Self::connect_with(url, memory, limit).await
+    }
+
+    async fn connect_with(url: &str, memory: Option<Memory>, limit: Duration) -> Result<Self, CodecError> {
+        let registry = Registry::new(url)?;
         let started = Instant::now();
         let mut backoff = backoff();
         loop {
             let failure = match Self::look_up(&registry).await {
-                Ok(ids) => return Ok(Self::with_ids(Some(registry), ids)),
+                Ok(ids) => {
+                    if let Some(memory) = &memory {
+                        let own = schemas().iter().zip(&ids);
+                        memory.keep_own(own.map(|(schema, id)| (subject_of(schema.topic), *id, schema.json)));
+                    }
+                    return Ok(Self::with_ids(Some(registry), memory, ids));
+                }
                 Err(failure) => failure,
             };
+            // A registry that answers, and knows better, is believed.
+            if let CodecError::Registry { .. } = failure
+                && let Some(ids) = memory.as_ref().and_then(Self::remembered)
+            {
+                tracing::warn!(reason = %failure, "the schema registry is away; starting with the schemas that are known");
+                return Ok(Self::with_ids(Some(registry), memory, ids));
+            }
             let pause = backoff.next();
             if started.elapsed() + pause > limit {
                 return Err(failure);
@@ -90,6 +129,12 @@ impl Codec {
             tracing::warn!(reason = %failure, "waiting for the schema registry");
             tokio::time::sleep(pause).await;
         }
+    }
+
+    /// The ids of all schemas of this build, if each is known.
+    fn remembered(memory: &Memory) -> Option<Vec<u32>> {
+        let id_of = |schema: &TopicSchema| memory.id_of(&subject_of(schema.topic), schema.json);
+        schemas().iter().map(id_of).collect()
     }
 
     async fn look_up(registry: &Registry) -> Result<Vec<u32>, CodecError> {
@@ -106,20 +151,24 @@ impl Codec {
     /// [`brokerx_schemas::SCHEMAS`]: for simulations, where bytes never leave the process. It
     /// resolves no other id.
     pub fn detached() -> Self {
-        Self::with_ids(None, (1..=schemas().len() as u32).collect())
+        Self::with_ids(None, None, (1..=schemas().len() as u32).collect())
     }
 
-    fn with_ids(registry: Option<Registry>, ids: Vec<u32>) -> Self {
+    fn with_ids(registry: Option<Registry>, memory: Option<Memory>, ids: Vec<u32>) -> Self {
         // Parsed a second time, so that a schema of another topic can be told from one that nobody
         // knows.
-        let others = schemas()
+        let mut others: HashMap<_, _> = schemas()
             .iter()
             .zip(&ids)
             .map(|(schema, id)| (*id, Arc::new(Other::of(Ok(schema.json)))))
             .collect();
+        for (id, json) in memory.iter().flat_map(Memory::others) {
+            others.entry(id).or_insert_with(|| Arc::new(Other::of(Ok(&json))));
+        }
         Self {
             shared: Arc::new(Shared {
                 registry,
+                memory,
                 ids,
                 others: ArcSwap::from_pointee(others),
             }),
@@ -232,7 +281,12 @@ impl Codec {
             .await?
             .ok_or_else(|| registry.error(unknown()))?;
         let other = Arc::new(match registered.schema_type {
-            SchemaType::Avro => Other::of(Ok(&registered.schema)),
+            SchemaType::Avro => {
+                if let Some(memory) = &self.shared.memory {
+                    memory.keep_other(schema_id, &registered.schema);
+                }
+                Other::of(Ok(&registered.schema))
+            }
             kind => Other::of(Err(format!("{kind:?} instead of Avro"))),
         });
         self.shared.others.rcu(|others| {

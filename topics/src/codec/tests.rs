@@ -266,3 +266,42 @@ async fn a_detached_codec_resolves_what_it_has_and_nothing_else() {
     assert!(codec.resolve(codec.schema_id(TradeEvent::TOPIC)).await.is_ok());
     assert!(codec.resolve(900).await.is_err());
 }
+
+#[tokio::test]
+async fn a_process_starts_with_what_it_knows_while_the_registry_is_away() {
+    // Nobody listens there.
+    let url = "http://127.0.0.1:1";
+    let directory = std::env::temp_dir().join(format!("brokerx-schemas-{}", uuid::Uuid::new_v4()));
+    let platform = PlatformOptions {
+        kafka_brokers: String::new(),
+        schema_registry_url: url.to_owned(),
+        schema_dir: Some(directory.clone()),
+    };
+    let start = async || Codec::of_process(&platform, Duration::ZERO).await;
+    let registry_is_missed = |started: Result<Codec, CodecError>| matches!(started, Err(CodecError::Registry { .. }));
+    assert!(registry_is_missed(start().await), "nothing is known");
+
+    let own = |id_of_first: u32| schemas().iter().zip(id_of_first..);
+    let keep = |memory: &Memory, count: usize| {
+        let known = own(40).take(count);
+        memory.keep_own(known.map(|(schema, id)| (subject_of(schema.topic), id, schema.json)));
+    };
+    keep(&Memory::open(&directory, url), schemas().len() - 1);
+    assert!(registry_is_missed(start().await), "one schema is not known");
+    let memory = Memory::open(&directory, url);
+    keep(&memory, schemas().len());
+    memory.keep_other(7, r#"{"type": "record", "name": "Other", "fields": []}"#);
+    let codec = start().await.unwrap();
+    assert_eq!(codec.schema_id(schemas()[0].topic), 40);
+    assert!(codec.shared.others.load().contains_key(&7));
+    let message = &examples::<Reply>()[0];
+    let bytes = encoded(&codec, message);
+    assert_eq!(&codec.decode::<Reply>(&bytes).unwrap(), message);
+    // The schema of another build under the same subject is another one, and so is another registry.
+    assert_eq!(memory.id_of(&subject_of(Reply::TOPIC), "{}"), None);
+    assert!(Memory::open(&directory, "http://127.0.0.1:2").others().is_empty());
+    // A file that cannot be read is as none.
+    std::fs::write(directory.join("schemas.json"), "{").unwrap();
+    assert!(registry_is_missed(start().await));
+    std::fs::remove_dir_all(directory).unwrap();
+}

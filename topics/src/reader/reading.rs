@@ -345,6 +345,7 @@ mod tests {
             platform: PlatformOptions {
                 kafka_brokers: String::new(),
                 schema_registry_url: String::new(),
+                schema_dir: None,
             },
             codec: Codec::detached(),
             metrics: ReadMetrics::new(&mut crate::service::metrics()),

@@ -4,17 +4,15 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use axum::serve::ListenerExt;
 use axum::{Json, Router};
 use futures_util::future::BoxFuture;
 use prometheus_client::encoding::text::encode;
 use serde_json::json;
 
-use super::{Health, Metrics, Shutdown};
+use super::{Health, Limits, Metrics, Server, ServerMetrics, Shutdown};
 
 /// How long open requests may take once the process stops.
 const DRAIN_LIMIT: Duration = Duration::from_secs(2);
@@ -60,48 +58,35 @@ pub fn serve(
     health: Health,
     shutdown: Shutdown,
 ) -> BoxFuture<'static, anyhow::Result<()>> {
-    serve_router(listen, http_routes(metrics, health), DRAIN_LIMIT, shutdown)
+    let server = Server {
+        listen,
+        router: http_routes(metrics, health),
+        drain_limit: DRAIN_LIMIT,
+        limits: Limits::for_operation(),
+        metrics: ServerMetrics::default(),
+    };
+    server.serve(shutdown)
 }
 
-/// Serves a router until the shutdown is requested, then lets open requests end, for `drain_limit`
-/// at most. Handlers can take the client's address as `ConnectInfo<SocketAddr>`.
-///
-/// The future is boxed so that the HTTP server is compiled here and not again in each process, see
-/// [`run_process`](super::run_process).
+/// Serves a public router and, on a listener of its own, [`http_routes`], which the public one has too.
+/// Whoever takes all places of the one leaves those of the other, so that a full process can be told
+/// from a dead one.
 ///
 /// # Errors
-/// When the address cannot be bound, with the address.
-pub fn serve_router(
-    listen: SocketAddr,
-    router: Router,
-    drain_limit: Duration,
-    shutdown: Shutdown,
-) -> BoxFuture<'static, anyhow::Result<()>> {
-    Box::pin(listen_and_serve(listen, router, drain_limit, shutdown))
-}
-
-async fn listen_and_serve(
-    listen: SocketAddr,
-    router: Router,
-    drain_limit: Duration,
+/// When one of the addresses cannot be bound, with the address.
+pub async fn serve_with_operation(
+    server: Server,
+    admin_listen: SocketAddr,
+    metrics: Arc<Metrics>,
+    health: Health,
     shutdown: Shutdown,
 ) -> anyhow::Result<()> {
-    let listener = tokio::net::TcpListener::bind(listen)
-        .await
-        .with_context(|| format!("cannot listen on {listen}"))?;
-    tracing::info!(address = %listener.local_addr()?, "serving");
-    // Answers are small: one that waits for more to send is only late.
-    let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
-    let requested = shutdown.clone();
-    let server = axum::serve(listener, router.into_make_service_with_connect_info::<SocketAddr>())
-        .with_graceful_shutdown(async move { requested.requested().await });
-    tokio::select! {
-        served = server.into_future() => served.context("the HTTP server failed"),
-        () = async {
-            shutdown.requested().await;
-            tokio::time::sleep(drain_limit).await;
-        } => Ok(()),
-    }
+    let operation = serve(admin_listen, Arc::clone(&metrics), health.clone(), shutdown.clone());
+    let public = Server {
+        router: server.router.merge(http_routes(metrics, health)),
+        ..server
+    };
+    tokio::try_join!(public.serve(shutdown), operation).map(drop)
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Options that every process takes, from the command line or the environment.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use clap::Parser;
 use tracing_subscriber::filter::Targets;
@@ -18,6 +19,9 @@ pub struct PlatformOptions {
         default_value = "http://127.0.0.1:8081/apis/ccompat/v7"
     )]
     pub schema_registry_url: String,
+    /// Where the schemas that the process has met are kept, so that it starts while the registry is away; may be shared
+    #[arg(long, env = "BROKERX_SCHEMA_DIR")]
+    pub schema_dir: Option<PathBuf>,
 }
 
 /// Who a process is, where it serves and what it logs.

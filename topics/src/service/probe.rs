@@ -1,4 +1,4 @@
-//! Whether a broker answers.
+//! Whether a broker answers, and acknowledges what it is sent.
 
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -8,7 +8,8 @@ use super::{Check, DeliveringProducer, Shutdown};
 const INTERVAL: Duration = Duration::from_secs(1);
 const LIMIT: Duration = Duration::from_secs(2);
 
-/// Starts a thread that asks the brokers a small question every second and keeps `check` by it.
+/// Starts a thread that asks the brokers a small question every second and keeps `check` by the answer
+/// and by what is known of the producer's own records.
 ///
 /// # Errors
 /// When the system gives no thread.
@@ -22,9 +23,10 @@ pub fn watch_broker(
         .name("kafka-probe".to_owned())
         .spawn(move || {
             while !shutdown.is_requested() {
-                match producer.ask(topic, LIMIT) {
+                let answered = producer.ask(topic, LIMIT).map_err(|error| error.to_string());
+                match answered.and_then(|()| producer.trouble().map_or(Ok(()), Err)) {
                     Ok(()) => check.set(true, "a broker answers"),
-                    Err(error) => check.set(false, &error.to_string()),
+                    Err(trouble) => check.set(false, &trouble),
                 }
                 std::thread::sleep(INTERVAL);
             }
