@@ -18,6 +18,7 @@ mod outages;
 mod projection;
 mod registry;
 mod topics_tool;
+mod transactions;
 
 use std::sync::{Arc, OnceLock};
 
@@ -98,6 +99,8 @@ fn trials(fixture: &Shared, runtime: &Arc<Runtime>) -> Vec<Trial> {
         feed::candles_and_status_are_pushed,
         feed::a_log_out_ends_the_stream_within_two_seconds,
         dead_letters::garbage_goes_to_the_dead_letters_and_the_rest_goes_on,
+        transactions::markers_are_told_from_records_that_are_lost,
+        transactions::a_transactional_producer_stops_no_partition,
         other_team::a_python_consumer_agrees_with_the_database,
         outages::trading_goes_on_while_the_database_is_down,
         outages::a_token_that_was_revoked_stays_so_while_the_database_is_down,
