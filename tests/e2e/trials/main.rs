@@ -22,6 +22,7 @@ mod projection;
 mod registrations;
 mod registry;
 mod topics_tool;
+mod transactions;
 
 use std::sync::{Arc, OnceLock};
 
@@ -116,6 +117,8 @@ fn trials(fixture: &Shared, runtime: &Arc<Runtime>) -> Vec<Trial> {
         dead_letters::garbage_goes_to_the_dead_letters_and_the_rest_goes_on,
         topics_tool::a_configuration_is_changed_without_reading_the_log,
         other_team::a_reader_may_restart_at_every_offset,
+        transactions::markers_are_told_from_records_that_are_lost,
+        transactions::a_transactional_producer_stops_no_partition,
         other_team::a_python_consumer_agrees_with_the_database,
         outages::trading_goes_on_while_the_database_is_down,
         outages::a_token_that_was_revoked_stays_so_while_the_database_is_down,
