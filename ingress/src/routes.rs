@@ -77,6 +77,8 @@ fn routes() -> Routes {
     .post("/admin/v1/sessions/close", admin::close_sessions)
     .post("/admin/v1/accounts/{account_id}/transfers", admin::transfer)
     .put("/admin/v1/accounts/{account_id}/limits", admin::set_limits)
+    .post("/admin/v1/accounts/{account_id}/adjustments", admin::adjust)
+    .post("/admin/v1/accounts/{account_id}/thaw", admin::thaw)
     .post("/admin/v1/accounts/{account_id}/kill", admin::kill)
     .post("/admin/v1/accounts/{account_id}/unkill", admin::unkill)
     .post("/admin/v1/clients/{client_id}/suspend", admin::suspend)

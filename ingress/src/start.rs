@@ -20,7 +20,7 @@ use brokerx_topics::service::{
 
 use crate::admin::InFlight;
 use crate::clients::{Passwords, RegistrationLimits, ReminderAges};
-use crate::commands::{CommandLimits, Commands, Pending, ReplySink};
+use crate::commands::{CommandLimits, Commands, Pending, ReplySink, Told};
 use crate::http::RateLimit;
 use crate::market::Market;
 use crate::options::{LISTEN_DEFAULT, Options};
@@ -67,6 +67,7 @@ pub async fn run(options: Options, shutdown: Shutdown) -> anyhow::Result<()> {
 
     let command_metrics = CommandMetrics::new(&mut metrics);
     let pending = Pending::new(options.waiting_max);
+    let told = Arc::new(Told::default());
     let replies_flow = Arc::new(AtomicBool::new(false));
     let market = Arc::new(Market::new(options.market.heartbeat_age_max()));
     let commands = Commands::new(
@@ -81,6 +82,7 @@ pub async fn run(options: Options, shutdown: Shutdown) -> anyhow::Result<()> {
             deadline: Duration::from_millis(options.deadline_ms),
         },
         Arc::clone(&pending),
+        Arc::clone(&told),
         Arc::clone(&replies_flow),
         command_metrics,
     );
@@ -96,7 +98,7 @@ pub async fn run(options: Options, shutdown: Shutdown) -> anyhow::Result<()> {
         .from(Start::End)
         .partition(options.reply_partition)
         .numbering(Numbering::Counted)
-        .spawn(ReplySink::new(pending, replies_flow, health.add("replies")))?;
+        .spawn(ReplySink::new(pending, told, replies_flow, health.add("replies")))?;
     brokerx_market::spawn(
         &market,
         &options.market,

@@ -20,13 +20,13 @@ use crate::http::{Body, FieldError, IdempotencyKey, Problem};
 /// Where an outcome that is late can be seen.
 const PLACE: &str = "/admin/v1/reconciliation";
 
-fn account_id(text: &str) -> Result<AccountId, Problem> {
+pub(super) fn account_id(text: &str) -> Result<AccountId, Problem> {
     let id = text.parse().ok().filter(|id: &AccountId| id.0 > 0);
     id.ok_or_else(|| Problem::not_found("there is no such account"))
 }
 
 /// Sends one command on one account, audited; `body` makes the answer when it was done.
-async fn act_on(
+pub(super) async fn act_on(
     audit: &Audit,
     action: Action,
     account_id: AccountId,
@@ -45,7 +45,7 @@ async fn act_on(
 }
 
 /// What is asked for, as the audit tells it.
-fn action(
+pub(super) fn action(
     name: &'static str,
     account_id: AccountId,
     idempotency_key: &Option<String>,

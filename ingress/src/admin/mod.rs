@@ -5,6 +5,7 @@ mod audit;
 mod clients;
 mod in_flight;
 mod instruments;
+mod interventions;
 mod items;
 mod reconciliation;
 mod sessions;
@@ -13,6 +14,7 @@ pub use accounts::{kill, set_limits, transfer, unkill};
 pub use clients::{reinstate, suspend};
 pub use in_flight::InFlight;
 pub use instruments::{delist, halt, list, resume};
+pub use interventions::{adjust, thaw};
 pub use reconciliation::reconciliation;
 pub use sessions::{close_sessions, open_sessions};
 

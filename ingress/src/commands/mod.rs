@@ -9,6 +9,7 @@
 
 mod pending;
 mod replies;
+mod told;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -30,6 +31,7 @@ use crate::telemetry::CommandMetrics;
 
 pub use pending::Pending;
 pub use replies::ReplySink;
+pub use told::{Decision, Told, UNDECIDED_FOR};
 
 /// How long an outcome is waited for when no request waits: far longer than a command's deadline, and
 /// than a worker needs that takes over from one that died.
@@ -60,6 +62,7 @@ pub struct Commands {
     reply_to: ReplyTo,
     limits: CommandLimits,
     pending: Arc<Pending>,
+    told: Arc<Told>,
     replies_flow: Arc<AtomicBool>,
     metrics: CommandMetrics,
     account_partitions: i32,
@@ -67,13 +70,19 @@ pub struct Commands {
 }
 
 impl Commands {
-    /// Sends with this producer; `replies_flow` is true once the replies are being read.
+    /// Sends with this producer; `replies_flow` is true once the replies are being read, into `pending` and
+    /// `told`.
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "each is a part of its own, and there is one caller"
+    )]
     pub fn new(
         producer: DeliveringProducer,
         codec: Codec,
         reply_to: ReplyTo,
         limits: CommandLimits,
         pending: Arc<Pending>,
+        told: Arc<Told>,
         replies_flow: Arc<AtomicBool>,
         metrics: CommandMetrics,
     ) -> Self {
@@ -83,6 +92,7 @@ impl Commands {
             reply_to,
             limits,
             pending,
+            told,
             replies_flow,
             metrics,
             account_partitions: catalogue::topic(AccountCommand::TOPIC).partitions,
@@ -100,7 +110,29 @@ impl Commands {
         trace: &Trace,
         command: impl FnOnce(CommandMeta) -> AccountCommand,
     ) -> Result<Outcome, Problem> {
-        self.account_within(self.limits.reply, account_id, trace, command).await
+        self.account_within(self.limits.reply, account_id, None, trace, command)
+            .await
+    }
+
+    /// As [`Commands::account`], of an order that a client places under an id of its own: when its outcome is
+    /// late, [`Told::decision`] knows of it.
+    ///
+    /// # Errors
+    /// 503 when nothing was sent.
+    pub async fn order(
+        &self,
+        account_id: AccountId,
+        client_order_id: &str,
+        trace: &Trace,
+        command: impl FnOnce(CommandMeta) -> AccountCommand,
+    ) -> Result<Outcome, Problem> {
+        self.account_within(self.limits.reply, account_id, Some(client_order_id), trace, command)
+            .await
+    }
+
+    /// What was told of accounts and orders.
+    pub fn told(&self) -> &Told {
+        &self.told
     }
 
     /// As [`Commands::account`], but waits for as long as an outcome can be expected: settlement also
@@ -114,19 +146,29 @@ impl Commands {
         trace: &Trace,
         command: impl FnOnce(CommandMeta) -> AccountCommand,
     ) -> Result<Outcome, Problem> {
-        self.account_within(END_LIMIT, account_id, trace, command).await
+        self.account_within(END_LIMIT, account_id, None, trace, command).await
     }
 
     async fn account_within(
         &self,
         limit: Duration,
         account_id: AccountId,
+        client_order_id: Option<&str>,
         trace: &Trace,
         command: impl FnOnce(CommandMeta) -> AccountCommand,
     ) -> Result<Outcome, Problem> {
         let key = account_key(account_id);
         let partition = partition_of(&key, self.account_partitions);
-        self.send(limit, &key, partition, trace, command).await
+        let late = |command_id| {
+            if let Some(client_order_id) = client_order_id {
+                self.told.late(account_id, client_order_id.to_owned(), command_id);
+            }
+        };
+        let outcome = self.send(limit, &key, partition, trace, command, late).await?;
+        if let Outcome::Replied(reply) = &outcome {
+            self.told.outcome(account_id, reply);
+        }
+        Ok(outcome)
     }
 
     /// Sends a command to the matcher and waits for as long as an outcome can be expected.
@@ -141,7 +183,7 @@ impl Commands {
     ) -> Result<Outcome, Problem> {
         let key = symbol_key(symbol);
         let partition = partition_of(&key, self.book_partitions);
-        self.send(END_LIMIT, &key, partition, trace, command).await
+        self.send(END_LIMIT, &key, partition, trace, command, |_| {}).await
     }
 
     async fn send<M: Message>(
@@ -151,6 +193,7 @@ impl Commands {
         partition: i32,
         trace: &Trace,
         command: impl FnOnce(CommandMeta) -> M,
+        late: impl FnOnce(CommandId),
     ) -> Result<Outcome, Problem> {
         if !self.replies_flow.load(Ordering::Acquire) {
             return Err(Problem::unavailable(
@@ -166,7 +209,7 @@ impl Commands {
         });
         let mut value = Vec::with_capacity(256);
         self.codec.encode(&command, &mut value).map_err(Problem::internal)?;
-        let waiting = self
+        let mut waiting = self
             .pending
             .register(command_id)
             .ok_or_else(|| Problem::unavailable("OVERLOADED", "too many commands wait for their outcome"))?;
@@ -186,23 +229,28 @@ impl Commands {
         })?;
         self.metrics.sent.inc();
         let outcome = tokio::time::timeout(limit, async {
-            let mut reply = std::pin::pin!(waiting.reply());
             tokio::select! {
                 biased;
-                reply = &mut reply => return reply,
+                reply = waiting.reply() => return reply,
                 // A delivery that failed is only counted: its outcome is unknown, so the request waits on.
                 delivered = delivery.delivered() => if delivered.is_err() {
                     self.metrics.undelivered.inc();
                     tracing::error!(%command_id, "a command was not delivered");
                 },
             }
-            reply.await
+            waiting.reply().await
         })
         .await;
         self.metrics.reply_seconds.observe(sent.elapsed().as_secs_f64());
         match outcome {
             Ok(Some(reply)) => Ok(Outcome::Replied(reply)),
             Ok(None) | Err(_) => {
+                late(command_id);
+                // It may have come while that was written down.
+                if let Some(reply) = waiting.leave() {
+                    self.told.came_late(&reply);
+                    return Ok(Outcome::Replied(reply));
+                }
                 self.metrics.late.inc();
                 Ok(Outcome::Late)
             }

@@ -45,10 +45,16 @@ impl Pending {
         })
     }
 
-    /// Hands an outcome to the request that waits for it; false when none does, or no longer does.
-    pub fn resolve(&self, reply: Reply) -> bool {
+    /// Hands an outcome to the request that waits for it; gives it back when none does, or no longer does.
+    ///
+    /// # Errors
+    /// The outcome that nobody waits for.
+    pub fn resolve(&self, reply: Reply) -> Result<(), Box<Reply>> {
         let sender = self.lock().remove(&reply.command_id);
-        sender.is_some_and(|sender| sender.send(Box::new(reply)).is_ok())
+        match sender {
+            Some(sender) => sender.send(Box::new(reply)),
+            None => Err(Box::new(reply)),
+        }
     }
 
     /// Requests that wait.
@@ -69,8 +75,14 @@ impl Pending {
 
 impl Waiting {
     /// Waits for the outcome; none when another request took this place in the table.
-    pub async fn reply(mut self) -> Option<Box<Reply>> {
+    pub async fn reply(&mut self) -> Option<Box<Reply>> {
         (&mut self.receiver).await.ok()
+    }
+
+    /// Gives the place back. Returns an outcome that came until then and that nobody took.
+    pub fn leave(mut self) -> Option<Box<Reply>> {
+        self.pending.lock().remove(&self.command_id);
+        self.receiver.try_recv().ok()
     }
 }
 
@@ -94,11 +106,17 @@ mod tests {
     #[tokio::test]
     async fn an_outcome_finds_its_request_once() {
         let pending = Pending::new(2);
-        let waiting = pending.register(id(1)).unwrap();
-        assert!(pending.resolve(Reply::new(id(1), ReplyKind::Order)));
-        assert!(!pending.resolve(Reply::new(id(1), ReplyKind::Order)), "again");
+        let mut waiting = pending.register(id(1)).unwrap();
+        assert!(pending.resolve(Reply::new(id(1), ReplyKind::Order)).is_ok());
+        assert!(pending.resolve(Reply::new(id(1), ReplyKind::Order)).is_err(), "again");
         assert_eq!(waiting.reply().await.unwrap().command_id, id(1));
-        assert!(!pending.resolve(Reply::new(id(2), ReplyKind::Order)), "nobody asked");
+        assert!(
+            pending.resolve(Reply::new(id(2), ReplyKind::Order)).is_err(),
+            "nobody asked"
+        );
+        let leaving = pending.register(id(3)).unwrap();
+        assert!(pending.resolve(Reply::new(id(3), ReplyKind::Order)).is_ok());
+        assert_eq!(leaving.leave().unwrap().command_id, id(3), "it is not lost");
     }
 
     #[test]

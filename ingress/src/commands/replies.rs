@@ -7,7 +7,7 @@ use brokerx_schemas::Reply;
 use brokerx_topics::reader::{Record, Sink};
 use brokerx_topics::service::Check;
 
-use super::Pending;
+use super::{Pending, Told};
 
 /// Hands each outcome to the request that waits for it.
 ///
@@ -18,15 +18,17 @@ use super::Pending;
 /// [`Numbering::Counted`]: brokerx_topics::reader::Numbering::Counted
 pub struct ReplySink {
     pending: Arc<Pending>,
+    told: Arc<Told>,
     replies_flow: Arc<AtomicBool>,
     check: Check,
 }
 
 impl ReplySink {
-    /// Resolves `pending`; sets `replies_flow` and `check` once the partition's end is being read.
-    pub fn new(pending: Arc<Pending>, replies_flow: Arc<AtomicBool>, check: Check) -> Self {
+    /// Resolves `pending`, or tells `told` of what nobody waits for any more; sets `replies_flow` and `check` once the partition's end is being read.
+    pub fn new(pending: Arc<Pending>, told: Arc<Told>, replies_flow: Arc<AtomicBool>, check: Check) -> Self {
         Self {
             pending,
+            told,
             replies_flow,
             check,
         }
@@ -41,7 +43,9 @@ impl Sink<Reply> for ReplySink {
     }
 
     fn record(&mut self, record: Record<Reply>) {
-        self.pending.resolve(record.message);
+        if let Err(reply) = self.pending.resolve(record.message) {
+            self.told.came_late(&reply);
+        }
     }
 
     fn caught_up(&mut self, partition: i32) {

@@ -1,10 +1,12 @@
 //! Reading one's own writes.
 //!
-//! Reads come from the projection, which is a moment behind. Every answer that changed or read an
-//! account carries a token: the account and its sequence number, in a form that clients need not
-//! understand. A read that is given one (`consistency_token` in the query, or the header
-//! `Consistency-Token`) waits until the projection has come that far. When that takes too long the
-//! answer is 503 `PROJECTION_BEHIND`, not silently an older state. A read without a token never waits.
+//! Reads come from the projection, which is a moment behind. A read waits until the projection includes
+//! what this instance last told of the account, so a client that asks one instance reads what it has
+//! written, without doing anything for it. For the others there are tokens: every answer that changed or
+//! read an account carries the account and its sequence number, in a form that clients need not understand.
+//! A read that is given one (`consistency_token` in the query, or the header `Consistency-Token`) waits until
+//! the projection has come that far, whichever instance gave it. When that takes too long the answer is 503
+//! `PROJECTION_BEHIND`, not silently an older state.
 
 use std::time::{Duration, Instant};
 
@@ -31,8 +33,8 @@ fn parse(token: &str, account_id: AccountId) -> Option<i64> {
     (account.parse() == Ok(account_id)).then(|| account_seq.parse().ok())?
 }
 
-/// The caller's account. If the request has a token, waits first until the projection includes what the
-/// token asks for. Every read of an account begins with this.
+/// The caller's account. Waits first until the projection includes what was told of the account, and what
+/// the request's token asks for, if it has one. Every read of an account begins with this.
 ///
 /// # Errors
 /// 403 when the caller may not read or has no account, 422 when the token does not belong to this
@@ -45,25 +47,33 @@ pub async fn readable(
 ) -> Result<AccountId, Problem> {
     let account_id = caller.account(Scope::Read)?;
     let header = headers.get("consistency-token").and_then(|value| value.to_str().ok());
-    if let Some(token) = query.or(header) {
-        let wanted = parse(token, account_id)
-            .ok_or_else(|| Problem::invalid_request("consistency_token is not one of this account"))?;
-        wait(&app.database, account_id, wanted, app.options.consistency_limit()).await?;
+    let asked = match query.or(header) {
+        Some(token) => Some(
+            parse(token, account_id)
+                .ok_or_else(|| Problem::invalid_request("consistency_token is not one of this account"))?,
+        ),
+        None => None,
+    };
+    let told = app.commands.told();
+    if let Some(wanted) = asked.max(told.last(account_id)) {
+        let reached = wait(&app.database, account_id, wanted, app.options.consistency_limit()).await?;
+        told.reached(account_id, reached);
     }
     Ok(account_id)
 }
 
-/// Waits until the projection has come to event `wanted` of an account.
-async fn wait(database: &PgPool, account_id: AccountId, wanted: i64, limit: Duration) -> Result<(), Problem> {
+/// Waits until the projection has come to event `wanted` of an account. Returns how far it has come.
+async fn wait(database: &PgPool, account_id: AccountId, wanted: i64, limit: Duration) -> Result<i64, Problem> {
     let end = Instant::now() + limit;
     loop {
-        if brokerx_projection::last_event(database, account_id).await? >= wanted {
-            return Ok(());
+        let reached = brokerx_projection::last_event(database, account_id).await?;
+        if reached >= wanted {
+            return Ok(reached);
         }
         if Instant::now() >= end {
             return Err(Problem::unavailable(
                 "PROJECTION_BEHIND",
-                "what the token asks for is not readable yet",
+                "what the last answer told, or the token asks for, is not readable yet",
             ));
         }
         tokio::time::sleep(POLL).await;

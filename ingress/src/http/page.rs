@@ -6,8 +6,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::http::Problem;
 
-/// Items on one page.
-pub const PAGE_ITEMS: i64 = 20;
+/// Items on one page, unless the query says otherwise.
+const PAGE_ITEMS: i64 = 20;
+/// Most items on one page.
+const PAGE_ITEMS_MAX: i64 = 200;
 
 /// The answer of every list.
 #[derive(Debug, Serialize)]
@@ -19,10 +21,12 @@ pub struct Page<T> {
 }
 
 impl<T> Page<T> {
-    /// A page of rows that were read with a limit of [`PAGE_ITEMS`] + 1: the extra row shows that more follow.
-    pub fn of_rows(mut rows: Vec<T>, id: impl Fn(&T) -> i64) -> Self {
-        let more = rows.len() > PAGE_ITEMS as usize;
-        rows.truncate(PAGE_ITEMS as usize);
+    /// A page of at most `limit` items, of rows that were read with a limit of one more: the extra row shows
+    /// that more follow.
+    pub fn of_rows(mut rows: Vec<T>, limit: i64, id: impl Fn(&T) -> i64) -> Self {
+        let limit = usize::try_from(limit).unwrap_or(0);
+        let more = rows.len() > limit;
+        rows.truncate(limit);
         let next_cursor = rows
             .last()
             .filter(|_| more)
@@ -48,11 +52,25 @@ impl<T> Page<T> {
 pub struct PageQuery {
     /// The `next_cursor` of the page before.
     pub cursor: Option<String>,
+    /// Items on the page, 1 to 200; 20 when not given.
+    pub limit: Option<i64>,
     /// How far the projection must have come before it is read; see [`crate::gateway::consistency`].
     pub consistency_token: Option<String>,
 }
 
 impl PageQuery {
+    /// How many items the page may have.
+    ///
+    /// # Errors
+    /// 422 when it is not within 1 to 200.
+    pub fn limit(&self) -> Result<i64, Problem> {
+        let limit = self.limit.unwrap_or(PAGE_ITEMS);
+        match (1..=PAGE_ITEMS_MAX).contains(&limit) {
+            true => Ok(limit),
+            false => Err(Problem::invalid_request("limit is a number from 1 to 200")),
+        }
+    }
+
     /// Items with a lower id than this are on the page.
     ///
     /// # Errors
@@ -77,19 +95,41 @@ mod tests {
 
     #[test]
     fn a_cursor_leads_to_the_next_page() {
-        let page = Page::of_rows((1..=21).rev().collect(), |id| *id);
+        let page = Page::of_rows((1..=21).rev().collect(), 20, |id| *id);
         assert_eq!(page.items.len(), 20);
         let query = PageQuery {
             cursor: page.next_cursor,
-            consistency_token: None,
+            ..PageQuery::default()
         };
         assert_eq!(query.before().unwrap(), 2);
-        assert_eq!(Page::of_rows((1..=20).rev().collect(), |id| *id).next_cursor, None);
+        assert_eq!(Page::of_rows((1..=20).rev().collect(), 20, |id| *id).next_cursor, None);
         assert_eq!(PageQuery::default().before().unwrap(), i64::MAX);
         let query = PageQuery {
             cursor: Some("nonsense".to_owned()),
-            consistency_token: None,
+            ..PageQuery::default()
         };
         assert_eq!(query.before().unwrap_err().status().as_u16(), 422);
+    }
+
+    #[test]
+    fn a_page_has_as_many_items_as_the_client_asks_for_within_reason() {
+        let limit = |limit| {
+            let query = PageQuery {
+                limit,
+                ..PageQuery::default()
+            };
+            query.limit().map_err(|problem| problem.status().as_u16())
+        };
+        for (asked, given) in [
+            (None, Ok(20)),
+            (Some(1), Ok(1)),
+            (Some(200), Ok(200)),
+            (Some(0), Err(422)),
+            (Some(201), Err(422)),
+            (Some(-5), Err(422)),
+        ] {
+            assert_eq!(limit(asked), given, "{asked:?}");
+        }
+        assert_eq!(Page::of_rows(vec![3, 2], 1, |id| *id).items, [3]);
     }
 }

@@ -3,13 +3,13 @@
 use axum::Json;
 use axum::extract::{Path, State};
 use brokerx_database::row;
-use brokerx_json::{CandleBody, Cents, interval_of, names, rfc3339};
+use brokerx_json::{CandleBody, Cents, TradeBody, interval_of, names, rfc3339};
 use brokerx_schemas::{Candle, Symbol};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 use super::Market;
 use super::snapshots::unknown;
-use crate::http::{PAGE_ITEMS, Page, PageQuery, Problem, Query};
+use crate::http::{Page, PageQuery, Problem, Query};
 use crate::state::Shared;
 
 /// The symbol in a path; 404 when there is no such instrument.
@@ -18,17 +18,6 @@ fn listed(market: &Market, symbol: &str) -> Result<Symbol, Problem> {
         .ok()
         .filter(|symbol| market.read().instrument(*symbol).is_some())
         .ok_or_else(unknown)
-}
-
-/// A trade as everybody may see it.
-#[derive(Debug, Serialize)]
-pub struct TradeBody {
-    trade_id: String,
-    price: Cents,
-    quantity: i64,
-    taker_direction: String,
-    sequence: i64,
-    ts: String,
 }
 
 row! {
@@ -49,22 +38,25 @@ pub async fn trades(
     Query(query): Query<PageQuery>,
 ) -> Result<Json<Page<TradeBody>>, Problem> {
     let symbol = listed(&app.market, &symbol)?;
+    let limit = query.limit()?;
     let rows: Vec<TradeRow> = sqlx::query_as(
         "SELECT trade_id, price_cents, quantity, taker_side, sequence, executed_us FROM projection.trades
          WHERE symbol = $1 AND trade_id < $2 ORDER BY trade_id DESC LIMIT $3",
     )
     .bind(symbol.as_str())
     .bind(query.before()?)
-    .bind(PAGE_ITEMS + 1)
+    .bind(limit + 1)
     .fetch_all(&app.database)
     .await?;
-    Ok(Json(Page::of_rows(rows, |row| row.trade_id).map(|row| TradeBody {
-        trade_id: row.trade_id.to_string(),
-        price: Cents(row.price_cents),
-        quantity: row.quantity,
-        taker_direction: row.taker_side.to_ascii_lowercase(),
-        sequence: row.sequence,
-        ts: rfc3339(row.executed_us),
+    Ok(Json(Page::of_rows(rows, limit, |row| row.trade_id).map(|row| {
+        TradeBody {
+            trade_id: row.trade_id.to_string(),
+            price: Cents(row.price_cents),
+            quantity: row.quantity,
+            taker_side: row.taker_side.to_ascii_lowercase(),
+            sequence: row.sequence,
+            executed_at: rfc3339(row.executed_us),
+        }
     })))
 }
 
@@ -74,6 +66,7 @@ pub async fn trades(
 pub struct CandleQuery {
     interval: String,
     cursor: Option<String>,
+    limit: Option<i64>,
 }
 
 row! {
@@ -100,8 +93,10 @@ pub async fn candles(
         .ok_or_else(|| Problem::invalid_request("interval is one of 1s, 1m, 5m, 1h, 1d"))?;
     let page = PageQuery {
         cursor: query.cursor,
+        limit: query.limit,
         consistency_token: None,
     };
+    let limit = page.limit()?;
     let rows: Vec<CandleRow> = sqlx::query_as(
         "SELECT start_us, open_cents, high_cents, low_cents, close_cents, volume, trade_count, closed
          FROM projection.candles
@@ -110,7 +105,7 @@ pub async fn candles(
     .bind(symbol.as_str())
     .bind(names::symbol(interval))
     .bind(page.before()?)
-    .bind(PAGE_ITEMS + 1)
+    .bind(limit + 1)
     .fetch_all(&app.database)
     .await?;
     let candle = |row: CandleRow| Candle {
@@ -125,6 +120,6 @@ pub async fn candles(
         closed: row.closed,
     };
     Ok(Json(
-        Page::of_rows(rows, |row| row.start_us).map(|row| CandleBody::from(&candle(row))),
+        Page::of_rows(rows, limit, |row| row.start_us).map(|row| CandleBody::from(&candle(row))),
     ))
 }

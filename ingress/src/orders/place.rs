@@ -3,8 +3,10 @@
 use axum::extract::State;
 use axum::response::Response;
 use brokerx_schemas::{AccountCommand, AckMode, OrderType, PlaceOrder};
+use brokerx_topics::service::clock::now_us;
 use serde::Deserialize;
 
+use super::path::by_client_id_location;
 use super::shape::{OrderInput, OrderShape, PriceRange};
 use super::{answer, repeat};
 use crate::gateway::{Caller, RequestContext, Scope};
@@ -61,7 +63,8 @@ pub async fn place(
             };
         }
     };
-    let location = format!("/api/v1/orders/by-client-id/{}", path_segment(&shape.client_order_id));
+    let client_order_id = shape.client_order_id.clone();
+    let location = by_client_id_location(&client_order_id, now_us());
     let command = |meta| {
         AccountCommand::PlaceOrder(PlaceOrder {
             meta,
@@ -84,7 +87,10 @@ pub async fn place(
             },
         })
     };
-    let outcome = app.commands.account(account_id, &context.trace, command).await?;
+    let outcome = app
+        .commands
+        .order(account_id, &client_order_id, &context.trace, command)
+        .await?;
     Ok(answer::placed(outcome, account_id, &location))
 }
 
@@ -129,28 +135,4 @@ fn collar(app: &App, shape: &OrderShape) -> Result<Option<i64>, Problem> {
                 "no price is within the collar of the reference price",
             )
         })
-}
-
-/// A client's order id as one segment of a path: everything but unreserved characters is escaped.
-fn path_segment(text: &str) -> String {
-    text.bytes()
-        .fold(String::with_capacity(text.len()), |mut segment, byte| {
-            if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-                segment.push(char::from(byte));
-            } else {
-                segment.push_str(&format!("%{byte:02X}"));
-            }
-            segment
-        })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ids_are_escaped_in_paths() {
-        assert_eq!(path_segment("a-1.b_~"), "a-1.b_~");
-        assert_eq!(path_segment("a/b?c%#"), "a%2Fb%3Fc%25%23");
-    }
 }

@@ -2,14 +2,19 @@
 
 use axum::Json;
 use axum::extract::{Path, State};
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, HeaderValue, header};
+use axum::response::{IntoResponse, Response};
 use brokerx_json::OrderBody;
+use brokerx_topics::service::clock::now_us;
 use serde::{Deserialize, Serialize};
 
-use super::path::{not_found, order_id};
+use super::answer::late;
+use super::path::{by_client_id_location, not_found, order_id};
+use super::repeat::is_remembered;
 use super::rows::{self, Known};
+use crate::commands::{Decision, UNDECIDED_FOR};
 use crate::gateway::{Caller, consistency};
-use crate::http::{Page, PageQuery, Problem, Query, is_client_key};
+use crate::http::{Page, PageQuery, Problem, Query, is_client_key, reasons};
 use crate::state::Shared;
 
 /// `GET /api/v1/orders`: the caller's, newest first.
@@ -19,9 +24,9 @@ pub async fn list(
     headers: HeaderMap,
     Query(query): Query<PageQuery>,
 ) -> Result<Json<Page<OrderBody>>, Problem> {
-    let before = query.before()?;
+    let (before, limit) = (query.before()?, query.limit()?);
     let account_id = consistency::readable(&app, &caller, query.consistency_token.as_deref(), &headers).await?;
-    let page = rows::page(&app.database, account_id, before).await?;
+    let page = rows::page(&app.database, account_id, before, limit).await?;
     Ok(Json(
         page.map(|(order, executions)| OrderBody::new(&order, &executions)),
     ))
@@ -53,19 +58,58 @@ pub async fn by_id(
     one(rows::by_id(&app.database, account_id, order_id).await?)
 }
 
-/// `GET /api/v1/orders/by-client-id/{client_order_id}`: the newest order with this id.
+/// The query of an order by the client's own id.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ByClientIdQuery {
+    consistency_token: Option<String>,
+    /// When the order was asked for, microseconds since the epoch: stands in the place that a late answer names.
+    asked_us: Option<i64>,
+}
+
+/// `GET /api/v1/orders/by-client-id/{client_order_id}`: the newest order with this id. An order that was
+/// answered before there was an outcome is answered with 202 until there is one, never with an older order
+/// whose id is free again.
 pub async fn by_client_id(
     State(app): State<Shared>,
     caller: Caller,
     headers: HeaderMap,
     Path(client_order_id): Path<String>,
-    Query(query): Query<OneQuery>,
-) -> Result<Json<OneOrder>, Problem> {
+    Query(query): Query<ByClientIdQuery>,
+) -> Result<Response, Problem> {
     if !is_client_key(&client_order_id) {
         return Err(not_found());
     }
     let account_id = consistency::readable(&app, &caller, query.consistency_token.as_deref(), &headers).await?;
-    one(rows::newest(&app.database, account_id, &client_order_id).await?)
+    let newest = rows::newest(&app.database, account_id, &client_order_id).await?;
+    let told = app.commands.told().decision(account_id, &client_order_id);
+    let asked_us = match told {
+        Some(Decision::AwaitedSince(asked_us)) => Some(asked_us),
+        Some(Decision::Refused(_)) => Some(now_us()),
+        None => query.asked_us,
+    };
+    let Some(asked_us) = asked_us else {
+        return one(newest).map(IntoResponse::into_response);
+    };
+    let remembered_us = app.options.closed_key_seconds.saturating_mul(1_000_000);
+    let is_the_one = |(order, _): &Known| is_remembered(order, asked_us, remembered_us);
+    match (newest.filter(is_the_one), told) {
+        (Some(known), _) => one(Some(known)).map(IntoResponse::into_response),
+        (None, Some(Decision::Refused(refusal))) => Err(reasons::refused(&refusal)),
+        (None, Some(Decision::AwaitedSince(_))) => Ok(undecided(&client_order_id, asked_us)),
+        (None, None) if now_us().saturating_sub(asked_us) < UNDECIDED_FOR.as_micros() as i64 => {
+            Ok(undecided(&client_order_id, asked_us))
+        }
+        (None, None) => Err(not_found()),
+    }
+}
+
+/// Not decided yet: ask again in a second.
+fn undecided(client_order_id: &str, asked_us: i64) -> Response {
+    let mut response = late(&by_client_id_location(client_order_id, asked_us));
+    let soon = HeaderValue::from_static("1");
+    response.headers_mut().insert(header::RETRY_AFTER, soon);
+    response
 }
 
 fn one(known: Option<Known>) -> Result<Json<OneOrder>, Problem> {

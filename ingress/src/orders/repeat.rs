@@ -53,8 +53,8 @@ async fn known(app: &App, account_id: AccountId, shape: &OrderShape) -> Result<O
     Ok(Some(answer::placed(Outcome::Replied(Box::new(reply)), account_id, "")))
 }
 
-/// Whether settlement still remembers the order's id.
-fn is_remembered(order: &OrderView, now_us: i64, remembered_us: i64) -> bool {
+/// Whether settlement still remembered the order's id at a time, microseconds since the epoch.
+pub(super) fn is_remembered(order: &OrderView, now_us: i64, remembered_us: i64) -> bool {
     !order.status.is_terminal() || now_us - order.updated_us < remembered_us
 }
 

@@ -7,7 +7,7 @@ use brokerx_json::names;
 use brokerx_schemas::{AccountId, Execution, OrderId, OrderView, Reply, Symbol, TradeId};
 use sqlx::PgPool;
 
-use crate::http::{PAGE_ITEMS, Page, Problem};
+use crate::http::{Page, Problem};
 
 /// An order with its first executions, in the order of their trades.
 pub(super) type Known = (OrderView, Vec<Execution>);
@@ -126,17 +126,22 @@ async fn one(database: &PgPool, account_id: AccountId, row: Option<OrderRow>) ->
     Ok(known(database, account_id, row.into_iter().collect()).await?.pop())
 }
 
-/// The orders of an account with a lower id than `before`, newest first, a page of them.
-pub(super) async fn page(database: &PgPool, account_id: AccountId, before: i64) -> Result<Page<Known>, Problem> {
+/// The orders of an account with a lower id than `before`, newest first, a page of at most `limit`.
+pub(super) async fn page(
+    database: &PgPool,
+    account_id: AccountId,
+    before: i64,
+    limit: i64,
+) -> Result<Page<Known>, Problem> {
     let rows: Vec<OrderRow> = sqlx::query_as(
         "SELECT * FROM projection.orders WHERE account_id = $1 AND order_id < $2 ORDER BY order_id DESC LIMIT $3",
     )
     .bind(account_id.0)
     .bind(before)
-    .bind(PAGE_ITEMS + 1)
+    .bind(limit + 1)
     .fetch_all(database)
     .await?;
-    let page = Page::of_rows(rows, |row| row.order_id);
+    let page = Page::of_rows(rows, limit, |row| row.order_id);
     Ok(Page {
         items: known(database, account_id, page.items).await?,
         next_cursor: page.next_cursor,

@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 
 use crate::commands::Outcome;
 use crate::gateway::{Caller, RequestContext, Scope, consistency};
-use crate::http::{Body, FieldError, IdempotencyKey, PAGE_ITEMS, Page, PageQuery, Problem, Query, reasons};
+use crate::http::{Body, FieldError, IdempotencyKey, Page, PageQuery, Problem, Query, reasons};
 use crate::orders::{REPLAYED, late};
 use crate::state::{App, Shared};
 
@@ -173,7 +173,7 @@ async fn list(
     query: &PageQuery,
     direction: PaymentDirection,
 ) -> Result<Json<Page<PaymentBody>>, Problem> {
-    let before = query.before()?;
+    let (before, limit) = (query.before()?, query.limit()?);
     let account_id = consistency::readable(app, caller, query.consistency_token.as_deref(), headers).await?;
     let rows: Vec<PaymentRow> = sqlx::query_as(
         "SELECT payment_id, amount_cents, currency, status, reason, created_us, updated_us FROM projection.payments
@@ -182,7 +182,7 @@ async fn list(
     .bind(account_id.0)
     .bind(names::symbol(direction))
     .bind(before)
-    .bind(PAGE_ITEMS + 1)
+    .bind(limit + 1)
     .fetch_all(&app.database)
     .await?;
     let body = |row: PaymentRow| {
@@ -197,7 +197,7 @@ async fn list(
             updated_us: row.updated_us,
         })
     };
-    Ok(Json(Page::of_rows(rows, |row| row.payment_id).map(body)))
+    Ok(Json(Page::of_rows(rows, limit, |row| row.payment_id).map(body)))
 }
 
 #[cfg(test)]

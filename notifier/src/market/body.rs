@@ -1,6 +1,6 @@
 //! The market's pushes in JSON.
 
-use brokerx_json::{CandleBody, Cents, QuoteBody, StatusBody, names, rfc3339};
+use brokerx_json::{CandleBody, Cents, LevelBody, QuoteBody, StatusBody, TradeBody};
 use brokerx_market::Book;
 use brokerx_schemas::{Candle, LevelChange, Side, Symbol, Trade};
 use serde::Serialize;
@@ -12,7 +12,7 @@ pub(super) enum MarketBody {
     Quote(QuoteBody),
     BookSnapshot(SnapshotBody),
     Book(ChangesBody),
-    Trade(TradeBody),
+    Trade(SymbolTradeBody),
     Candle(SymbolCandleBody),
     Status(StatusBody),
 }
@@ -23,13 +23,6 @@ pub(super) struct SnapshotBody {
     sequence: i64,
     bids: Vec<LevelBody>,
     asks: Vec<LevelBody>,
-}
-
-#[derive(Debug, Serialize)]
-struct LevelBody {
-    price: Cents,
-    quantity: i64,
-    orders: i32,
 }
 
 #[derive(Debug, Serialize)]
@@ -48,13 +41,10 @@ struct ChangeBody {
 }
 
 #[derive(Debug, Serialize)]
-pub(super) struct TradeBody {
+pub(super) struct SymbolTradeBody {
     symbol: String,
-    trade_id: String,
-    price: Cents,
-    quantity: i64,
-    taker_side: String,
-    executed_at: String,
+    #[serde(flatten)]
+    trade: TradeBody,
 }
 
 #[derive(Debug, Serialize)]
@@ -73,10 +63,10 @@ impl MarketBody {
     }
 
     pub(super) fn snapshot(symbol: Symbol, book: &Book) -> Self {
-        let level = |(price, quantity, orders)| LevelBody {
+        let level = |(price, quantity, order_count)| LevelBody {
             price: Cents(price),
             quantity,
-            orders,
+            order_count,
         };
         Self::BookSnapshot(SnapshotBody {
             symbol: symbol.to_string(),
@@ -97,7 +87,7 @@ impl MarketBody {
             level: LevelBody {
                 price: Cents(change.price_cents),
                 quantity: change.quantity,
-                orders: change.order_count,
+                order_count: change.order_count,
             },
         };
         let changes = changes.into_iter().map(change).collect();
@@ -112,13 +102,9 @@ impl MarketBody {
 
 impl From<&Trade> for MarketBody {
     fn from(trade: &Trade) -> Self {
-        Self::Trade(TradeBody {
+        Self::Trade(SymbolTradeBody {
             symbol: trade.symbol.to_string(),
-            trade_id: trade.trade_id.to_string(),
-            price: Cents(trade.price_cents),
-            quantity: trade.quantity,
-            taker_side: names::lower(trade.taker_side),
-            executed_at: rfc3339(trade.executed_us),
+            trade: TradeBody::from(trade),
         })
     }
 }

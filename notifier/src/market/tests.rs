@@ -114,9 +114,9 @@ fn a_late_joiner_gets_the_book_and_then_each_change() {
     take(&market, MarketData::BookUpdate(update(7, 9_910, 0)));
     let expected = [
         json!({"type": "book_snapshot", "symbol": "AAPL", "sequence": 6, "asks": [], "bids": [
-            {"price": "99.10", "quantity": 3, "orders": 1}, {"price": "99.00", "quantity": 10, "orders": 1}]}),
+            {"price": "99.10", "quantity": 3, "order_count": 1}, {"price": "99.00", "quantity": 10, "order_count": 1}]}),
         json!({"type": "book", "symbol": "AAPL", "sequence": 7, "prev_sequence": 6, "changes": [
-            {"side": "bid", "price": "99.10", "quantity": 0, "orders": 1}]}),
+            {"side": "bid", "price": "99.10", "quantity": 0, "order_count": 1}]}),
     ];
     assert_eq!(listener.heard(), expected);
 }

@@ -64,6 +64,8 @@ pub(super) struct EventBody<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     refusal: Option<RefusalBody>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    note: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     correlation_id: Option<&'a str>,
 }
 
@@ -115,6 +117,10 @@ impl<'a> EventBody<'a> {
             refusal: event.refusal.as_ref().map(|refusal| RefusalBody {
                 code: names::symbol(refusal.reason),
             }),
+            note: event
+                .intervention
+                .as_ref()
+                .map(|intervention| intervention.note.as_str()),
             correlation_id: happened.correlation_id.as_deref(),
         }
     }

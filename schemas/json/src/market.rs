@@ -102,3 +102,33 @@ pub struct LevelBody {
     /// Orders at this price.
     pub order_count: i32,
 }
+
+/// A trade as everybody may see it.
+#[derive(Debug, Serialize)]
+pub struct TradeBody {
+    /// Rises from trade to trade of a symbol.
+    pub trade_id: String,
+    /// The price of a share.
+    pub price: Cents,
+    /// Shares.
+    pub quantity: i64,
+    /// The side of the order that took: buy or sell.
+    pub taker_side: String,
+    /// The number of the book change that the trade is part of.
+    pub sequence: i64,
+    /// The matcher's time.
+    pub executed_at: String,
+}
+
+impl From<&Trade> for TradeBody {
+    fn from(trade: &Trade) -> Self {
+        Self {
+            trade_id: trade.trade_id.to_string(),
+            price: Cents(trade.price_cents),
+            quantity: trade.quantity,
+            taker_side: names::lower(trade.taker_side),
+            sequence: trade.sequence,
+            executed_at: rfc3339(trade.executed_us),
+        }
+    }
+}

@@ -8,6 +8,7 @@ use sqlx::PgConnection;
 
 use super::account::Account;
 use super::rows::JsonText;
+use super::set_aside::{self, SetAside};
 use super::tables::{
     AccountEvents, Accounts, Executions, LedgerEntries, Orders, Payment, Payments, Position, Positions, Transfers,
 };
@@ -48,25 +49,34 @@ pub(super) struct Changes<'a> {
     events: AccountEvents<'a>,
     ledger: LedgerEntries,
     duplicates: u64,
+    set_aside: Vec<SetAside>,
 }
 
 impl<'a> Changes<'a> {
-    /// Applies the events in order to the accounts as they stand; those not named are new.
-    ///
-    /// # Errors
-    /// When an event contradicts what is projected.
+    /// Applies the events in order to the accounts as they stand; those not named are new. An event that
+    /// contradicts what is projected is set aside, whatever follows.
     pub(super) fn gather(
         accounts: BTreeMap<i64, Account>,
-        events: &'a [(AccountEvent, JsonText)],
-    ) -> Result<Self, Contradiction> {
+        events: impl IntoIterator<Item = &'a (AccountEvent, JsonText)>,
+    ) -> Self {
         let mut changes = Self {
             accounts,
             ..Self::default()
         };
         for (event, body) in events {
-            changes.apply(event, body)?;
+            if let Err(contradiction) = changes.apply(event, body) {
+                let projected_seq = changes.projected_seq(event.account_id.0);
+                let reason = contradiction.to_string();
+                changes
+                    .set_aside
+                    .push(SetAside::new(event, body, projected_seq, reason));
+            }
         }
-        Ok(changes)
+        changes
+    }
+
+    fn projected_seq(&self, account_id: i64) -> i64 {
+        self.accounts.get(&account_id).map_or(0, |account| account.account_seq)
     }
 
     fn apply(&mut self, event: &'a AccountEvent, body: &'a JsonText) -> Result<(), Contradiction> {
@@ -85,6 +95,12 @@ impl<'a> Changes<'a> {
                 got: account_seq,
             });
         }
+        if event.execution.is_some() && event.order.is_none() {
+            return Err(Contradiction::ExecutionWithoutOrder {
+                account_id,
+                account_seq,
+            });
+        }
         account.apply(event);
         let frozen = account.frozen;
         for view in &event.positions {
@@ -96,11 +112,7 @@ impl<'a> Changes<'a> {
             };
             self.positions.insert((account_id, view.symbol), position);
         }
-        if let Some(execution) = &event.execution {
-            let order = event.order.as_ref().ok_or(Contradiction::ExecutionWithoutOrder {
-                account_id,
-                account_seq,
-            })?;
+        if let (Some(execution), Some(order)) = (&event.execution, &event.order) {
             self.executions.push((account_seq, order, execution));
         }
         if let Some(transfer) = &event.transfer {
@@ -129,6 +141,30 @@ impl<'a> Changes<'a> {
         self.duplicates
     }
 
+    /// Events that were set aside.
+    pub(super) fn set_aside(&self) -> &[SetAside] {
+        &self.set_aside
+    }
+
+    /// Accounts of which an event was applied after any that was set aside: what is projected goes on.
+    pub(super) fn following(&self) -> Vec<i64> {
+        let aside: BTreeMap<i64, i64> = self
+            .set_aside
+            .iter()
+            .map(|event| (event.account_id, event.projected_seq))
+            .collect();
+        let follows = |(account_id, account): &(&i64, &Account)| {
+            aside
+                .get(account_id)
+                .is_none_or(|projected| account.account_seq > *projected)
+        };
+        self.accounts
+            .iter()
+            .filter(follows)
+            .map(|(account_id, _)| *account_id)
+            .collect()
+    }
+
     /// Writes everything; `wrote` is told each table with its rows.
     pub(super) async fn write(
         &self,
@@ -136,8 +172,10 @@ impl<'a> Changes<'a> {
         mut wrote: impl FnMut(&'static str, u64),
     ) -> Result<(), sqlx::Error> {
         let mut accounts = Accounts::default();
+        // One that is new and of which nothing was applied is none.
         self.accounts
             .iter()
+            .filter(|(_, account)| account.account_seq > 0)
             .for_each(|(account_id, account)| accounts.push((*account_id, account)));
         let mut positions = Positions::default();
         self.positions.values().for_each(|position| positions.push(position));
@@ -156,7 +194,7 @@ impl<'a> Changes<'a> {
         wrote(Transfers::TABLE, self.transfers.write(connection).await?);
         wrote(AccountEvents::TABLE, self.events.write(connection).await?);
         wrote(LedgerEntries::TABLE, self.ledger.write(connection).await?);
-        Ok(())
+        set_aside::write(connection, &self.set_aside).await
     }
 }
 
@@ -204,7 +242,7 @@ mod tests {
             .collect()
     }
 
-    fn gather(events: &[(AccountEvent, JsonText)]) -> Result<Changes<'_>, Contradiction> {
+    fn gather(events: &[(AccountEvent, JsonText)]) -> Changes<'_> {
         let accounts = BTreeMap::from([(
             1,
             Account {
@@ -218,7 +256,7 @@ mod tests {
     #[test]
     fn the_last_event_stands_and_duplicates_change_nothing() {
         let events = bodies(&[event(1, 4), event(1, 5), event(2, 1), event(1, 5), event(1, 6)]);
-        let changes = gather(&events).unwrap();
+        let changes = gather(&events);
         assert_eq!(changes.duplicates(), 2);
         assert_eq!(changes.accounts[&1].balance_cents, 600);
         assert_eq!(changes.accounts[&1].updated_us, 60);
@@ -227,14 +265,38 @@ mod tests {
     }
 
     #[test]
-    fn missing_events_are_refused() {
-        let expected = Contradiction::MissingEvents {
-            account_id: 1,
-            expected: 5,
-            got: 6,
-        };
-        assert_eq!(gather(&bodies(&[event(1, 6)])).unwrap_err(), expected);
-        assert!(gather(&bodies(&[event(2, 2)])).is_err());
+    fn an_account_with_a_contradiction_is_set_aside_and_the_others_go_on() {
+        let mut impossible = event(3, 2);
+        impossible.execution = Some(brokerx_schemas::Execution {
+            trade_id: brokerx_schemas::TradeId(1),
+            price_cents: 1,
+            quantity: 1,
+            fee_cents: 0,
+            liquidity: brokerx_schemas::Liquidity::Maker,
+            executed_us: 0,
+        });
+        // 1: a stray record, behind which it goes on. 2: begins in the middle. 3: an event that cannot be.
+        let events = bodies(&[
+            event(1, 9),
+            event(1, 5),
+            event(2, 2),
+            event(3, 1),
+            impossible,
+            event(3, 3),
+            event(4, 1),
+        ]);
+        let changes = gather(&events);
+        let aside: Vec<_> = changes
+            .set_aside()
+            .iter()
+            .map(|event| (event.account_id, event.account_seq, event.projected_seq))
+            .collect();
+        assert_eq!(aside, [(1, 9, 4), (2, 2, 0), (3, 2, 1), (3, 3, 1)]);
+        let reason = &changes.set_aside()[0].reason;
+        assert_eq!(reason, "account 1: event 9 came where 5 should have");
+        assert_eq!(changes.following(), [1, 4]);
+        let seqs = [1, 2, 3, 4].map(|account| changes.projected_seq(account));
+        assert_eq!(seqs, [5, 0, 1, 1]);
     }
 
     #[test]
@@ -242,7 +304,7 @@ mod tests {
         let mut frozen = event(1, 5);
         frozen.kind = AccountEventKind::Frozen;
         let events = bodies(&[frozen, event(1, 6)]);
-        let changes = gather(&events).unwrap();
+        let changes = gather(&events);
         assert!(changes.accounts[&1].frozen);
         assert!(changes.positions.values().all(|position| position.frozen));
     }

@@ -2,8 +2,6 @@
 
 use rdkafka::error::KafkaError;
 
-use super::changes::Contradiction;
-
 /// Why a session of the projector ended. All but the defects are tried again after a back-off.
 #[derive(Debug, thiserror::Error)]
 pub enum ProjectorError {
@@ -30,9 +28,6 @@ pub enum ProjectorError {
     /// Somebody else moved a position.
     #[error("another instance projected meanwhile; starting over from its positions")]
     AnotherOwner,
-    /// The projection and the log contradict each other.
-    #[error("the log contradicts the projection: {0}")]
-    Contradiction(#[from] Contradiction),
     /// Something took longer than its limit.
     #[error("{0} took too long")]
     Late(&'static str),

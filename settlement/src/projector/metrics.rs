@@ -52,6 +52,8 @@ pub(super) struct ProjectorMetrics {
     pub(super) open_holes: Gauge,
     pub(super) stopped_partitions: Gauge,
     pub(super) owner: Gauge,
+    pub(super) set_aside_accounts: Gauge,
+    pub(super) set_aside_events: Counter,
 }
 
 impl ProjectorMetrics {
@@ -70,6 +72,8 @@ impl ProjectorMetrics {
             open_holes: Gauge::default(),
             stopped_partitions: Gauge::default(),
             owner: Gauge::default(),
+            set_aside_accounts: Gauge::default(),
+            set_aside_events: Counter::default(),
         };
         let registry = metrics.sub_registry_with_prefix("projector");
         registry.register("rows", "Rows written, per table", this.rows.clone());
@@ -119,6 +123,16 @@ impl ProjectorMetrics {
             "stopped_partitions",
             "Partitions that cannot go on without an operator",
             this.stopped_partitions.clone(),
+        );
+        registry.register(
+            "set_aside_accounts",
+            "Accounts whose projection ends before an event that contradicts it",
+            this.set_aside_accounts.clone(),
+        );
+        registry.register(
+            "set_aside_events",
+            "Events that contradict what is projected, and were not applied",
+            this.set_aside_events.clone(),
         );
         registry.register(
             "owner",

@@ -32,6 +32,9 @@
 //! rows ([`rebuild`]). Commits are asynchronous: what a crash of PostgreSQL loses, positions
 //! included, is folded again.
 //!
+//! **A record that contradicts** what is projected of its account is not applied: the account is set aside
+//! ([`set_aside`]), the others go on.
+//!
 //! **A record that cannot be understood** stops its partition, loudly, until an operator or another
 //! build helps; the other partitions go on. An unknown schema is waited for.
 
@@ -49,6 +52,7 @@ mod reader;
 mod rebuild;
 mod rows;
 mod session;
+mod set_aside;
 mod tables;
 
 use brokerx_topics::codec::Codec;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::time::{Duration, Instant};
 
+use brokerx_schemas::AccountEvent;
 use brokerx_topics::codec::Codec;
 use brokerx_topics::service::{Backoff, Check, PlatformOptions, since};
 use sqlx::postgres::PgRow;
@@ -16,6 +17,8 @@ use super::error::ProjectorError;
 use super::metrics::ProjectorMetrics;
 use super::options::BatchLimits;
 use super::reader::{ReaderParts, UnplacedReader};
+use super::rows::JsonText;
+use super::set_aside::{self, SetAside};
 use super::tables::{AuthEvents, Candles, Trades};
 use super::{database, positions};
 
@@ -66,6 +69,10 @@ pub(super) async fn run(parts: &Parts, backoff: &mut Backoff) -> Result<Infallib
             Err(_) => limited(database::keep_lease(&mut connection)).await?,
         }
     };
+    parts
+        .metrics
+        .set_aside_accounts
+        .set(set_aside::count(&mut connection).await?);
     let progress = positions::load(&mut connection, &reader.begins).await?;
     let mut position_sum: i64 = progress.values().map(|progress| progress.position).sum();
     let mut batches = reader.start(progress)?;
@@ -109,12 +116,7 @@ async fn write(connection: &mut PgConnection, batch: &Batch, metrics: &Projector
     // moved.
     positions::advance(&mut transaction, batch).await?;
     if !batch.events.is_empty() {
-        let accounts = load_accounts(&mut transaction, batch).await?;
-        let changes = Changes::gather(accounts, &batch.events)?;
-        metrics.duplicates(Log::AccountEvents.topic(), changes.duplicates());
-        changes
-            .write(&mut transaction, |table, rows| metrics.wrote(table, rows))
-            .await?;
+        write_events(&mut transaction, batch, metrics).await?;
     }
     if !batch.trades.is_empty() {
         let mut trades = Trades::default();
@@ -137,6 +139,100 @@ async fn write(connection: &mut PgConnection, batch: &Batch, metrics: &Projector
     }
     transaction.commit().await?;
     Ok(())
+}
+
+/// Writes the events of a batch: all at once or, when PostgreSQL finds that some cannot be, account by account.
+async fn write_events(
+    transaction: &mut PgConnection,
+    batch: &Batch,
+    metrics: &ProjectorMetrics,
+) -> Result<(), ProjectorError> {
+    let accounts = load_accounts(transaction, batch).await?;
+    let changes = Changes::gather(accounts.clone(), &batch.events);
+    let mut all_at_once = transaction.begin().await?;
+    let written = changes
+        .write(&mut all_at_once, |table, rows| metrics.wrote(table, rows))
+        .await;
+    let mut following = changes.following();
+    let mut aside = changes.set_aside().len();
+    match written {
+        Ok(()) => {
+            all_at_once.commit().await?;
+            metrics.duplicates(Log::AccountEvents.topic(), changes.duplicates());
+        }
+        Err(error) if is_contradiction(&error) => {
+            all_at_once.rollback().await?;
+            (following, aside) = write_by_account(transaction, accounts, batch, metrics).await?;
+        }
+        Err(error) => return Err(error.into()),
+    }
+    if aside > 0 {
+        tracing::error!(
+            events = aside,
+            "events contradict what is projected; their accounts are set aside"
+        );
+        metrics.set_aside_events.inc_by(aside as u64);
+    }
+    // Nearly always there is nothing to look after.
+    if aside > 0 || metrics.set_aside_accounts.get() > 0 {
+        set_aside::follow(transaction, &following).await?;
+        metrics.set_aside_accounts.set(set_aside::count(transaction).await?);
+    }
+    Ok(())
+}
+
+/// Writes the events of each account by themselves, so that those that cannot be hold up no other account.
+/// Returns the accounts that go on, and how many events were set aside.
+async fn write_by_account(
+    transaction: &mut PgConnection,
+    mut accounts: BTreeMap<i64, Account>,
+    batch: &Batch,
+    metrics: &ProjectorMetrics,
+) -> Result<(Vec<i64>, usize), ProjectorError> {
+    let mut by_account: BTreeMap<i64, Vec<&(AccountEvent, JsonText)>> = BTreeMap::new();
+    for event in &batch.events {
+        by_account.entry(event.0.account_id.0).or_default().push(event);
+    }
+    let (mut following, mut aside) = (Vec::new(), 0);
+    for (account_id, events) in by_account {
+        let account = accounts.remove(&account_id);
+        let projected_seq = account.as_ref().map_or(0, |account| account.account_seq);
+        let changes = Changes::gather(
+            account.map(|account| (account_id, account)).into_iter().collect(),
+            events.iter().copied(),
+        );
+        let mut by_itself = transaction.begin().await?;
+        match changes
+            .write(&mut by_itself, |table, rows| metrics.wrote(table, rows))
+            .await
+        {
+            Ok(()) => {
+                by_itself.commit().await?;
+                metrics.duplicates(Log::AccountEvents.topic(), changes.duplicates());
+                following.extend(changes.following());
+                aside += changes.set_aside().len();
+            }
+            Err(error) if is_contradiction(&error) => {
+                by_itself.rollback().await?;
+                let reason = error.to_string();
+                let events: Vec<_> = events
+                    .iter()
+                    .filter(|(event, _)| event.account_seq > projected_seq)
+                    .map(|(event, body)| SetAside::new(event, body, projected_seq, reason.clone()))
+                    .collect();
+                set_aside::write(transaction, &events).await?;
+                aside += events.len();
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok((following, aside))
+}
+
+/// Whether PostgreSQL refuses the rows themselves: class 23, integrity constraint violation.
+fn is_contradiction(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(|error| error.code());
+    code.is_some_and(|code| code.starts_with("23"))
 }
 
 async fn load_accounts(connection: &mut PgConnection, batch: &Batch) -> Result<BTreeMap<i64, Account>, ProjectorError> {

@@ -5,6 +5,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod accounts;
 mod book;
 mod chaos;
 mod crowds;
@@ -86,6 +87,10 @@ fn trials(fixture: &Shared, runtime: &Arc<Runtime>) -> Vec<Trial> {
         orders::orders_are_refused_for_their_reasons,
         orders::reads_are_not_older_than_the_token,
         orders::operators_commands_are_idempotent,
+        accounts::a_client_reads_its_own_writes_without_a_token,
+        accounts::an_order_without_an_outcome_is_not_decided_yet,
+        accounts::a_suspended_clients_orders_leave_the_book,
+        accounts::an_operator_corrects_and_thaws,
         book::stops_wait_for_their_price,
         book::an_iceberg_shows_a_part,
         book::orders_trade_by_their_post_only_fok_and_self_trade_terms,
@@ -128,5 +133,6 @@ fn trials(fixture: &Shared, runtime: &Arc<Runtime>) -> Vec<Trial> {
         outages::what_happened_is_remembered_after_a_restart_of_everything,
         chaos::nothing_is_lost_or_doubled_while_processes_die,
         projection::the_refolded_projection_has_the_same_rows,
+        projection::an_account_that_contradicts_holds_up_no_other,
     ]
 }

@@ -1,9 +1,19 @@
 //! The projection can be dropped and folded again from the topics.
 
-use anyhow::ensure;
-use brokerx_client::wait_until_quiet;
+use std::time::Duration;
+
+use anyhow::{Context, ensure};
+use brokerx_client::log::read_topic;
+use brokerx_client::{Cents, eventually, wait_until_quiet};
 use brokerx_e2e::fixture::Fixture;
+use brokerx_schemas::{AccountEvent, AccountId, Message};
+use brokerx_topics::partition::{account_key, partition_of};
+use brokerx_topics::service::kafka;
+use rdkafka::producer::{FutureProducer, FutureRecord};
+use reqwest::Method;
 use sqlx::Row;
+
+const LIMIT: Duration = Duration::from_secs(30);
 
 /// Tables whose rows come from the topics, with what identifies a row.
 const TABLES: [&str; 10] = [
@@ -51,5 +61,61 @@ pub async fn the_refolded_projection_has_the_same_rows(fixture: &Fixture) -> any
     );
     let mut system = fixture.system();
     system.restart("settlement")?;
+    Ok(())
+}
+
+/// Accounts that the reconciliation says are set aside.
+async fn set_aside(fixture: &Fixture) -> anyhow::Result<i64> {
+    let path = "/admin/v1/reconciliation";
+    let report = fixture
+        .api
+        .operate(&fixture.operator_key, Method::GET, path, None)
+        .await?
+        .expect(200)?;
+    let checks = report["checks"].as_array().context("no checks")?;
+    let check = checks.iter().find(|check| check["name"] == "set_aside");
+    check
+        .and_then(|check| check["differences"].as_i64())
+        .with_context(|| format!("no such check: {report}"))
+}
+
+/// Leaves a record in `account-events` that no worker wrote: nothing that reads the whole topic may come after.
+pub async fn an_account_that_contradicts_holds_up_no_other(fixture: &Fixture) -> anyhow::Result<()> {
+    let client = fixture.funded_client(Cents(10_00), &[]).await?;
+    let other = fixture.funded_client(Cents(10_00), &[]).await?;
+    ensure!(set_aside(fixture).await? == 0, "an account is set aside already");
+    let account_id: AccountId = client.account_id.parse()?;
+    let events = read_topic::<AccountEvent>(&fixture.platform, &fixture.codec).await?;
+    let last = events.iter().rev().find(|record| record.value.account_id == account_id);
+    let mut stray = last.context("no event of the account")?.value.clone();
+    stray.account_seq += 100;
+    let mut value = Vec::new();
+    fixture.codec.encode(&stray, &mut value)?;
+    let key = account_key(account_id);
+    let partitions = brokerx_topics::catalogue::topic(AccountEvent::TOPIC).partitions;
+    let producer: FutureProducer = kafka::producer_config(&fixture.platform).create()?;
+    let record = FutureRecord::to(AccountEvent::TOPIC)
+        .key(&key)
+        .payload(&value)
+        .partition(partition_of(&key, partitions));
+    producer.send(record, LIMIT).await.map_err(|(error, _)| error)?;
+    eventually("the account is set aside", LIMIT, async || {
+        Ok(set_aside(fixture).await? == 1)
+    })
+    .await?;
+    // The others go on, and the account itself with its next event.
+    for (session, key) in [(&other, "next-other"), (&client, "next")] {
+        session.deposit(Cents(1_00), key).await?;
+        eventually("the deposit can be read", LIMIT, async || {
+            Ok(session.cash(None).await? == Cents(11_00))
+        })
+        .await?;
+    }
+    eventually("nothing is missing", LIMIT, async || Ok(set_aside(fixture).await? == 0)).await?;
+    let kept: i64 = sqlx::query_scalar("SELECT account_seq FROM projection.set_aside WHERE account_id = $1")
+        .bind(account_id.0)
+        .fetch_one(&fixture.database)
+        .await?;
+    ensure!(kept == stray.account_seq, "the record is kept as evidence");
     Ok(())
 }

@@ -1,0 +1,247 @@
+//! What this instance told of each account, so that a client reads its own writes without a token.
+//!
+//! Two bounded tables. The last number of each account that an outcome carried: a read of the account waits
+//! until the projection has come so far. And the orders whose request was answered before there was an
+//! outcome: until it comes, a question about such an order is answered with "not decided yet", never with an
+//! older order of the same id. When a table is full, its oldest entry is forgotten; clients of other instances
+//! have tokens, and the place that a late answer names.
+
+use std::collections::{HashMap, VecDeque};
+use std::hash::Hash;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use brokerx_schemas::{AccountId, CommandId, Refusal, Reply};
+use brokerx_topics::service::clock::now_us;
+
+/// Entries of each table, some 100 bytes each.
+const ENTRIES_MAX: usize = 100_000;
+/// How long it is worth knowing what became of an order whose request was answered without an outcome: far
+/// longer than a worker needs that takes over from one that died.
+pub const UNDECIDED_FOR: Duration = Duration::from_secs(600);
+
+/// What is known of an order that was answered without an outcome.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Decision {
+    /// Nothing since it was asked for at this time, microseconds since the epoch.
+    AwaitedSince(i64),
+    /// It was refused, and nothing is remembered of it anywhere else.
+    Refused(Refusal),
+}
+
+/// The two tables.
+#[derive(Debug, Default)]
+pub struct Told {
+    tables: Mutex<Tables>,
+}
+
+#[derive(Debug, Default)]
+struct Tables {
+    seqs: Bounded<AccountId, i64>,
+    late: Bounded<(AccountId, String), Late>,
+    by_command: HashMap<CommandId, (AccountId, String)>,
+}
+
+#[derive(Debug)]
+struct Late {
+    command_id: CommandId,
+    since: Instant,
+    decision: Decision,
+}
+
+impl Told {
+    /// An outcome of an account was told.
+    pub fn outcome(&self, account_id: AccountId, reply: &Reply) {
+        if let Some(account_seq) = reply.account_seq {
+            self.lock().tell(account_id, account_seq);
+        }
+    }
+
+    /// The last number that was told of an account.
+    pub fn last(&self, account_id: AccountId) -> Option<i64> {
+        self.lock().seqs.map.get(&account_id).copied()
+    }
+
+    /// A reader found the projection at a number: what was told up to there need not be waited for again.
+    pub fn reached(&self, account_id: AccountId, account_seq: i64) {
+        let mut tables = self.lock();
+        if tables
+            .seqs
+            .map
+            .get(&account_id)
+            .is_some_and(|told| *told <= account_seq)
+        {
+            tables.seqs.map.remove(&account_id);
+        }
+    }
+
+    /// The request of an order was answered without an outcome.
+    pub fn late(&self, account_id: AccountId, client_order_id: String, command_id: CommandId) {
+        let mut tables = self.lock();
+        let key = (account_id, client_order_id);
+        let late = Late {
+            command_id,
+            since: Instant::now(),
+            decision: Decision::AwaitedSince(now_us()),
+        };
+        tables.by_command.insert(command_id, key.clone());
+        if let Some(forgotten) = tables.late.insert(key, late) {
+            tables.by_command.remove(&forgotten.command_id);
+        }
+    }
+
+    /// An outcome came for which no request waits any more.
+    pub fn came_late(&self, reply: &Reply) {
+        let mut tables = self.lock();
+        let Some(key) = tables.by_command.remove(&reply.command_id) else {
+            return;
+        };
+        if let Some(account_seq) = reply.account_seq {
+            tables.tell(key.0, account_seq);
+        }
+        let is_this = |late: &Late| late.command_id == reply.command_id;
+        match (&reply.refusal, &reply.order) {
+            // Only the reply tells: neither an event nor a row is made of it.
+            (Some(refusal), None) => {
+                if let Some(late) = tables.late.map.get_mut(&key).filter(|late| is_this(late)) {
+                    late.decision = Decision::Refused(refusal.clone());
+                }
+            }
+            _ if tables.late.map.get(&key).is_some_and(is_this) => drop(tables.late.map.remove(&key)),
+            _ => {}
+        }
+    }
+
+    /// What is known of an order that was answered without an outcome; none when there was no such answer, or
+    /// the order was decided and can be read.
+    pub fn decision(&self, account_id: AccountId, client_order_id: &str) -> Option<Decision> {
+        let tables = self.lock();
+        let late = tables.late.map.get(&(account_id, client_order_id.to_owned()))?;
+        (late.since.elapsed() < UNDECIDED_FOR).then(|| late.decision.clone())
+    }
+
+    /// The tables are intact even after a thread panicked while it held the lock.
+    fn lock(&self) -> MutexGuard<'_, Tables> {
+        self.tables.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Tables {
+    fn tell(&mut self, account_id: AccountId, account_seq: i64) {
+        let last = self.seqs.map.get(&account_id).copied().unwrap_or(0);
+        self.seqs.insert(account_id, account_seq.max(last));
+    }
+}
+
+/// A map that forgets its oldest entry when it is full.
+#[derive(Debug)]
+struct Bounded<K, V> {
+    map: HashMap<K, V>,
+    /// Oldest first; may name entries that were removed, or that were added again since.
+    by_age: VecDeque<K>,
+}
+
+impl<K, V> Default for Bounded<K, V> {
+    fn default() -> Self {
+        Self {
+            map: HashMap::new(),
+            by_age: VecDeque::new(),
+        }
+    }
+}
+
+impl<K: Hash + Eq + Clone, V> Bounded<K, V> {
+    /// Adds an entry. Returns the one in its place, or the oldest one when there was no room.
+    fn insert(&mut self, key: K, value: V) -> Option<V> {
+        if let Some(present) = self.map.get_mut(&key) {
+            return Some(std::mem::replace(present, value));
+        }
+        let mut forgotten = None;
+        // Names of removed entries are as bounded as the entries.
+        while self.map.len() >= ENTRIES_MAX || self.by_age.len() >= 2 * ENTRIES_MAX {
+            let Some(oldest) = self.by_age.pop_front() else { break };
+            forgotten = self.map.remove(&oldest).or(forgotten);
+        }
+        self.by_age.push_back(key.clone());
+        self.map.insert(key, value);
+        forgotten
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use brokerx_schemas::{Reason, ReplyKind};
+
+    use super::*;
+
+    const ACCOUNT: AccountId = AccountId(7);
+
+    fn id(number: u64) -> CommandId {
+        let mut bytes = [0; 16];
+        bytes[..8].copy_from_slice(&number.to_be_bytes());
+        CommandId(bytes)
+    }
+
+    fn reply(number: u64, account_seq: i64) -> Reply {
+        Reply {
+            account_seq: Some(account_seq),
+            ..Reply::new(id(number), ReplyKind::Order)
+        }
+    }
+
+    #[test]
+    fn the_last_number_counts_until_it_was_read() {
+        let told = Told::default();
+        told.outcome(ACCOUNT, &reply(1, 5));
+        told.outcome(ACCOUNT, &reply(2, 4));
+        assert_eq!(told.last(ACCOUNT), Some(5));
+        told.reached(ACCOUNT, 4);
+        assert_eq!(told.last(ACCOUNT), Some(5));
+        told.reached(ACCOUNT, 5);
+        assert_eq!(told.last(ACCOUNT), None);
+    }
+
+    #[test]
+    fn an_order_is_undecided_until_its_outcome_comes() {
+        let told = Told::default();
+        told.late(ACCOUNT, "a".to_owned(), id(1));
+        let is_awaited = |id: &str| matches!(told.decision(ACCOUNT, id), Some(Decision::AwaitedSince(_)));
+        assert!(is_awaited("a"));
+        assert_eq!(told.decision(ACCOUNT, "b"), None);
+        assert_eq!(told.decision(AccountId(8), "a"), None);
+        // A repeat is late as well: only its own outcome counts.
+        told.late(ACCOUNT, "a".to_owned(), id(2));
+        told.came_late(&reply(1, 3));
+        assert!(is_awaited("a"));
+        let refusal = Refusal {
+            reason: Reason::TooManyRequests,
+            current_version: None,
+        };
+        told.came_late(&Reply {
+            refusal: Some(refusal.clone()),
+            ..reply(2, 4)
+        });
+        assert_eq!(told.decision(ACCOUNT, "a"), Some(Decision::Refused(refusal)));
+        assert_eq!(told.last(ACCOUNT), Some(4), "what came late was told, too");
+        told.late(ACCOUNT, "b".to_owned(), id(3));
+        told.came_late(&reply(3, 5));
+        assert_eq!(told.decision(ACCOUNT, "b"), None, "it can be read");
+    }
+
+    #[test]
+    fn the_tables_are_bounded() {
+        let told = Told::default();
+        for number in 0..ENTRIES_MAX as u64 + 10 {
+            told.outcome(AccountId(number as i64), &reply(number, 1));
+            told.late(ACCOUNT, number.to_string(), id(number));
+        }
+        let tables = told.lock();
+        assert_eq!(tables.seqs.map.len(), ENTRIES_MAX);
+        assert_eq!(
+            (tables.late.map.len(), tables.by_command.len()),
+            (ENTRIES_MAX, ENTRIES_MAX)
+        );
+        assert!(!tables.seqs.map.contains_key(&AccountId(9)));
+    }
+}
