@@ -19,7 +19,7 @@ mod time;
 
 pub use candle::{CandleBody, interval_name, interval_of};
 pub use decimal::{Cents, divide_half_up};
-pub use market::{BookBody, InstrumentBody, LevelBody, QuoteBody, StatusBody};
+pub use market::{BookBody, InstrumentBody, LevelBody, QuoteBody, StatusBody, TradeBody};
 pub use order::{ExecutionBody, OrderBody};
 pub use payment::PaymentBody;
 pub use portfolio::{CashBody, PositionBody};

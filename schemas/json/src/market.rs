@@ -1,6 +1,6 @@
 //! The market in JSON.
 
-use brokerx_schemas::Instrument;
+use brokerx_schemas::{Instrument, Trade};
 use serde::Serialize;
 
 use crate::time::rfc3339;
