@@ -132,6 +132,7 @@ pub async fn run(options: Options, shutdown: Shutdown) -> anyhow::Result<()> {
             Duration::from_secs(u64::from(options.registration_seconds)),
         ),
         tries: Tries::new(options.login_limits()),
+        login_limit: RateLimit::every(sessions::RATE.1, sessions::RATE.0),
         commands,
         in_flight: InFlight::default(),
         market,

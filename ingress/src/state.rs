@@ -36,6 +36,8 @@ pub struct App {
     pub registration_limits: RegistrationLimits,
     /// Tries to log in.
     pub tries: Arc<Tries>,
+    /// The rate of log-ins of each client.
+    pub login_limit: RateLimit,
     /// Sends commands.
     pub commands: Commands,
     /// What operators asked for and is on its way.

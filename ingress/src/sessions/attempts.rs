@@ -149,7 +149,7 @@ async fn sum_up(database: &PgPool, tries: &Tries, pause: &mut Backoff, is_last: 
     }
     let (ids, sums): (Vec<i64>, Vec<i64>) = unwritten.iter().map(|sum| (sum.attempt_id, sum.refused)).unzip();
     let written = sqlx::query(
-        "UPDATE login_attempts SET refused = refused + sums.refused
+        "UPDATE login_attempts SET refused = login_attempts.refused + sums.refused
          FROM (SELECT attempt_id, sum(refused)::bigint AS refused
                FROM unnest($1::bigint[], $2::bigint[]) AS each (attempt_id, refused) GROUP BY attempt_id) AS sums
          WHERE login_attempts.attempt_id = sums.attempt_id",

@@ -9,6 +9,8 @@
 //! A try that has its place runs to its end although its request may have ended: otherwise whoever hangs up
 //! in time could try without being counted.
 
+use std::time::Duration;
+
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -27,6 +29,8 @@ use crate::gateway::{Caller, RequestContext};
 use crate::http::{Body, Problem};
 use crate::state::{App, Shared};
 
+/// Log-ins of one client: at once, and then one in so long.
+pub(crate) const RATE: (u32, Duration) = (60, Duration::from_secs(10));
 /// Which of the two hashes is that of a registration.
 const REGISTRATION: usize = 1;
 
@@ -126,6 +130,11 @@ async fn attempt_with(app: &App, mut attempt: Attempt, password: String, place: 
             "the e-mail or the password is wrong",
         ));
     };
+    // Right passwords in a loop would fill the audit as well.
+    if let Err(wait) = app.login_limit.take(&client.client_id) {
+        app.metrics.rate_limited.inc();
+        return Err(Problem::too_many("LOGIN_LIMITED", "too many log-ins", wait));
+    }
     let is_active = client.status == "active";
     let outcome = if is_active {
         LoginOutcome::Succeeded

@@ -7,5 +7,6 @@ mod tries;
 
 pub use attempts::sum_up_refusals;
 pub use limits::Limits;
+pub(crate) use login::RATE;
 pub use login::{login, logout};
 pub use tries::Tries;

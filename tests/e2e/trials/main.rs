@@ -15,6 +15,7 @@ mod errors;
 mod feed;
 mod idle;
 mod logins;
+mod migrations;
 mod operators;
 mod orders;
 mod other_team;
@@ -107,6 +108,7 @@ fn trials(fixture: &Shared, runtime: &Arc<Runtime>) -> Vec<Trial> {
         registrations::a_newer_registration_takes_the_place_of_an_older_one,
         registrations::nobody_learns_who_is_a_client,
         registrations::a_flood_of_registrations_stops_nobody,
+        migrations::an_older_database_keeps_its_people,
         logins::sixty_at_once_are_five_tries,
         logins::nobody_is_locked_out_by_a_stranger,
         logins::old_tries_are_forgotten,
