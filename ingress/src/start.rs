@@ -89,6 +89,7 @@ pub async fn run(options: Options, shutdown: Shutdown) -> anyhow::Result<()> {
         codec: codec.clone(),
         metrics: ReadMetrics::new(&mut metrics),
         shutdown: shutdown.clone(),
+        health: health.clone(),
     };
     readers
         .from(Start::End)

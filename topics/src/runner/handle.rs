@@ -23,6 +23,7 @@ use super::workbench::Workbench;
 use super::{RunnerError, RunnerOptions};
 use crate::codec::Codec;
 use crate::machine::Machine;
+use crate::passes::Passes;
 use crate::service::{Gathering, Health, Metrics, PlatformOptions, ServiceOptions};
 
 /// A runner at work. Dropping it asks it to stop.
@@ -77,6 +78,7 @@ pub fn start<M: Machine>(
             sender: Sender::new(platform, metrics.send_to_ack.clone())?,
             delivered: Vec::new(),
             reader: RecordReader::default(),
+            passes: Passes::new(platform.clone(), codec.clone()),
             surveyor: Surveyor::new(reader.clone()),
             emissions: Vec::new(),
             value: Vec::new(),

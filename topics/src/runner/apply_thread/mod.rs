@@ -308,10 +308,10 @@ impl<M: Machine> ApplyThread<M> {
                     self.assign(partition, life.read_from());
                 }
             }
-            (Some(partition), Interruption::UnknownSchema(schema_id)) => {
+            (Some(partition), Interruption::UnknownSchema(schema)) => {
                 self.unassign(partition);
                 if let Some(Slot::Running(life)) = self.held.get_mut(&partition).map(|held| &mut held.slot) {
-                    life.wait_for_schema(schema_id, &self.bench.board);
+                    life.wait_for_schema(schema, &self.bench);
                 }
             }
             (None, interruption) => unreachable!("{interruption:?} is of a partition"),

@@ -19,7 +19,7 @@ use super::delivery::{Outgoing, Tag};
 use super::metrics::{PartitionMetrics, RunnerMetrics};
 use super::native::leader_epoch;
 use super::opening::{Opening, Verification, check_partition_counts};
-use super::record::{UnknownSchema, trace};
+use super::record::trace;
 use super::schema_wait::SchemaWait;
 use super::snapshots::SnapshotSchedule;
 use super::survey::Between;
@@ -72,6 +72,7 @@ impl<M: Machine> Partition<M> {
         metrics.starts.inc();
         metrics.stopped.set(0);
         metrics.blocked.set(0);
+        metrics.denied.set(0);
         Self {
             number,
             assignment,
@@ -123,10 +124,13 @@ impl<M: Machine> Partition<M> {
         if let Some(verification) = self.verification {
             return self.verify(verification, message, bench);
         }
-        let record = bench
-            .reader
-            .read(&bench.codec, message)
-            .map_err(|UnknownSchema(id)| Interruption::UnknownSchema(id))?;
+        let record = match bench.passes.of(M::Input::TOPIC, self.number, offset) {
+            Some(passed) => bench.reader.passed(message, &passed.reason),
+            None => bench
+                .reader
+                .read(&bench.codec, message)
+                .map_err(Interruption::UnknownSchema)?,
+        };
         if self.clear_until == Some(offset) {
             self.metrics
                 .offsets_passed_over

@@ -10,7 +10,8 @@ use crate::machine::Machine;
 use crate::runner::board::{Board, Standing};
 use crate::runner::delivery::{Outgoing, Tag};
 use crate::runner::metrics::set_seconds;
-use crate::runner::schema_wait::SchemaWait;
+use crate::runner::record::UnknownSchema;
+use crate::runner::schema_wait::{Place, Refusal, SchemaWait};
 use crate::runner::workbench::{Interruption, Workbench, dispatch};
 
 impl<M: Machine> Partition<M> {
@@ -103,8 +104,19 @@ impl<M: Machine> Partition<M> {
     }
 
     /// A schema must be resolved before it goes on.
-    pub fn wait_for_schema(&mut self, schema_id: u32, board: &Board) {
-        self.schema_wait = Some(SchemaWait::new(schema_id, Instant::now()));
+    pub fn wait_for_schema(&mut self, schema: UnknownSchema, bench: &Workbench) {
+        let UnknownSchema {
+            schema_id,
+            is_of_client,
+        } = schema;
+        let place = Place {
+            machine: M::NAME,
+            topic: M::Input::TOPIC,
+            partition: self.number,
+            offset: self.driver.position(),
+            may_decide: is_of_client,
+        };
+        self.schema_wait = Some(SchemaWait::new(schema_id, place, bench.passes.clone(), Instant::now()));
         self.is_reading = false;
         self.metrics.blocked.set(1);
         let position = self.driver.position();
@@ -116,7 +128,7 @@ impl<M: Machine> Partition<M> {
             "blocked by a schema"
         );
         let why = format!("offset {position}: schema {schema_id} is not known yet");
-        board.set_standing(self.number, Standing::Blocked(why));
+        bench.board.set_standing(self.number, Standing::Blocked(why));
     }
 
     /// Whether the schema that it waited for has just come, so that it is to be read again.
@@ -126,13 +138,18 @@ impl<M: Machine> Partition<M> {
         };
         match wait.poll(Instant::now(), &bench.codec, runtime) {
             None => false,
-            Some(Err(reason)) => {
-                tracing::warn!(
-                    machine = M::NAME,
-                    partition = self.number,
-                    reason,
-                    "still blocked by a schema"
-                );
+            Some(Err(Refusal { reason, is_denied })) => {
+                self.metrics.denied.set(i64::from(is_denied));
+                match is_denied {
+                    // Waiting alone does not help.
+                    true => tracing::error!(machine = M::NAME, partition = self.number, reason, "blocked for good"),
+                    false => tracing::warn!(
+                        machine = M::NAME,
+                        partition = self.number,
+                        reason,
+                        "still blocked by a schema"
+                    ),
+                }
                 let why = format!("offset {}: {reason}", self.driver.position());
                 bench.board.set_standing(self.number, Standing::Blocked(why));
                 false
@@ -140,6 +157,7 @@ impl<M: Machine> Partition<M> {
             Some(Ok(())) => {
                 self.schema_wait = None;
                 self.metrics.blocked.set(0);
+                self.metrics.denied.set(0);
                 let standing = match self.live {
                     true => Standing::Live,
                     false => Standing::Starting("a schema arrived".to_owned()),
