@@ -14,8 +14,8 @@ use brokerx_topics::catalogue;
 use brokerx_topics::codec::Codec;
 use brokerx_topics::reader::{Numbering, ReadMetrics, Readers, Start};
 use brokerx_topics::service::{
-    self, Check, DeliveringProducer, Health, Shutdown, http_routes, kafka::producer_config, run_process, serve_router,
-    watch_broker,
+    self, Check, ClockWatch, DeliveringProducer, Health, Shutdown, http_routes, kafka::producer_config, run_process,
+    serve_router, watch_broker,
 };
 
 use crate::clients::{Passwords, ReminderAges};
@@ -90,6 +90,7 @@ pub async fn run(options: Options, shutdown: Shutdown) -> anyhow::Result<()> {
         metrics: ReadMetrics::new(&mut metrics),
         shutdown: shutdown.clone(),
         health: health.clone(),
+        clock: ClockWatch::of_process(&mut metrics, &health),
     };
     readers
         .from(Start::End)

@@ -13,7 +13,7 @@ use brokerx_topics::passes::Passes;
 use brokerx_topics::reader::{ReadMetrics, Readers, Start};
 use brokerx_topics::service::kafka::producer_config;
 use brokerx_topics::service::{
-    self, DeliveringProducer, Health, Shutdown, backoff, http_routes, run_process, serve_router,
+    self, ClockWatch, DeliveringProducer, Health, Shutdown, backoff, http_routes, run_process, serve_router,
 };
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, MissedTickBehavior, timeout};
@@ -79,6 +79,7 @@ pub async fn run(options: Options, shutdown: Shutdown) -> anyhow::Result<()> {
         metrics: ReadMetrics::new(&mut metrics),
         shutdown: shutdown.clone(),
         health: health.clone(),
+        clock: ClockWatch::of_process(&mut metrics, &health),
     };
     let events = AccountFeed::new(
         Arc::clone(&accounts),

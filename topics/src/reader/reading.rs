@@ -24,7 +24,7 @@ use crate::machine::{Identity, Verdict};
 use crate::passes::{Passes, hint};
 use crate::service::clock::now_us;
 use crate::service::kafka::consumer_config;
-use crate::service::{Check, GatheringConsumer, Health, PlatformOptions, Shutdown, backoff};
+use crate::service::{Check, ClockWatch, GatheringConsumer, Health, PlatformOptions, Shutdown, backoff};
 
 /// Limit of one question to the broker.
 const QUESTION_LIMIT: Duration = Duration::from_secs(5);
@@ -92,6 +92,8 @@ pub struct Readers {
     pub shutdown: Shutdown,
     /// Where it shows when a reader cannot go on.
     pub health: Health,
+    /// This machine's clock beside the broker's.
+    pub clock: ClockWatch,
 }
 
 impl Readers {
@@ -222,10 +224,16 @@ impl Reader {
                         more
                     });
                 }
-                None => {}
+                None => self.common.clock.nothing_read(),
                 Some(Ok(message)) => {
                     succeeded();
                     let partition = message.partition();
+                    // What was there before was appended at any time.
+                    if let (false, Some(appended_ms)) =
+                        (behind.contains_key(&partition), message.timestamp().to_millis())
+                    {
+                        self.common.clock.read(appended_ms);
+                    }
                     if let Some((identity, record)) =
                         self.decode(&message, watch, sequences.entry(partition).or_default())
                         && self.is_wanted(M::TOPIC, identity.as_ref(), sequences.entry(partition).or_default())
@@ -433,6 +441,7 @@ mod tests {
             metrics: ReadMetrics::new(&mut crate::service::metrics()),
             shutdown: Shutdown::default(),
             health: Health::default(),
+            clock: ClockWatch::of_process(&mut crate::service::metrics(), &Health::default()),
         }
     }
 

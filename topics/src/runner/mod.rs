@@ -63,6 +63,7 @@
 //! | offsets that hold no record: markers of transactions, what was aborted | passed over, once each was looked at ([`survey`]) |
 //! | an open transaction | what stands behind it waits until it ends; the broker ends it by its time limit |
 //! | bytes of a worker that are no message, a gap, a version or kind that this build does not know, a panic | the partition stops; no restart would help |
+//! | a record that was appended well ahead of this machine's clock | the partition waits, loudly, until that time or until the clock is right |
 //! | a log that is shorter than what was committed, or is not that of the snapshot | the partition stops |
 //! | a send that failed | the partitions of that apply thread start over |
 //! | another process with the same instance name | the runner ends with an error |

@@ -12,6 +12,7 @@ use super::survey::{Between, Surveyor};
 use crate::codec::Codec;
 use crate::machine::Emission;
 use crate::passes::Passes;
+use crate::service::ClockWatch;
 
 /// What the partitions of one apply thread share.
 pub struct Workbench {
@@ -27,6 +28,10 @@ pub struct Workbench {
     pub delivered: Vec<Tag>,
     /// Reads records.
     pub reader: RecordReader,
+    /// This machine's clock beside the broker's.
+    pub clock: ClockWatch,
+    /// How far a record may be ahead of this machine's clock.
+    pub ahead_ms_max: i64,
     /// Which offsets everybody passes.
     pub passes: Passes,
     /// Looks at what stands between offsets.
@@ -66,6 +71,8 @@ impl Workbench {
 pub enum Interruption {
     /// A schema must be resolved first.
     UnknownSchema(UnknownSchema),
+    /// A record is ahead of this machine's clock; in words, by how much.
+    Ahead(String),
     /// Records were skipped: they must be read again, from the position.
     ReadAgain,
     /// The thread's producer failed.

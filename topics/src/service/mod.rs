@@ -34,6 +34,7 @@ mod probe;
 mod process;
 mod producer;
 mod shutdown;
+mod skew;
 pub mod telemetry;
 
 pub use backoff::{Backoff, backoff};
@@ -46,3 +47,4 @@ pub use probe::watch_broker;
 pub use process::run_process;
 pub use producer::{DeliveringProducer, Delivery, Outbound};
 pub use shutdown::Shutdown;
+pub use skew::ClockWatch;

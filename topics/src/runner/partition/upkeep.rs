@@ -14,6 +14,9 @@ use crate::runner::record::UnknownSchema;
 use crate::runner::schema_wait::{Place, Refusal, SchemaWait};
 use crate::runner::workbench::{Interruption, Workbench, dispatch};
 
+/// Between two looks at a record that is ahead of the clock.
+const AHEAD_PAUSE: Duration = Duration::from_secs(1);
+
 impl<M: Machine> Partition<M> {
     /// What is done now and then, between records: the clock, progress, metrics. `high` is the end
     /// of the log as the last fetch told it; `read_to` says how far the reader has come, markers included.
@@ -41,13 +44,14 @@ impl<M: Machine> Partition<M> {
                 tracing::info!(machine = M::NAME, partition = self.number, position, "partition live");
                 bench.board.set_standing(self.number, Standing::Live);
             }
-        } else if !self.live && self.schema_wait.is_none() {
+        } else if !self.live && !self.is_blocked() {
             let why = match end {
                 0 => "the log is empty: run `topics apply` first".to_owned(),
                 _ => format!("at offset {position} of {end}"),
             };
             bench.board.set_standing(self.number, Standing::Starting(why));
         }
+        bench.clock.nothing_read();
         self.tick(now, bench)?;
         self.report_progress(&bench.board);
         self.reap_snapshot(now);
@@ -129,6 +133,27 @@ impl<M: Machine> Partition<M> {
         );
         let why = format!("offset {position}: schema {schema_id} is not known yet");
         bench.board.set_standing(self.number, Standing::Blocked(why));
+    }
+
+    /// A record is ahead of the clock: it is looked at again in a while, and nothing behind it before.
+    pub fn wait_for_clock(&mut self, why: String, bench: &Workbench) {
+        self.ahead_until = Some(Instant::now() + AHEAD_PAUSE);
+        self.is_reading = false;
+        self.metrics.blocked.set(1);
+        tracing::error!(machine = M::NAME, partition = self.number, why, "blocked by a clock");
+        bench.board.set_standing(self.number, Standing::Blocked(why));
+    }
+
+    /// Whether it is time to look at a record again that was ahead of the clock.
+    pub fn is_time_to_look_again(&mut self) -> bool {
+        let is_time = self.ahead_until.is_some_and(|until| Instant::now() >= until);
+        if is_time {
+            self.ahead_until = None;
+            self.metrics.blocked.set(0);
+            // Live again once the end of the log is met.
+            self.live = false;
+        }
+        is_time
     }
 
     /// Whether the schema that it waited for has just come, so that it is to be read again.
