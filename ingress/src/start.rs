@@ -14,8 +14,8 @@ use brokerx_topics::catalogue;
 use brokerx_topics::codec::Codec;
 use brokerx_topics::reader::{Numbering, ReadMetrics, Readers, Start};
 use brokerx_topics::service::{
-    self, Check, DeliveringProducer, Health, Limits, Server, ServerMetrics, Shutdown, kafka::producer_config,
-    run_process, serve_with_operation, watch_broker,
+    self, Check, ClockWatch, DeliveringProducer, Health, Limits, Server, ServerMetrics, Shutdown,
+    kafka::producer_config, run_process, serve_with_operation, watch_broker,
 };
 
 use crate::admin::InFlight;
@@ -93,6 +93,8 @@ pub async fn run(options: Options, shutdown: Shutdown) -> anyhow::Result<()> {
         codec: codec.clone(),
         metrics: ReadMetrics::new(&mut metrics),
         shutdown: shutdown.clone(),
+        health: health.clone(),
+        clock: ClockWatch::of_process(&mut metrics, &health),
     };
     readers
         .from(Start::End)

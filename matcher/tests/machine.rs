@@ -11,7 +11,7 @@ mod common;
 use brokerx_matcher::machine::{EVENTS_MAX, Matcher};
 use brokerx_schemas::*;
 use brokerx_topics::codec::Codec;
-use brokerx_topics::machine::{Content, Fault, Fold, Record};
+use brokerx_topics::machine::{Applied, Content, Fault, Fold, Identity, Record};
 use brokerx_topics::partition::{account_key, partition_of, symbol_key};
 use common::*;
 
@@ -56,6 +56,47 @@ fn offsets_without_a_record_are_passed_over_only_when_told() {
     stepping.fold.apply(record(3), &mut Vec::new()).unwrap();
     assert_eq!(stepping.fold.position(), 4);
     assert_eq!(stepping.fold.state_hash(), straight.fold.state_hash());
+}
+
+/// A client's record that is passed goes to the dead letters; of a worker's the number counts, so that what
+/// comes behind it is no hole.
+#[test]
+fn what_is_passed_does_nothing_and_leaves_no_hole() {
+    let letter = || {
+        Box::new(DeadLetter::UnusableRecord(UnusableRecord {
+            topic: "book-commands".to_owned(),
+            partition: 0,
+            offset: 1,
+            reason: "no schema".to_owned(),
+            key_hex: None,
+            value_hex: None,
+            headers: Vec::new(),
+            appended_ms: NOW_MS,
+        }))
+    };
+    let worker = |seq| {
+        Some(Identity {
+            source: "account-commands-0".to_owned(),
+            seq,
+        })
+    };
+    let mut desk = Desk::empty();
+    let mut feed = |identity, input| {
+        let record = Record {
+            offset: desk.fold.position(),
+            appended_ms: NOW_MS,
+            identity,
+            digest: 1,
+            input,
+        };
+        let mut emissions = Vec::new();
+        let applied = desk.fold.apply(record, &mut emissions).unwrap();
+        (applied, emissions.len())
+    };
+    assert_eq!(feed(None, Content::Passed(letter())), (Applied::DeadLetter, 1));
+    assert_eq!(feed(worker(1), Content::Passed(letter())), (Applied::Passed, 0));
+    let next = Content::Decoded(BookCommand::ListInstrument(listing()));
+    assert_eq!(feed(worker(2), next).0, Applied::Yes);
 }
 
 #[test]

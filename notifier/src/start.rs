@@ -9,10 +9,11 @@ use brokerx_identity::tokens::Tokens;
 use brokerx_identity::{Revocations, database};
 use brokerx_market::Readiness;
 use brokerx_topics::codec::Codec;
+use brokerx_topics::passes::Passes;
 use brokerx_topics::reader::{ReadMetrics, Readers, Start};
 use brokerx_topics::service::kafka::producer_config;
 use brokerx_topics::service::{
-    self, Check, DeliveringProducer, Health, Places, Server, ServerMetrics, Shutdown, backoff, run_process,
+    self, Check, ClockWatch, DeliveringProducer, Health, Places, Server, ServerMetrics, Shutdown, backoff, run_process,
     serve_with_operation,
 };
 use tokio::time::{Instant, MissedTickBehavior, timeout};
@@ -78,6 +79,8 @@ pub async fn run(options: Options, shutdown: Shutdown) -> anyhow::Result<()> {
         codec: codec.clone(),
         metrics: ReadMetrics::new(&mut metrics),
         shutdown: shutdown.clone(),
+        health: health.clone(),
+        clock: ClockWatch::of_process(&mut metrics, &health),
     };
     let events = AccountFeed::new(
         Arc::clone(&accounts),
@@ -103,6 +106,7 @@ pub async fn run(options: Options, shutdown: Shutdown) -> anyhow::Result<()> {
         platform: options.platform.clone(),
         instance: options.service.instance.clone(),
         codec: codec.clone(),
+        passes: Passes::new(options.platform.clone(), codec.clone()),
         database: database.clone(),
         stationery: Stationery {
             from: options.mail_from.clone(),

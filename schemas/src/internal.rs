@@ -1,4 +1,4 @@
-//! `acks` and `dead-letters`: for the notifier's mailer and for operators.
+//! `acks`, `dead-letters` and `passed-offsets`: for the notifier's mailer, for operators, for every reader.
 
 use serde::{Deserialize, Serialize};
 
@@ -58,5 +58,31 @@ kinds! {
     DeadLetter, DeadLetterKind {
         /// A record that could not be used.
         unusable_record: UnusableRecord(UnusableRecord),
+    }
+}
+
+/// The decision that every reader of a topic passes an offset, because its record can never be read.
+/// Key: `topic-partition-offset`; kept for ever, and the first one counts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PassedOffset {
+    /// The topic.
+    pub topic: String,
+    /// Its partition.
+    pub partition: i32,
+    /// The record's offset.
+    pub offset: i64,
+    /// Why it is passed.
+    pub reason: String,
+    /// The operator, or the worker that met it.
+    pub decided_by: String,
+    /// Microseconds since the epoch.
+    pub decided_us: i64,
+}
+
+kinds! {
+    /// A record of `passed-offsets`.
+    Passage, PassageKind {
+        /// An offset that every reader passes.
+        passed_offset: PassedOffset(PassedOffset),
     }
 }

@@ -5,7 +5,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use crate::datum::{self, AvroSchema, DatumError};
 use crate::{
     AccountCommand, AccountEvent, AckEvent, AuthEvent, BookCommand, Control, DeadLetter, DepositEvent, InstrumentEvent,
-    LedgerEvent, MarketData, OrderEvent, Reply, TradeEvent,
+    LedgerEvent, MarketData, OrderEvent, Passage, Reply, TradeEvent,
 };
 
 /// The value of one topic.
@@ -108,6 +108,7 @@ messages! {
     InstrumentEvent = "instruments",
     AckEvent = "acks",
     DeadLetter = "dead-letters",
+    Passage = "passed-offsets",
 }
 
 macro_rules! inbox_with_control {

@@ -130,6 +130,7 @@ fn schemas_and_rust_enums_know_the_same_symbols() {
         OrderEventKind,
         OrderStatus,
         OrderType,
+        PassageKind,
         PaymentDirection,
         PaymentStatus,
         Reason,

@@ -14,6 +14,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::apply::{self, ClusterOptions};
 use crate::catalogue;
+use crate::passes::{Decision, decide};
 use crate::service::PlatformOptions;
 use crate::tail::{TailOptions, tail};
 
@@ -67,6 +68,11 @@ enum Command {
     DeadLetters {
         #[command(flatten)]
         options: TailOptions,
+    },
+    /// Let every reader of a topic pass a record that nobody can read: see docs/operations.md
+    Pass {
+        #[command(flatten)]
+        decision: Decision,
     },
     /// Write the documentation of the topics
     Docs {
@@ -141,6 +147,11 @@ async fn run(Options { platform, command, .. }: Options) -> Result<ExitCode> {
         }
         Command::Tail { topic, options } => show(&platform, &topic, &options).await?,
         Command::DeadLetters { options } => show(&platform, DeadLetter::TOPIC, &options).await?,
+        Command::Pass { decision } => {
+            let place = format!("{}-{} offset {}", decision.topic, decision.partition, decision.offset);
+            let wrong = decide(&platform, decision).await?;
+            println!("{place} is passed by everybody from now on; what stood in the way: {wrong}");
+        }
         Command::Docs { out } => write_docs(&out)?,
     }
     Ok(ExitCode::SUCCESS)

@@ -7,6 +7,7 @@
 //! - [`codec`]: Avro in the Confluent wire format; ids resolved once and cached.
 //! - [`headers`]: identity and correlation of a record.
 //! - [`partition`]: which partition a key belongs to, the same as the Java client's.
+//! - [`passes`]: offsets that every reader passes, because somebody decided so.
 //! - [`reader`]: reads a topic into memory that may be forgotten: no group, no machine.
 //! - [`service`]: what every process has: options, logs, metrics, health, a graceful stop.
 //! - [`apply`]: makes a cluster what the catalogue says, and tells where it is not.
@@ -20,6 +21,7 @@ pub mod command;
 pub mod headers;
 pub mod machine;
 pub mod partition;
+pub mod passes;
 pub mod reader;
 pub mod runner;
 pub mod service;

@@ -113,6 +113,37 @@ pub async fn tail(platform: &PlatformOptions, topic: &str, options: &TailOptions
     Ok(out.flush()?)
 }
 
+/// Why nobody can read the record at an offset; none when its bytes are good Avro.
+///
+/// # Errors
+/// When there is no such record, or Kafka does not answer.
+pub(crate) async fn unreadable(
+    platform: &PlatformOptions,
+    topic: &str,
+    partition: i32,
+    offset: i64,
+) -> Result<Option<String>> {
+    let consumer: BaseConsumer = kafka::consumer_config(platform, "brokerx-topics-tail").create()?;
+    let (low, high) = consumer
+        .fetch_watermarks(topic, partition, ANSWER_LIMIT)
+        .context("the broker does not answer")?;
+    ensure!(
+        (low..high).contains(&offset),
+        "{topic}-{partition} holds offsets {low} to {high}"
+    );
+    let mut assignment = TopicPartitionList::new();
+    assignment.add_partition_offset(topic, partition, Offset::Offset(offset))?;
+    consumer.assign(&assignment)?;
+    let record = consumer
+        .poll(SILENCE_LIMIT)
+        .with_context(|| format!("nothing came of {topic}-{partition} for {SILENCE_LIMIT:?}"))??;
+    ensure!(record.offset() == offset, "there is no record at offset {offset}");
+    match record.payload() {
+        None => Ok(Some("it has no value".to_owned())),
+        Some(bytes) => Ok(Decoder::new(platform)?.value(bytes).await.err()),
+    }
+}
+
 fn open(platform: &PlatformOptions) -> Result<BaseConsumer> {
     // Reads by assignment: the group exists in name only, nothing is committed.
     let mut config = kafka::consumer_config(platform, "brokerx-topics-tail");

@@ -18,6 +18,7 @@ use anyhow::Context;
 use brokerx_schemas::{AuthEvent, Message};
 use brokerx_topics::codec::{Codec, DecodeError};
 use brokerx_topics::headers::trace_of;
+use brokerx_topics::passes::{Passes, hint};
 use brokerx_topics::service::kafka::consumer_config;
 use brokerx_topics::service::{Backoff, Check, PlatformOptions, Shutdown, backoff};
 use rdkafka::Offset;
@@ -45,6 +46,8 @@ pub struct Mailer {
     pub instance: String,
     /// Decodes `auth`.
     pub codec: Codec,
+    /// Which records everybody passes.
+    pub passes: Passes,
     /// The database with the addresses; unqualified names mean the schema `identity`.
     pub database: PgPool,
     /// What all mails have in common.
@@ -132,7 +135,14 @@ impl Mailer {
         let Some(value) = message.payload() else { return Ok(()) };
         let event = match runtime.block_on(self.codec.decode_resolving::<AuthEvent>(value)) {
             Ok(event) => event,
-            Err(error @ DecodeError::UnknownSchema(_)) => return Err(error.into()),
+            Err(error @ (DecodeError::UnknownSchema(_) | DecodeError::DeniedSchema(_))) => {
+                let (partition, offset) = (message.partition(), message.offset());
+                if runtime.block_on(self.passes.look(AuthEvent::TOPIC, partition, offset))? {
+                    self.metrics.count(MailOutcome::Unusable);
+                    return Ok(());
+                }
+                return Err(error).context(hint(AuthEvent::TOPIC, partition, offset));
+            }
             Err(error) => {
                 tracing::error!(partition = message.partition(), offset = message.offset(), %error, "a record of auth cannot be used");
                 self.metrics.count(MailOutcome::Unusable);

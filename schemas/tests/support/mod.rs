@@ -112,6 +112,7 @@ pub fn topics() -> Vec<Topic> {
         Topic::of::<InstrumentEvent>(),
         Topic::of::<AckEvent>(),
         Topic::of::<DeadLetter>(),
+        Topic::of::<Passage>(),
     ];
     let names: Vec<&str> = topics.iter().map(|topic| topic.name).collect();
     assert_eq!(

@@ -33,8 +33,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use brokerx_schemas::{AccountEvent, Message as _};
-use brokerx_topics::codec::{Codec, DecodeError};
+use brokerx_topics::codec::Codec;
 use brokerx_topics::headers::trace_of;
+use brokerx_topics::passes::{Passes, hint};
 use brokerx_topics::service::{self, Check, Health, Metrics, PlatformOptions, ServiceOptions, Shutdown};
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext, Rebalance, StreamConsumer};
 use rdkafka::error::{KafkaError, KafkaResult};
@@ -78,6 +79,9 @@ pub enum PaymentsError {
         /// What is wrong with it.
         reason: String,
     },
+    /// It is not known which records everybody passes.
+    #[error("{0}")]
+    Passes(String),
 }
 
 /// Offsets are shared with the rebalance callback, which runs inside of a poll.
@@ -147,6 +151,7 @@ pub struct Payments {
     platform: PlatformOptions,
     instance: String,
     codec: Codec,
+    passes: Passes,
     provider: ProviderClient,
     open_max: usize,
     metrics: PaymentsMetrics,
@@ -173,6 +178,7 @@ impl Payments {
         Ok(Self {
             platform: platform.clone(),
             instance: service.instance.clone(),
+            passes: Passes::new(platform.clone(), codec.clone()),
             codec,
             provider: ProviderClient::new(options, metrics.clone())?,
             open_max: options.payments_open_max.max(1),
@@ -203,6 +209,7 @@ impl Payments {
 
     /// From joining the group to the first error, or to the stop.
     async fn pass(&self, shutdown: &Shutdown) -> Result<(), PaymentsError> {
+        self.reload_passes().await?;
         let offsets = SharedOffsets::default();
         let mut config = service::kafka::gathering(service::kafka::consumer_config(&self.platform, GROUP), GATHER);
         config.set("client.id", format!("{GROUP}-{}", self.instance));
@@ -258,6 +265,11 @@ impl Payments {
         Ok(())
     }
 
+    async fn reload_passes(&self) -> Result<(), PaymentsError> {
+        let reloaded = self.passes.reload().await;
+        reloaded.map_err(|error| PaymentsError::Passes(format!("{error:#}")))
+    }
+
     async fn take(
         &self,
         record: &BorrowedMessage<'_>,
@@ -270,11 +282,29 @@ impl Payments {
             offset,
             reason,
         };
+        let is_passed = || self.passes.of(AccountEvent::TOPIC, partition, offset).is_some();
+        let pass = || {
+            let mut offsets = offsets.lock();
+            offsets.begin(partition, offset);
+            offsets.finish(partition, offset);
+        };
+        if is_passed() {
+            pass();
+            return Ok(());
+        }
         let value = record.payload().ok_or_else(|| unusable("no value".to_owned()))?;
         let event: AccountEvent = match self.codec.decode_resolving(value).await {
             Ok(event) => event,
-            Err(error @ (DecodeError::Malformed(_) | DecodeError::UnknownSchema(_))) => {
-                return Err(unusable(error.to_string()));
+            Err(error) => {
+                self.reload_passes().await?;
+                if is_passed() {
+                    pass();
+                    return Ok(());
+                }
+                return Err(unusable(format!(
+                    "{error}; {}",
+                    hint(AccountEvent::TOPIC, partition, offset)
+                )));
             }
         };
         offsets.lock().begin(partition, offset);

@@ -4,6 +4,7 @@ use brokerx_schemas::{AccountEvent, AuthEvent, CandleUpdate, InboxMessage, Messa
 use brokerx_topics::codec::{Codec, DecodeError};
 use brokerx_topics::headers::{HeaderError, identity_of};
 use brokerx_topics::machine::Verdict;
+use brokerx_topics::passes::Passes;
 use rdkafka::Message as _;
 use rdkafka::message::BorrowedMessage;
 
@@ -64,6 +65,7 @@ enum Content {
 /// Adds a record to the batch, or drops it; either way the partition has passed it.
 pub(super) fn take(
     codec: &Codec,
+    passes: &Passes,
     partition: LogPartition,
     progress: &mut Progress,
     record: &BorrowedMessage<'_>,
@@ -78,8 +80,12 @@ pub(super) fn take(
         .into());
     }
     let identity = identity_of(record.headers()).map_err(|error| Stop::Headers { offset, error })?;
+    let is_passed = passes.of(record.topic(), record.partition(), offset).is_some();
     // It is decoded before it is counted, so that what cannot be decoded changes nothing.
-    let content = decode(codec, partition, record)?;
+    let content = match is_passed {
+        true => Content::Other,
+        false => decode(codec, partition, record)?,
+    };
     let mut taken = Taken::Yes;
     if let Some(identity) = identity {
         match progress.judge(partition.0, &identity) {
@@ -142,7 +148,7 @@ fn decode(codec: &Codec, (log, _): LogPartition, record: &BorrowedMessage<'_>) -
 fn decode_value<M: Message>(codec: &Codec, offset: i64, value: &[u8]) -> Result<M, Refused> {
     codec.decode(value).map_err(|error| match error {
         DecodeError::Malformed(reason) => Refused::Stop(Stop::Malformed { offset, reason }),
-        DecodeError::UnknownSchema(id) => Refused::UnknownSchema(id),
+        DecodeError::UnknownSchema(id) | DecodeError::DeniedSchema(id) => Refused::UnknownSchema(id),
     })
 }
 

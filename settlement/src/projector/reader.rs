@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
+use anyhow::Context as _;
 use brokerx_topics::codec::Codec;
+use brokerx_topics::passes::{Passes, hint};
 use brokerx_topics::service::{self, Check, GatheringConsumer, PlatformOptions};
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -57,6 +59,7 @@ impl ConsumerContext for LagContext {}
 /// Reads from a given place in every partition.
 struct Reader {
     codec: Codec,
+    passes: Passes,
     limits: BatchLimits,
     progress: BTreeMap<LogPartition, Progress>,
     stopped: BTreeSet<LogPartition>,
@@ -169,7 +172,9 @@ impl UnplacedReader {
         // One batch is written, one waits, one is filled: memory is bounded while the database is away.
         let (sender, receiver) = mpsc::channel(1);
         let consumer = self.consumer;
+        let passes = Passes::new(self.parts.platform, self.parts.codec.clone());
         let reader = Reader {
+            passes,
             codec: self.parts.codec,
             limits: self.parts.limits,
             progress,
@@ -194,6 +199,15 @@ impl UnplacedReader {
 
 impl Reader {
     fn run(mut self, mut consumer: LogConsumer) {
+        let mut backoff = service::backoff();
+        // What was passed before reading begins is passed by everybody.
+        while let Err(error) = self.passes.refresh(consumer.client().client()) {
+            tracing::warn!(error = format!("{error:#}"), "what is passed is not known yet");
+            if self.sender.is_closed() {
+                return;
+            }
+            std::thread::sleep(backoff.next());
+        }
         if let Err(error) = self.read(&mut consumer) {
             // Nobody listens any more when the session ended meanwhile.
             let _ = self.sender.blocking_send(Err(error));
@@ -241,7 +255,7 @@ impl Reader {
         let mut backoff = service::backoff();
         loop {
             let progress = self.progress.get_mut(&partition)?;
-            match take(&self.codec, partition, progress, record, &mut self.batch) {
+            match take(&self.codec, &self.passes, partition, progress, record, &mut self.batch) {
                 Ok(Taken::Yes) => {
                     self.hole_closed(partition);
                     return None;
@@ -260,9 +274,11 @@ impl Reader {
                 }
                 Err(Refused::UnknownSchema(id)) => {
                     // Never skipped: nothing of this process is projected until the registry answers.
-                    if let Err(error) = self.runtime.block_on(self.codec.resolve(id)) {
-                        tracing::error!(%error, schema_id = id, "a schema cannot be resolved; waiting for it");
-                        self.check.set(false, "a schema cannot be resolved");
+                    let place = (record.topic(), record.partition(), record.offset());
+                    if let Err(error) = self.runtime.block_on(resolve(&self.codec, &self.passes, id, place)) {
+                        let why = format!("{}-{} offset {}: {error:#}", place.0, place.1, place.2);
+                        tracing::error!(why, schema_id = id, "a schema cannot be resolved; waiting for it");
+                        self.check.set(false, &why);
                         std::thread::sleep(backoff.next());
                     }
                     if self.sender.is_closed() {
@@ -312,6 +328,23 @@ impl Reader {
         self.stopped.insert(partition);
         self.metrics.stopped_partitions.set(self.stopped.len() as i64);
     }
+}
+
+/// Asks for a schema, and whether the record that names it is passed by now.
+///
+/// # Errors
+/// When the schema is away, or denied and nobody has passed the record.
+async fn resolve(
+    codec: &Codec,
+    passes: &Passes,
+    schema_id: u32,
+    (topic, partition, offset): (&str, i32, i64),
+) -> anyhow::Result<()> {
+    let resolved = codec.resolve(schema_id).await;
+    if passes.look(topic, partition, offset).await? {
+        return Ok(());
+    }
+    resolved.with_context(|| hint(topic, partition, offset))
 }
 
 /// Whether trying again from the same place cannot help.

@@ -8,6 +8,7 @@ use brokerx_schemas::Message;
 use brokerx_topics::codec::{Codec, DecodeError};
 use brokerx_topics::headers;
 use brokerx_topics::machine::Identity;
+use brokerx_topics::passes::Passes;
 use brokerx_topics::service::{PlatformOptions, kafka};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::message::Message as _;
@@ -41,6 +42,7 @@ pub async fn read_topic<M: Message + Sync>(
         let platform = platform.clone();
         tokio::task::spawn_blocking(move || read_raw(&platform, M::TOPIC)).await??
     };
+    let passes = Passes::new(platform.clone(), codec.clone());
     let mut records = Vec::with_capacity(raw.len());
     for (partition, offset, identity, bytes) in raw {
         match codec.decode_resolving(&bytes).await {
@@ -51,6 +53,7 @@ pub async fn read_topic<M: Message + Sync>(
                 value,
             }),
             Err(DecodeError::Malformed(_)) if identity.is_none() => {}
+            Err(DecodeError::DeniedSchema(_)) if passes.look(M::TOPIC, partition, offset).await? => {}
             Err(error) => bail!("{}-{partition} offset {offset}: {error:?}", M::TOPIC),
         }
     }

@@ -25,6 +25,7 @@ mod registrations;
 mod registry;
 mod topics_tool;
 mod transactions;
+mod unreadable;
 
 use std::sync::{Arc, OnceLock};
 
@@ -126,6 +127,8 @@ fn trials(fixture: &Shared, runtime: &Arc<Runtime>) -> Vec<Trial> {
         other_team::a_reader_may_restart_at_every_offset,
         transactions::markers_are_told_from_records_that_are_lost,
         transactions::a_transactional_producer_stops_no_partition,
+        unreadable::a_client_s_invented_schema_goes_to_the_dead_letters,
+        unreadable::an_operator_passes_what_a_worker_wrote,
         other_team::a_python_consumer_agrees_with_the_database,
         outages::trading_goes_on_while_the_database_is_down,
         outages::a_token_that_was_revoked_stays_so_while_the_database_is_down,

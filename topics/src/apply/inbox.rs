@@ -202,7 +202,7 @@ impl Inbox {
                     }
                 }
                 // A client wrote it; the machine sends it to the dead letters.
-                Err(DecodeError::Malformed(_)) => {}
+                Err(DecodeError::Malformed(_) | DecodeError::DeniedSchema(_)) => {}
                 Err(error) => return Err(error).with_context(|| format!("{self}, offset {}", record.offset())),
             }
         }

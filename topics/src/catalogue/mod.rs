@@ -35,6 +35,7 @@ const FILES: &[(&str, &str)] = files![
     "instruments",
     "acks",
     "dead-letters",
+    "passed-offsets",
 ];
 
 /// All topics, inboxes first.

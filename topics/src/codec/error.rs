@@ -19,6 +19,12 @@ pub enum CodecError {
         /// The last answer.
         reason: String,
     },
+    /// The registry answers, and has no such schema.
+    #[error("the schema registry has no schema with id {schema_id}")]
+    NoSuchSchema {
+        /// The id.
+        schema_id: u32,
+    },
     /// The registry does not know a schema of this build.
     #[error("subject {subject} does not have this build's schema; run `brokerx-topics apply` first")]
     NotRegistered {
@@ -54,4 +60,8 @@ pub enum DecodeError {
     /// They name a schema that is not cached yet: resolve it with back-off, and never skip the record.
     #[error("schema id {0} is not known yet")]
     UnknownSchema(u32),
+    /// They name a schema that the registry denies, each time that it was asked. Never skip the record for
+    /// that alone: see [`passes`](crate::passes).
+    #[error("the schema registry has no schema with id {0}")]
+    DeniedSchema(u32),
 }

@@ -264,22 +264,17 @@ impl Codec {
     /// already.
     ///
     /// # Errors
-    /// When the registry is away or does not know the id; the caller tries again with back-off.
+    /// [`CodecError::NoSuchSchema`] when the registry denies the id, which may have been given to a schema
+    /// this very moment; another when it is away. Either way the caller tries again with back-off.
     pub async fn resolve(&self, schema_id: u32) -> Result<(), CodecError> {
         if self.shared.others.load().contains_key(&schema_id) {
             return Ok(());
         }
-        let unknown = || format!("it has no schema with id {schema_id}");
+        let denied = CodecError::NoSuchSchema { schema_id };
         let Some(registry) = &self.shared.registry else {
-            return Err(CodecError::Registry {
-                url: "(detached)".to_owned(),
-                reason: unknown(),
-            });
+            return Err(denied);
         };
-        let registered = registry
-            .schema(schema_id)
-            .await?
-            .ok_or_else(|| registry.error(unknown()))?;
+        let registered = registry.schema(schema_id).await?.ok_or(denied)?;
         let other = Arc::new(match registered.schema_type {
             SchemaType::Avro => {
                 if let Some(memory) = &self.shared.memory {
@@ -301,10 +296,11 @@ impl Codec {
     ///
     /// # Errors
     /// As [`Codec::decode`]; [`DecodeError::UnknownSchema`] when the registry did not give the
-    /// schema in 8 tries (some 5 s): the caller keeps the record and calls again.
+    /// schema in 8 tries (some 5 s), [`DecodeError::DeniedSchema`] when it denied it in each of them: the
+    /// caller keeps the record and calls again.
     pub async fn decode_resolving<M: Message>(&self, bytes: &[u8]) -> Result<M, DecodeError> {
         let mut backoff = backoff();
-        let mut tries = 0;
+        let (mut tries, mut denials) = (0, 0);
         loop {
             let id = match self.decode(bytes) {
                 Err(DecodeError::UnknownSchema(id)) => id,
@@ -312,8 +308,12 @@ impl Codec {
             };
             if let Err(failure) = self.resolve(id).await {
                 tries += 1;
+                denials += u32::from(matches!(failure, CodecError::NoSuchSchema { .. }));
                 if tries == RESOLVE_TRIES {
-                    return Err(DecodeError::UnknownSchema(id));
+                    return Err(match denials {
+                        RESOLVE_TRIES => DecodeError::DeniedSchema(id),
+                        _ => DecodeError::UnknownSchema(id),
+                    });
                 }
                 tracing::warn!(topic = M::TOPIC, schema_id = id, reason = %failure, "waiting for a schema");
                 tokio::time::sleep(backoff.next()).await;

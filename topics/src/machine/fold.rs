@@ -32,6 +32,9 @@ pub enum Content<I> {
     Decoded(I),
     /// Bytes that are no message, judged from the bytes alone, with what goes to the dead letters.
     Malformed(Box<DeadLetter>),
+    /// Bytes that nobody can read, and of which it was decided that everybody passes them, with what goes
+    /// to the dead letters when a client wrote them.
+    Passed(Box<DeadLetter>),
 }
 
 /// What became of a record.
@@ -47,6 +50,8 @@ pub enum Applied {
     Stale,
     /// It went to the dead letters.
     DeadLetter,
+    /// It was passed; a worker's number was counted, so that what comes behind it is no hole.
+    Passed,
 }
 
 /// Why a partition cannot go on. Nothing was changed by the record that caused it.
@@ -276,17 +281,17 @@ impl<M: Machine> Fold<M> {
                         source_name: identity.source,
                     });
                 }
-                let Some(machine_setup) = self.machine.as_ref().map(|_| &self.state.setup) else {
-                    return Err(Fault::NoGenesis { offset });
+                return self.bury(offset, *dead_letter, emissions);
+            }
+            Content::Passed(dead_letter) => {
+                let Some(identity) = identity else {
+                    return self.bury(offset, *dead_letter, emissions);
                 };
-                let inbox = format!("{}-{}", M::Input::TOPIC, self.partition);
-                let partition = super::super::partition::partition_of(
-                    inbox.as_bytes(),
-                    machine_setup.partitions(DeadLetter::TOPIC),
-                );
-                self.outputs.send(partition, inbox.into_bytes(), *dead_letter);
-                self.number_outputs(offset, emissions);
-                return Ok(Applied::DeadLetter);
+                if self.machine.is_none() {
+                    return Err(Fault::NoGenesis { offset });
+                }
+                self.state.edges.receive(&identity, self.discipline);
+                return Ok(Applied::Passed);
             }
         };
         if input.is_unknown() {
@@ -309,6 +314,19 @@ impl<M: Machine> Fold<M> {
             machine.apply(context, input, outputs)
         });
         Ok(Applied::Yes)
+    }
+
+    /// Sends a client's record that cannot be used to the dead letters.
+    fn bury(&mut self, offset: i64, dead_letter: DeadLetter, emissions: &mut Vec<Emission>) -> Result<Applied, Fault> {
+        let Some(machine_setup) = self.machine.as_ref().map(|_| &self.state.setup) else {
+            return Err(Fault::NoGenesis { offset });
+        };
+        let inbox = format!("{}-{}", M::Input::TOPIC, self.partition);
+        let partition =
+            super::super::partition::partition_of(inbox.as_bytes(), machine_setup.partitions(DeadLetter::TOPIC));
+        self.outputs.send(partition, inbox.into_bytes(), dead_letter);
+        self.number_outputs(offset, emissions);
+        Ok(Applied::DeadLetter)
     }
 
     fn apply_control(

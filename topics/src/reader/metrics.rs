@@ -2,6 +2,7 @@
 
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Unit;
 
@@ -13,6 +14,7 @@ pub struct ReadMetrics {
     applied: Family<TopicLabel, Counter>,
     duplicate: Family<TopicLabel, Counter>,
     behind_hole: Family<TopicLabel, Counter>,
+    blocked: Family<TopicLabel, Gauge>,
     lag: Family<TopicLabel, Histogram>,
 }
 
@@ -23,6 +25,7 @@ impl ReadMetrics {
             applied: Family::default(),
             duplicate: Family::default(),
             behind_hole: Family::default(),
+            blocked: Family::default(),
             lag: Family::new_with_constructor(latency),
         };
         let registry = registry.sub_registry_with_prefix("reader");
@@ -37,6 +40,11 @@ impl ReadMetrics {
         ] {
             registry.register(name, help, family.clone());
         }
+        registry.register(
+            "blocked",
+            "1 while a record waits for a schema, and all behind it",
+            metrics.blocked.clone(),
+        );
         registry.register_with_unit(
             "lag",
             "From what a record tells of (the worker's time) to its reading",
@@ -51,6 +59,12 @@ impl ReadMetrics {
         self.lag
             .get_or_create(&TopicLabel { topic })
             .observe(since(occurred_us).as_secs_f64());
+    }
+
+    /// Whether a record waits for a schema; true when that is news.
+    pub(super) fn blocked(&self, topic: &'static str, is_blocked: bool) -> bool {
+        let value = i64::from(is_blocked);
+        self.blocked.get_or_create(&TopicLabel { topic }).set(value) != value
     }
 
     pub(super) fn applied(&self, topic: &'static str) {

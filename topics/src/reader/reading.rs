@@ -3,7 +3,8 @@
 //! Positions are explicit (`assign()`, no group): every instance reads everything. When the log no
 //! longer has the position, or the client fails for good, reading begins anew and the sink forgets
 //! what it knew. A value that cannot be decoded is logged and left out; a schema that cannot be
-//! fetched is waited for.
+//! fetched is waited for, and so is one that the registry denies, until an operator passes the offset: the
+//! process is not ready meanwhile.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -20,9 +21,10 @@ use super::{ReadMetrics, Sequences};
 use crate::codec::{Codec, DecodeError};
 use crate::headers::{Trace, identity_of, trace_of};
 use crate::machine::{Identity, Verdict};
+use crate::passes::{Passes, hint};
 use crate::service::clock::now_us;
 use crate::service::kafka::consumer_config;
-use crate::service::{GatheringConsumer, PlatformOptions, Shutdown, backoff};
+use crate::service::{Check, ClockWatch, GatheringConsumer, Health, PlatformOptions, Shutdown, backoff};
 
 /// Limit of one question to the broker.
 const QUESTION_LIMIT: Duration = Duration::from_secs(5);
@@ -88,6 +90,10 @@ pub struct Readers {
     pub metrics: ReadMetrics,
     /// When to stop.
     pub shutdown: Shutdown,
+    /// Where it shows when a reader cannot go on.
+    pub health: Health,
+    /// This machine's clock beside the broker's.
+    pub clock: ClockWatch,
 }
 
 impl Readers {
@@ -146,10 +152,16 @@ impl Reader {
     pub fn spawn<M: Message, S: Sink<M>>(self, mut sink: S) -> std::io::Result<JoinHandle<()>> {
         let runtime = tokio::runtime::Handle::current();
         let name = format!("{}-{}", self.common.process, M::TOPIC);
+        let watch = Watch {
+            check: self.common.health.add(&format!("reading-{}", M::TOPIC)),
+            passes: Passes::new(self.common.platform.clone(), self.common.codec.clone()),
+            runtime,
+        };
+        watch.check.set(true, "nothing stands in the way");
         std::thread::Builder::new().name(name.clone()).spawn(move || {
             let mut pause = backoff();
             while !self.common.shutdown.is_requested() {
-                if let Err(error) = self.read(&name, &mut sink, &runtime, || pause.reset()) {
+                if let Err(error) = self.read(&name, &mut sink, &watch, || pause.reset()) {
                     tracing::warn!(topic = M::TOPIC, %error, "reading begins anew");
                     std::thread::sleep(pause.next());
                 }
@@ -161,13 +173,22 @@ impl Reader {
         &self,
         name: &str,
         sink: &mut S,
-        runtime: &tokio::runtime::Handle,
+        watch: &Watch,
         mut succeeded: impl FnMut(),
     ) -> Result<(), KafkaError> {
         let mut config = consumer_config(&self.common.platform, name);
         // A position that the log no longer has is noticed, not jumped over.
         config.set("auto.offset.reset", "error");
         let mut consumer = GatheringConsumer::new(config, self.gather, DefaultConsumerContext)?;
+        // What was passed before reading begins is passed by everybody.
+        if let Err(error) = watch.passes.refresh(consumer.client().client()) {
+            tracing::warn!(
+                topic = M::TOPIC,
+                error = format!("{error:#}"),
+                "what is passed is not known yet"
+            );
+            return Err(KafkaError::MetadataFetch(RDKafkaErrorCode::OperationTimedOut));
+        }
         let mut behind = self.ranges(consumer.client(), M::TOPIC)?;
         let mut assignment = TopicPartitionList::with_capacity(behind.len());
         for (partition, range) in &behind {
@@ -203,11 +224,18 @@ impl Reader {
                         more
                     });
                 }
-                None => {}
+                None => self.common.clock.nothing_read(),
                 Some(Ok(message)) => {
                     succeeded();
                     let partition = message.partition();
-                    if let Some((identity, record)) = self.decode(&message, runtime)
+                    // What was there before was appended at any time.
+                    if let (false, Some(appended_ms)) =
+                        (behind.contains_key(&partition), message.timestamp().to_millis())
+                    {
+                        self.common.clock.read(appended_ms);
+                    }
+                    if let Some((identity, record)) =
+                        self.decode(&message, watch, sequences.entry(partition).or_default())
                         && self.is_wanted(M::TOPIC, identity.as_ref(), sequences.entry(partition).or_default())
                     {
                         sink.record(record);
@@ -290,7 +318,8 @@ impl Reader {
     fn decode<M: Message>(
         &self,
         message: &BorrowedMessage<'_>,
-        runtime: &tokio::runtime::Handle,
+        watch: &Watch,
+        sequences: &mut Sequences,
     ) -> Option<(Option<Identity>, Record<M>)> {
         let unusable = |error: &dyn std::fmt::Display| {
             tracing::error!(
@@ -306,14 +335,40 @@ impl Reader {
             }
         };
         let value = message.payload()?;
+        let place = (message.partition(), message.offset());
         let mut pause = backoff();
         loop {
+            if watch.passes.of(M::TOPIC, place.0, place.1).is_some() {
+                self.unblocked(watch, M::TOPIC);
+                // Counted, so that what comes behind it is no hole.
+                if let Some(identity) = &identity {
+                    sequences.judge(identity);
+                }
+                return None;
+            }
             let decoded = match self.common.codec.decode::<M>(value) {
-                Err(DecodeError::UnknownSchema(_)) => runtime.block_on(self.common.codec.decode_resolving(value)),
+                Err(DecodeError::UnknownSchema(_)) => {
+                    let decoded = watch.runtime.block_on(self.common.codec.decode_resolving(value));
+                    // Also when the schema is there by now: what somebody else has passed is passed.
+                    match watch.runtime.block_on(watch.passes.look(M::TOPIC, place.0, place.1)) {
+                        Ok(false) => decoded,
+                        Ok(true) => continue,
+                        Err(error) => {
+                            tracing::warn!(
+                                topic = M::TOPIC,
+                                error = format!("{error:#}"),
+                                "what is passed is not known"
+                            );
+                            std::thread::sleep(pause.next());
+                            continue;
+                        }
+                    }
+                }
                 decoded => decoded,
             };
             match decoded {
                 Ok(decoded) => {
+                    self.unblocked(watch, M::TOPIC);
                     let record = Record {
                         partition: message.partition(),
                         trace: trace_of(message.headers()),
@@ -321,8 +376,19 @@ impl Reader {
                     };
                     return Some((identity, record));
                 }
-                Err(DecodeError::UnknownSchema(schema_id)) if !self.common.shutdown.is_requested() => {
-                    tracing::warn!(topic = M::TOPIC, schema_id, "waiting for a schema");
+                Err(error @ (DecodeError::UnknownSchema(_) | DecodeError::DeniedSchema(_)))
+                    if !self.common.shutdown.is_requested() =>
+                {
+                    let is_denied = matches!(error, DecodeError::DeniedSchema(_));
+                    let mut why = format!("{}-{} offset {}: {error}", M::TOPIC, place.0, place.1);
+                    if is_denied {
+                        why = format!("{why}; {}", hint(M::TOPIC, place.0, place.1));
+                        tracing::error!(why, "a reader is blocked for good");
+                    } else {
+                        tracing::warn!(why, "waiting for a schema");
+                    }
+                    watch.check.set(false, &why);
+                    self.common.metrics.blocked(M::TOPIC, true);
                     std::thread::sleep(pause.next());
                 }
                 Err(error) => {
@@ -332,6 +398,19 @@ impl Reader {
             }
         }
     }
+
+    fn unblocked(&self, watch: &Watch, topic: &'static str) {
+        if self.common.metrics.blocked(topic, false) {
+            watch.check.set(true, "nothing stands in the way");
+        }
+    }
+}
+
+/// What a reading thread has besides its client.
+struct Watch {
+    check: Check,
+    passes: Passes,
+    runtime: tokio::runtime::Handle,
 }
 
 /// The first offset that is not older than `age`; none when nothing is that young.
@@ -362,6 +441,8 @@ mod tests {
             codec: Codec::detached(),
             metrics: ReadMetrics::new(&mut crate::service::metrics()),
             shutdown: Shutdown::default(),
+            health: Health::default(),
+            clock: ClockWatch::of_process(&mut crate::service::metrics(), &Health::default()),
         }
     }
 

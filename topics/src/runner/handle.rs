@@ -23,7 +23,8 @@ use super::workbench::Workbench;
 use super::{RunnerError, RunnerOptions};
 use crate::codec::Codec;
 use crate::machine::Machine;
-use crate::service::{Gathering, Health, Metrics, PlatformOptions, ServiceOptions};
+use crate::passes::Passes;
+use crate::service::{ClockWatch, Gathering, Health, Metrics, PlatformOptions, ServiceOptions};
 
 /// A runner at work. Dropping it asks it to stop.
 #[derive(Debug)]
@@ -48,6 +49,7 @@ pub fn start<M: Machine>(
 ) -> Result<RunnerHandle, RunnerError> {
     let runtime = BackgroundRuntime::new(M::NAME)?;
     let snapshots = SnapshotStore::in_folder(&options.snapshot_dir, M::NAME, runtime.handle())?;
+    let clock = ClockWatch::of_process(metrics, health);
     let metrics = RunnerMetrics::register(metrics, M::NAME);
     let board = Arc::new(Board::new(usize::from(options.apply_threads)));
     let group = group_of::<M>();
@@ -77,6 +79,9 @@ pub fn start<M: Machine>(
             sender: Sender::new(platform, metrics.send_to_ack.clone())?,
             delivered: Vec::new(),
             reader: RecordReader::default(),
+            clock: clock.clone(),
+            ahead_ms_max: i64::try_from(options.ahead_seconds_max.saturating_mul(1_000)).unwrap_or(i64::MAX),
+            passes: Passes::new(platform.clone(), codec.clone()),
             surveyor: Surveyor::new(reader.clone()),
             emissions: Vec::new(),
             value: Vec::new(),

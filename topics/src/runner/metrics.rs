@@ -69,6 +69,8 @@ partition_metrics! {
     records_stale: Counter;
     /// Records that went to the dead letters.
     records_dead_letter: Counter;
+    /// Records of workers that were passed, because an operator decided so.
+    records_passed: Counter;
     /// Offsets that hold no record: markers of transactions, and what was aborted.
     offsets_passed_over: Counter;
     /// Records handed to the producer.
@@ -97,6 +99,8 @@ partition_metrics! {
     stopped: Gauge;
     /// 1 while the partition waits for a schema.
     blocked: Gauge;
+    /// 1 while it waits for a schema that the registry denies: an operator must decide.
+    denied: Gauge;
     /// Machine time, since the epoch: it stands while no record comes.
     machine_time: Seconds, Unit::Seconds;
 }
@@ -247,6 +251,7 @@ impl PartitionMetrics {
             Applied::Hole => &self.records_behind_hole,
             Applied::Stale => &self.records_stale,
             Applied::DeadLetter => &self.records_dead_letter,
+            Applied::Passed => &self.records_passed,
         }
         .inc();
     }

@@ -56,11 +56,14 @@
 //! | what | then |
 //! |---|---|
 //! | broker away | back-off for ever; after the session the partitions are reopened |
-//! | registry away, unknown schema id | only a partition that meets an unknown id waits |
+//! | registry away | only a partition that meets an id which it does not know waits |
+//! | a schema id that the registry denies: of a client | dead letter, once that is written down ([`passes`](crate::passes)) |
+//! | the same of a worker | the partition waits, loudly, until the schema is there or an operator passes the offset |
 //! | bytes of a client that are no message | dead letter |
 //! | offsets that hold no record: markers of transactions, what was aborted | passed over, once each was looked at ([`survey`]) |
 //! | an open transaction | what stands behind it waits until it ends; the broker ends it by its time limit |
 //! | bytes of a worker that are no message, a gap, a version or kind that this build does not know, a panic | the partition stops; no restart would help |
+//! | a record that was appended well ahead of this machine's clock | the partition waits, loudly, until that time or until the clock is right |
 //! | a log that is shorter than what was committed, or is not that of the snapshot | the partition stops |
 //! | a send that failed | the partitions of that apply thread start over |
 //! | another process with the same instance name | the runner ends with an error |

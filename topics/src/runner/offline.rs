@@ -14,6 +14,7 @@ use super::record::{RecordReader, UnknownSchema};
 use super::survey::{Between, Surveyor};
 use crate::codec::Codec;
 use crate::machine::{Emission, Fold, Machine};
+use crate::passes::Passes;
 use crate::service::{PlatformOptions, backoff, kafka};
 
 /// How long the broker may be silent before the fold gives up.
@@ -63,6 +64,7 @@ pub fn replay_topic<M: Machine>(
 struct Replay<'a, M: Machine> {
     consumer: BaseConsumer,
     surveyor: Surveyor,
+    passes: Passes,
     codec: &'a Codec,
     until: i64,
     partition: i32,
@@ -88,6 +90,10 @@ impl<'a, M: Machine> Replay<'a, M> {
                 "{topic}-{partition} holds offsets {low} to {high}, asked for are 0 to {until}"
             )));
         }
+        let passes = Passes::new(platform.clone(), codec.clone());
+        passes
+            .refresh(consumer.client())
+            .map_err(|error| RunnerError::Kafka(format!("{error:#}")))?;
         let counts = partition_counts(consumer.client()).map_err(failed)?;
         let cluster_id = consumer.client().fetch_cluster_id(ANSWER_LIMIT);
         let fold = first_fold(partition, cluster_id, &counts)
@@ -99,6 +105,7 @@ impl<'a, M: Machine> Replay<'a, M> {
         Ok(Self {
             consumer,
             surveyor: Surveyor::new(reader_config(platform, "brokerx-offline")),
+            passes,
             codec,
             until,
             partition,
@@ -135,9 +142,18 @@ impl<'a, M: Machine> Replay<'a, M> {
             let (expected, offset) = (self.fold.position(), message.offset());
             let clear = offset > expected && Self::is_clear(&mut self.surveyor, self.partition, (expected, offset))?;
             let record = loop {
+                if let Some(passed) = self.passes.of(M::Input::TOPIC, self.partition, offset) {
+                    break reader.passed(&message, &passed.reason);
+                }
                 match reader.read(self.codec, &message) {
                     Ok(record) => break record,
-                    Err(UnknownSchema(id)) => resolve(self.codec, id, message.offset())?,
+                    Err(UnknownSchema { schema_id, .. }) => {
+                        resolve(self.codec, schema_id, offset)?;
+                        // Somebody may have passed it meanwhile.
+                        self.passes
+                            .refresh(self.consumer.client())
+                            .map_err(|error| RunnerError::Kafka(format!("{error:#}")))?;
+                    }
                 }
             };
             if clear {

@@ -18,7 +18,12 @@ const DEAD_LETTER_BYTES_MAX: usize = 128 * 1024;
 
 /// A record names a schema that is not cached; the codec must resolve it first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct UnknownSchema(pub u32);
+pub struct UnknownSchema {
+    /// Its id.
+    pub schema_id: u32,
+    /// Whether no worker wrote the record, so that it may go to the dead letters.
+    pub is_of_client: bool,
+}
 
 /// Reads records; reuses one buffer.
 #[derive(Debug, Default)]
@@ -52,6 +57,17 @@ impl RecordReader {
         with_raw(message, |raw| self.read_raw(codec, raw))
     }
 
+    /// A consumed record that everybody passes, for a reason, whatever its bytes are.
+    pub fn passed<I: InboxMessage>(&mut self, message: &BorrowedMessage<'_>, reason: &str) -> Record<I> {
+        with_raw(message, |raw| Record {
+            offset: raw.offset,
+            appended_ms: raw.appended_ms,
+            identity: identity_of(raw.headers).unwrap_or_else(|_| claimed_identity(raw.headers)),
+            digest: self.digest_raw(raw),
+            input: Content::Passed(Box::new(dead_letter(raw, reason.to_owned()))),
+        })
+    }
+
     /// The digest of key, value and headers of a consumed record.
     pub fn digest(&mut self, message: &BorrowedMessage<'_>) -> u128 {
         with_raw(message, |raw| self.digest_raw(raw))
@@ -70,7 +86,12 @@ impl RecordReader {
             Ok(identity) => {
                 let input = match raw.value.map(|value| codec.decode::<I>(value)) {
                     Some(Ok(input)) => Content::Decoded(input),
-                    Some(Err(DecodeError::UnknownSchema(id))) => return Err(UnknownSchema(id)),
+                    Some(Err(DecodeError::UnknownSchema(schema_id) | DecodeError::DeniedSchema(schema_id))) => {
+                        return Err(UnknownSchema {
+                            schema_id,
+                            is_of_client: identity.is_none(),
+                        });
+                    }
                     Some(Err(DecodeError::Malformed(reason))) => malformed(reason),
                     None => malformed("it has no value".to_owned()),
                 };
@@ -225,7 +246,7 @@ mod tests {
                 DeadLetter::UnusableRecord(record) => record,
                 DeadLetter::Unknown => panic!("a dead letter has a kind"),
             },
-            Content::Decoded(input) => panic!("{input:?} was decoded"),
+            other => panic!("it is {other:?}"),
         }
     }
 
@@ -275,8 +296,15 @@ mod tests {
 
     #[test]
     fn an_unknown_schema_is_no_verdict() {
-        let error = read(&raw(Some(b"\0\0\x01\0\0\0"), None)).unwrap_err();
-        assert_eq!(error, UnknownSchema(65_536));
+        let worker = worker_headers("account-commands-1", 9, 5, &Trace::default());
+        for (headers, is_of_client) in [(None, true), (Some(&worker), false)] {
+            let error = read(&raw(Some(b"\0\0\x01\0\0\0"), headers)).unwrap_err();
+            let expected = UnknownSchema {
+                schema_id: 65_536,
+                is_of_client,
+            };
+            assert_eq!(error, expected);
+        }
     }
 
     #[test]

@@ -7,10 +7,12 @@ use std::time::Duration;
 
 use super::board::Board;
 use super::delivery::{Outgoing, SendError, Sender, Tag};
-use super::record::RecordReader;
+use super::record::{RecordReader, UnknownSchema};
 use super::survey::{Between, Surveyor};
 use crate::codec::Codec;
 use crate::machine::Emission;
+use crate::passes::Passes;
+use crate::service::ClockWatch;
 
 /// What the partitions of one apply thread share.
 pub struct Workbench {
@@ -26,6 +28,12 @@ pub struct Workbench {
     pub delivered: Vec<Tag>,
     /// Reads records.
     pub reader: RecordReader,
+    /// This machine's clock beside the broker's.
+    pub clock: ClockWatch,
+    /// How far a record may be ahead of this machine's clock.
+    pub ahead_ms_max: i64,
+    /// Which offsets everybody passes.
+    pub passes: Passes,
     /// Looks at what stands between offsets.
     pub surveyor: Surveyor,
     /// What the record at hand sends; empty between records.
@@ -62,7 +70,9 @@ impl Workbench {
 #[derive(Debug)]
 pub enum Interruption {
     /// A schema must be resolved first.
-    UnknownSchema(u32),
+    UnknownSchema(UnknownSchema),
+    /// A record is ahead of this machine's clock; in words, by how much.
+    Ahead(String),
     /// Records were skipped: they must be read again, from the position.
     ReadAgain,
     /// The thread's producer failed.

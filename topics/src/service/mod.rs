@@ -36,6 +36,7 @@ mod process;
 mod producer;
 mod server;
 mod shutdown;
+mod skew;
 mod source;
 pub mod telemetry;
 
@@ -51,4 +52,5 @@ pub use process::run_process;
 pub use producer::{Batch, DeliveringProducer, Delivery, Outbound};
 pub use server::{ClientPlace, Limits, Seat, Server, ServerMetrics, ServerOptions};
 pub use shutdown::Shutdown;
+pub use skew::ClockWatch;
 pub use source::{client_address, source_of};

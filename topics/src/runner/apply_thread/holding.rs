@@ -76,13 +76,21 @@ impl<M: Machine> ApplyThread<M> {
             return;
         };
         let bench = &self.bench;
-        let error = match open::<M>(
-            partition,
-            bench.sender.client(),
-            &self.consumer,
-            &self.snapshots,
-            || bench.beat(),
-        ) {
+        // What was passed before it came here must be passed here too.
+        let passes = bench.passes.refresh(bench.sender.client());
+        let opened = passes
+            .map_err(|error| OpenError::Away(format!("{error:#}")))
+            .and_then(|()| {
+                bench.beat();
+                open::<M>(
+                    partition,
+                    bench.sender.client(),
+                    &self.consumer,
+                    &self.snapshots,
+                    || bench.beat(),
+                )
+            });
+        let error = match opened {
             Ok(opening) => {
                 self.last_life = self.last_life.wrapping_add(1);
                 self.lives.insert(self.last_life, partition);

@@ -262,7 +262,7 @@ impl<M: Machine> ApplyThread<M> {
             let read_to = || kafka::position(&self.consumer, Self::TOPIC, *partition).ok().flatten();
             life.housekeep(high, read_to, &mut self.bench)
                 .map_err(|interruption| (Some(*partition), interruption))?;
-            if life.schema_arrived(&self.bench, &self.runtime) {
+            if life.schema_arrived(&self.bench, &self.runtime) || life.is_time_to_look_again() {
                 readable.push((*partition, life.read_from()));
             }
             // One at a time, so that the pauses do not add up.
@@ -308,10 +308,16 @@ impl<M: Machine> ApplyThread<M> {
                     self.assign(partition, life.read_from());
                 }
             }
-            (Some(partition), Interruption::UnknownSchema(schema_id)) => {
+            (Some(partition), Interruption::Ahead(why)) => {
                 self.unassign(partition);
                 if let Some(Slot::Running(life)) = self.held.get_mut(&partition).map(|held| &mut held.slot) {
-                    life.wait_for_schema(schema_id, &self.bench.board);
+                    life.wait_for_clock(why, &self.bench);
+                }
+            }
+            (Some(partition), Interruption::UnknownSchema(schema)) => {
+                self.unassign(partition);
+                if let Some(Slot::Running(life)) = self.held.get_mut(&partition).map(|held| &mut held.slot) {
+                    life.wait_for_schema(schema, &self.bench);
                 }
             }
             (None, interruption) => unreachable!("{interruption:?} is of a partition"),

@@ -19,7 +19,7 @@ use super::delivery::{Outgoing, Tag};
 use super::metrics::{PartitionMetrics, RunnerMetrics};
 use super::native::leader_epoch;
 use super::opening::{Opening, Verification, check_partition_counts};
-use super::record::{UnknownSchema, trace};
+use super::record::trace;
 use super::schema_wait::SchemaWait;
 use super::snapshots::SnapshotSchedule;
 use super::survey::Between;
@@ -54,6 +54,8 @@ pub struct Partition<M: Machine> {
     live: bool,
     clock: Clock,
     schema_wait: Option<SchemaWait>,
+    /// When a record that was ahead of the clock is looked at again.
+    ahead_until: Option<Instant>,
     saving: Saving,
     metrics: PartitionMetrics,
     runner_metrics: RunnerMetrics,
@@ -72,6 +74,7 @@ impl<M: Machine> Partition<M> {
         metrics.starts.inc();
         metrics.stopped.set(0);
         metrics.blocked.set(0);
+        metrics.denied.set(0);
         Self {
             number,
             assignment,
@@ -89,6 +92,7 @@ impl<M: Machine> Partition<M> {
             live: false,
             clock: Clock::default(),
             schema_wait: None,
+            ahead_until: None,
             saving: Saving::new(schedule),
             metrics,
             runner_metrics,
@@ -112,7 +116,7 @@ impl<M: Machine> Partition<M> {
     /// [`Interruption::Stopped`] this life is over.
     pub fn take(&mut self, message: &BorrowedMessage<'_>, bench: &mut Workbench) -> Result<(), Interruption> {
         let (offset, expected) = (message.offset(), self.read_from());
-        if offset < expected || self.schema_wait.is_some() {
+        if offset < expected || self.is_blocked() {
             // Fetched before the partition was assigned anew.
             return Ok(());
         }
@@ -123,10 +127,16 @@ impl<M: Machine> Partition<M> {
         if let Some(verification) = self.verification {
             return self.verify(verification, message, bench);
         }
-        let record = bench
-            .reader
-            .read(&bench.codec, message)
-            .map_err(|UnknownSchema(id)| Interruption::UnknownSchema(id))?;
+        if let Some(why) = ahead(message.timestamp().to_millis(), wall_ms(), bench.ahead_ms_max) {
+            return Err(Interruption::Ahead(format!("offset {offset}: {why}")));
+        }
+        let record = match bench.passes.of(M::Input::TOPIC, self.number, offset) {
+            Some(passed) => bench.reader.passed(message, &passed.reason),
+            None => bench
+                .reader
+                .read(&bench.codec, message)
+                .map_err(Interruption::UnknownSchema)?,
+        };
         if self.clear_until == Some(offset) {
             self.metrics
                 .offsets_passed_over
@@ -155,6 +165,9 @@ impl<M: Machine> Partition<M> {
         self.metrics.count(applied);
         self.runner_metrics.apply.observe(spent.as_secs_f64());
         if offset >= self.emit_from {
+            if self.live {
+                bench.clock.read(appended_ms);
+            }
             let since_append_ms = (wall_ms() - appended_ms).max(0);
             self.runner_metrics
                 .append_to_apply
@@ -269,9 +282,9 @@ impl<M: Machine> Partition<M> {
         }
     }
 
-    /// Whether it waits for a schema, unread.
+    /// Whether it waits for a schema or for the clock, unread.
     pub fn is_blocked(&self) -> bool {
-        self.schema_wait.is_some()
+        self.schema_wait.is_some() || self.ahead_until.is_some()
     }
 
     /// Whether it has caught up with its log and waits for nothing but records.
@@ -285,7 +298,38 @@ impl<M: Machine> Partition<M> {
     }
 }
 
+/// Why a record must not be applied yet: it was appended later than this machine's clock says.
+fn ahead(appended_ms: Option<i64>, wall_ms: i64, ahead_ms_max: i64) -> Option<String> {
+    let ahead_ms = appended_ms?.saturating_sub(wall_ms);
+    (ahead_ms > ahead_ms_max).then(|| {
+        let seconds = ahead_ms / 1_000;
+        format!("it was appended {seconds} s ahead of this machine's clock: one of both clocks is or was wrong")
+    })
+}
+
 /// The wall clock, milliseconds since the epoch. Only the clock's ticks and metrics depend on it.
 pub fn wall_ms() -> i64 {
     now_us() / 1_000
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_from_the_future_waits() {
+        for (appended_ms, waits) in [
+            (None, false),
+            (Some(0), false),
+            (Some(1_010_000), false),
+            (Some(1_010_001), true),
+            (Some(i64::MAX), true),
+        ] {
+            assert_eq!(
+                ahead(appended_ms, 1_000_000, 10_000).is_some(),
+                waits,
+                "{appended_ms:?}"
+            );
+        }
+    }
 }

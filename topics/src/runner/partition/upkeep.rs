@@ -10,8 +10,12 @@ use crate::machine::Machine;
 use crate::runner::board::{Board, Standing};
 use crate::runner::delivery::{Outgoing, Tag};
 use crate::runner::metrics::set_seconds;
-use crate::runner::schema_wait::SchemaWait;
+use crate::runner::record::UnknownSchema;
+use crate::runner::schema_wait::{Place, Refusal, SchemaWait};
 use crate::runner::workbench::{Interruption, Workbench, dispatch};
+
+/// Between two looks at a record that is ahead of the clock.
+const AHEAD_PAUSE: Duration = Duration::from_secs(1);
 
 impl<M: Machine> Partition<M> {
     /// What is done now and then, between records: the clock, progress, metrics. `high` is the end
@@ -40,13 +44,14 @@ impl<M: Machine> Partition<M> {
                 tracing::info!(machine = M::NAME, partition = self.number, position, "partition live");
                 bench.board.set_standing(self.number, Standing::Live);
             }
-        } else if !self.live && self.schema_wait.is_none() {
+        } else if !self.live && !self.is_blocked() {
             let why = match end {
                 0 => "the log is empty: run `topics apply` first".to_owned(),
                 _ => format!("at offset {position} of {end}"),
             };
             bench.board.set_standing(self.number, Standing::Starting(why));
         }
+        bench.clock.nothing_read();
         self.tick(now, bench)?;
         self.report_progress(&bench.board);
         self.reap_snapshot(now);
@@ -103,8 +108,19 @@ impl<M: Machine> Partition<M> {
     }
 
     /// A schema must be resolved before it goes on.
-    pub fn wait_for_schema(&mut self, schema_id: u32, board: &Board) {
-        self.schema_wait = Some(SchemaWait::new(schema_id, Instant::now()));
+    pub fn wait_for_schema(&mut self, schema: UnknownSchema, bench: &Workbench) {
+        let UnknownSchema {
+            schema_id,
+            is_of_client,
+        } = schema;
+        let place = Place {
+            machine: M::NAME,
+            topic: M::Input::TOPIC,
+            partition: self.number,
+            offset: self.driver.position(),
+            may_decide: is_of_client,
+        };
+        self.schema_wait = Some(SchemaWait::new(schema_id, place, bench.passes.clone(), Instant::now()));
         self.is_reading = false;
         self.metrics.blocked.set(1);
         let position = self.driver.position();
@@ -116,7 +132,28 @@ impl<M: Machine> Partition<M> {
             "blocked by a schema"
         );
         let why = format!("offset {position}: schema {schema_id} is not known yet");
-        board.set_standing(self.number, Standing::Blocked(why));
+        bench.board.set_standing(self.number, Standing::Blocked(why));
+    }
+
+    /// A record is ahead of the clock: it is looked at again in a while, and nothing behind it before.
+    pub fn wait_for_clock(&mut self, why: String, bench: &Workbench) {
+        self.ahead_until = Some(Instant::now() + AHEAD_PAUSE);
+        self.is_reading = false;
+        self.metrics.blocked.set(1);
+        tracing::error!(machine = M::NAME, partition = self.number, why, "blocked by a clock");
+        bench.board.set_standing(self.number, Standing::Blocked(why));
+    }
+
+    /// Whether it is time to look at a record again that was ahead of the clock.
+    pub fn is_time_to_look_again(&mut self) -> bool {
+        let is_time = self.ahead_until.is_some_and(|until| Instant::now() >= until);
+        if is_time {
+            self.ahead_until = None;
+            self.metrics.blocked.set(0);
+            // Live again once the end of the log is met.
+            self.live = false;
+        }
+        is_time
     }
 
     /// Whether the schema that it waited for has just come, so that it is to be read again.
@@ -126,13 +163,18 @@ impl<M: Machine> Partition<M> {
         };
         match wait.poll(Instant::now(), &bench.codec, runtime) {
             None => false,
-            Some(Err(reason)) => {
-                tracing::warn!(
-                    machine = M::NAME,
-                    partition = self.number,
-                    reason,
-                    "still blocked by a schema"
-                );
+            Some(Err(Refusal { reason, is_denied })) => {
+                self.metrics.denied.set(i64::from(is_denied));
+                match is_denied {
+                    // Waiting alone does not help.
+                    true => tracing::error!(machine = M::NAME, partition = self.number, reason, "blocked for good"),
+                    false => tracing::warn!(
+                        machine = M::NAME,
+                        partition = self.number,
+                        reason,
+                        "still blocked by a schema"
+                    ),
+                }
                 let why = format!("offset {}: {reason}", self.driver.position());
                 bench.board.set_standing(self.number, Standing::Blocked(why));
                 false
@@ -140,6 +182,7 @@ impl<M: Machine> Partition<M> {
             Some(Ok(())) => {
                 self.schema_wait = None;
                 self.metrics.blocked.set(0);
+                self.metrics.denied.set(0);
                 let standing = match self.live {
                     true => Standing::Live,
                     false => Standing::Starting("a schema arrived".to_owned()),
