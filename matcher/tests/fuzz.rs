@@ -18,7 +18,7 @@ fn apply(desk: &mut Desk, codec: &Codec, bytes: &[u8], advance_ms: i64) -> bool 
     let record = Record {
         offset: desk.fold.position(),
         appended_ms: desk.now_ms,
-        identity: None,
+        identity: desk.fold.next_identity(&command),
         digest: 1,
         input: Content::Decoded(command),
     };

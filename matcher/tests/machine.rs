@@ -11,7 +11,7 @@ mod common;
 use brokerx_matcher::machine::{EVENTS_MAX, Matcher};
 use brokerx_schemas::*;
 use brokerx_topics::codec::Codec;
-use brokerx_topics::machine::{Applied, Content, Fault, Fold, Identity, Record};
+use brokerx_topics::machine::{Applied, Content, Fault, Fold, Identity, Machine, Record};
 use brokerx_topics::partition::{account_key, partition_of, symbol_key};
 use common::*;
 
@@ -238,7 +238,7 @@ fn a_long_cascade_takes_several_steps() {
     let record = Record {
         offset: desk.fold.position(),
         appended_ms: desk.now_ms,
-        identity: None,
+        identity: desk.fold.next_identity(&first),
         digest: 1,
         input: Content::Decoded(first),
     };
@@ -336,10 +336,11 @@ fn encoded_records_fold_like_plain_ones() {
     for (offset, command) in (0..).zip(commands) {
         let mut bytes = Vec::new();
         codec.encode(&command, &mut bytes).unwrap();
+        let identity = plain.next_identity(&command);
         let record = |input| Record {
             offset,
             appended_ms: NOW_MS,
-            identity: None,
+            identity: identity.clone(),
             digest: 1,
             input: Content::Decoded(input),
         };
@@ -357,4 +358,40 @@ fn encoded_records_fold_like_plain_ones() {
         .iter()
         .filter(|emission| matches!(emission.output.message, AnyMessage::TradeEvent(_)));
     assert_eq!(trades.count(), 1);
+}
+
+/// What only settlement writes is not believed from anybody else: it goes to the dead letters and does nothing.
+#[test]
+fn an_order_that_settlement_did_not_write_is_not_believed() {
+    let foreign = Identity {
+        source: "book-commands-0".to_owned(),
+        seq: 1,
+    };
+    let order = || Content::Decoded(BookCommand::NewOrder(limit(1, 1, Side::Buy, 100_00, 5)));
+    for identity in [None, Some(foreign)] {
+        let mut desk = Desk::new();
+        let record = Record {
+            offset: desk.fold.position(),
+            appended_ms: NOW_MS,
+            identity,
+            digest: 1,
+            input: order(),
+        };
+        let mut emissions = Vec::new();
+        assert_eq!(desk.fold.apply(record, &mut emissions).unwrap(), Applied::DeadLetter);
+        assert_eq!(emissions.len(), 1);
+        assert_eq!(emissions[0].output.message.topic(), DeadLetter::TOPIC);
+        assert_eq!(desk.matcher().state_hash(), Desk::new().matcher().state_hash());
+    }
+    // Before logic version 2 it was.
+    let mut older = Desk::of_version(Config::default(), 1);
+    older.feed(BookCommand::ListInstrument(listing()));
+    let record = Record {
+        offset: older.fold.position(),
+        appended_ms: NOW_MS,
+        identity: None,
+        digest: 1,
+        input: order(),
+    };
+    assert_eq!(older.fold.apply(record, &mut Vec::new()).unwrap(), Applied::Yes);
 }

@@ -38,6 +38,9 @@ pub trait InboxMessage: Message {
     fn control(&self) -> Option<Control<'_>>;
     /// Whether this is a kind, or holds a symbol, that this build does not know.
     fn is_unknown(&self) -> bool;
+    /// The inbox whose fold alone writes records of this kind; none for what clients, operators and tools
+    /// write.
+    fn writer(&self) -> Option<&'static str>;
     /// The clock's record; none for an inbox without a clock.
     fn tick(second: i64) -> Option<Self>;
 }
@@ -112,7 +115,7 @@ messages! {
 }
 
 macro_rules! inbox_with_control {
-    ($type:ident) => {
+    ($type:ident, $writer:ident writes $($kind:ident)|+) => {
         impl InboxMessage for $type {
             fn control(&self) -> Option<Control<'_>> {
                 match self {
@@ -125,6 +128,9 @@ macro_rules! inbox_with_control {
             fn is_unknown(&self) -> bool {
                 matches!(self, Self::Unknown)
             }
+            fn writer(&self) -> Option<&'static str> {
+                matches!(self, $(Self::$kind(_))|+).then_some($writer::TOPIC)
+            }
             fn tick(second: i64) -> Option<Self> {
                 Some(Self::Tick(crate::Tick { second }))
             }
@@ -132,8 +138,8 @@ macro_rules! inbox_with_control {
     };
 }
 
-inbox_with_control!(AccountCommand);
-inbox_with_control!(BookCommand);
+inbox_with_control!(AccountCommand, BookCommand writes Fill | CommandDone | OrderTriggered | OrderEnded | DayClosed);
+inbox_with_control!(BookCommand, AccountCommand writes NewOrder | CancelBookOrder | ReplaceBookOrder);
 
 impl InboxMessage for AccountEvent {
     fn control(&self) -> Option<Control<'_>> {
@@ -141,6 +147,9 @@ impl InboxMessage for AccountEvent {
     }
     fn is_unknown(&self) -> bool {
         self.kind == crate::AccountEventKind::Unknown
+    }
+    fn writer(&self) -> Option<&'static str> {
+        Some(AccountCommand::TOPIC)
     }
     fn tick(_second: i64) -> Option<Self> {
         None

@@ -144,7 +144,7 @@ impl Desk {
         let record = Record {
             offset: self.fold.position(),
             appended_ms: self.now_ms,
-            identity: None,
+            identity: self.fold.next_identity(&command),
             digest: 1,
             input: Content::Decoded(command),
         };

@@ -61,7 +61,7 @@ impl Bench {
         let record = Record {
             offset: self.fold.position(),
             appended_ms: self.now_ms,
-            identity: None,
+            identity: self.fold.next_identity(&input),
             digest: 0,
             input: Content::Decoded(input),
         };

@@ -278,7 +278,7 @@ impl World {
             let record = Record {
                 offset: offset as i64,
                 appended_ms: *now_ms,
-                identity: None,
+                identity: fold.next_identity(input),
                 digest: 0,
                 input: Content::Decoded(input.clone()),
             };

@@ -18,6 +18,14 @@ pub struct Identity {
     pub seq: u64,
 }
 
+impl Identity {
+    /// Whether the writer is the fold of a partition of this inbox.
+    pub fn is_of(&self, inbox: &str) -> bool {
+        let partition = self.source.strip_prefix(inbox).and_then(|rest| rest.strip_prefix('-'));
+        partition.is_some_and(|number| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()))
+    }
+}
+
 /// What the number of a record says about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
@@ -132,6 +140,25 @@ mod tests {
             (2, Verdict::Duplicate),
         ] {
             assert_eq!(edges.receive(&identity(seq), Discipline::FULL), verdict, "{seq}");
+        }
+    }
+
+    #[test]
+    fn a_writer_is_the_fold_of_one_partition_of_its_inbox() {
+        for (source, expected) in [
+            ("book-commands-7", true),
+            ("book-commands-12", true),
+            ("book-commands-", false),
+            ("book-commands", false),
+            ("book-commands-x", false),
+            ("account-commands-7", false),
+            ("", false),
+        ] {
+            let identity = Identity {
+                source: source.to_owned(),
+                seq: 1,
+            };
+            assert_eq!(identity.is_of("book-commands"), expected, "{source}");
         }
     }
 

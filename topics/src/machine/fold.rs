@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use brokerx_schemas::{Control, DeadLetter, InboxMessage, Message, TopicPartitions};
+use brokerx_schemas::{Control, DeadLetter, InboxMessage, Message, TopicPartitions, UnusableRecord};
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::{
@@ -303,6 +303,13 @@ impl<M: Machine> Fold<M> {
         if self.machine.is_none() {
             return Err(Fault::NoGenesis { offset });
         }
+        if self.state.setup.logic_version >= 2
+            && let Some(writer) = input.writer()
+            && !identity.as_ref().is_some_and(|identity| identity.is_of(writer))
+        {
+            let dead_letter = self.impostor(context, writer);
+            return self.bury(offset, dead_letter, emissions);
+        }
         if let Some(identity) = identity {
             match self.state.edges.receive(&identity, self.discipline) {
                 Verdict::Next => {}
@@ -314,6 +321,21 @@ impl<M: Machine> Fold<M> {
             machine.apply(context, input, outputs)
         });
         Ok(Applied::Yes)
+    }
+
+    /// What is said of a record of a kind that only `writer` writes, when it comes from somebody else. The
+    /// record itself stands in the inbox.
+    fn impostor(&self, context: &Context, writer: &str) -> DeadLetter {
+        DeadLetter::UnusableRecord(UnusableRecord {
+            topic: M::Input::TOPIC.to_owned(),
+            partition: self.partition,
+            offset: context.offset,
+            reason: format!("records of this kind come from the fold of {writer} alone, and this one does not"),
+            key_hex: None,
+            value_hex: None,
+            headers: Vec::new(),
+            appended_ms: context.appended_ms,
+        })
     }
 
     /// Sends a client's record that cannot be used to the dead letters.
@@ -415,6 +437,17 @@ impl<M: Machine> Fold<M> {
                 Ok(Applied::Yes)
             }
         }
+    }
+
+    /// Who a record of this kind has to come from, next: partition 0 of the inbox whose fold writes such
+    /// records. None for what clients write. For whoever makes inboxes by hand, as tests and tools do.
+    pub fn next_identity(&self, input: &M::Input) -> Option<Identity> {
+        let source = format!("{}-0", input.writer()?);
+        let last = self.state.edges.received().find(|(known, _)| *known == source);
+        Some(Identity {
+            seq: last.map_or(0, |(_, seq)| seq) + 1,
+            source,
+        })
     }
 
     /// Goes on with an unfinished record.
