@@ -153,7 +153,8 @@ impl Default for Config {
             open_orders_max: 200,
             closed_key_seconds: 24 * 60 * 60,
             closed_keys_per_account_max: 100_000,
-            closed_keys_per_partition_max: 5_000_000,
+            // 1,200 orders a second over eight partitions for a day are 13 million.
+            closed_keys_per_partition_max: 15_000_000,
             price_cents_min: 1_00,
             price_cents_max: 10_000_00,
             collar_bps: 500,

@@ -75,6 +75,13 @@ impl Machine for Matcher {
         self.work(context, outputs)
     }
 
+    fn memory_permille(&self) -> i64 {
+        let most = usize::try_from(self.config.closed_keys_per_partition_max)
+            .unwrap_or(1)
+            .max(1);
+        i64::try_from(self.keys.len().saturating_mul(1_000) / most).unwrap_or(i64::MAX)
+    }
+
     fn resume(&mut self, context: &Context, outputs: &mut Outputs) -> Step {
         self.work(context, outputs)
     }

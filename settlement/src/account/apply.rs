@@ -252,6 +252,13 @@ impl Machine for AccountMachine {
         Some(oldest.saturating_add(self.key_window_seconds()))
     }
 
+    fn memory_permille(&self) -> i64 {
+        let most = usize::try_from(self.rules.config.closed_keys_per_partition_max)
+            .unwrap_or(1)
+            .max(1);
+        i64::try_from(self.memory.keys.saturating_mul(1_000) / most).unwrap_or(i64::MAX)
+    }
+
     fn resume(&mut self, context: &Context, outputs: &mut Outputs) -> Step {
         self.go_on(context, outputs)
     }

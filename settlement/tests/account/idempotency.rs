@@ -2,6 +2,7 @@
 
 use brokerx_schemas::*;
 use brokerx_topics::machine::Machine;
+use brokerx_topics::machine::Machine;
 
 use crate::bench::*;
 
@@ -299,6 +300,11 @@ fn nobody_uses_up_the_share_of_another_account() {
     assert_eq!(order_of(&mut bench, BOB), Reason::TooManyRequests);
     bench.restore();
     assert_eq!(bench.machine().remembered_keys(), 1_100);
+    assert_eq!(
+        bench.machine().memory_permille(),
+        1_100,
+        "an alarm went off long before"
+    );
 }
 
 #[test]

@@ -47,6 +47,12 @@ pub trait Machine: Sized + Send + 'static {
         Some(i64::MIN)
     }
 
+    /// How much of the room for what it remembers of its own accord is used, in thousandths: at 1,000 it
+    /// refuses what it would have to remember. An alarm goes off long before.
+    fn memory_permille(&self) -> i64 {
+        0
+    }
+
     /// Goes on with a record that answered [`Step::More`]; outputs were taken in between.
     fn resume(&mut self, context: &Context, outputs: &mut Outputs) -> Step;
 

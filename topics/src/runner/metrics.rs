@@ -101,6 +101,8 @@ partition_metrics! {
     blocked: Gauge;
     /// 1 while it waits for a schema that the registry denies: an operator must decide.
     denied: Gauge;
+    /// How much of the room for remembered keys is used, in thousandths: at 1,000 new ones are refused. Alarm at 700.
+    memory_permille: Gauge;
     /// Machine time, since the epoch: it stands while no record comes.
     machine_time: Seconds, Unit::Seconds;
 }

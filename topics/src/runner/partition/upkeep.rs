@@ -57,6 +57,8 @@ impl<M: Machine> Partition<M> {
         self.reap_snapshot(now);
         self.metrics.lag.set((end - position).max(0));
         self.metrics.position.set(self.driver.position());
+        let memory = self.driver.fold().machine().map_or(0, Machine::memory_permille);
+        self.metrics.memory_permille.set(memory);
         self.metrics.in_flight.set(self.driver.records_in_flight() as i64);
         set_seconds(
             &self.metrics.snapshot_age,
