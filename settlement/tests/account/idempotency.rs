@@ -2,7 +2,6 @@
 
 use brokerx_schemas::*;
 use brokerx_topics::machine::Machine;
-use brokerx_topics::machine::Machine;
 
 use crate::bench::*;
 

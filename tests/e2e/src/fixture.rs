@@ -122,6 +122,26 @@ impl Fixture {
     /// When a step fails.
     pub async fn funded_client(&self, cash: Cents, shares: &[(&str, i64)]) -> anyhow::Result<Session> {
         let client = self.client().await?;
+        self.fund(&client, cash).await?;
+        for (symbol, quantity) in shares {
+            self.credit(&client, symbol, *quantity).await?;
+        }
+        Ok(client)
+    }
+
+    /// A client with money, and the e-mail address with which it logs in anew ([`PASSWORD`]).
+    ///
+    /// # Errors
+    /// When a step fails.
+    pub async fn funded_client_with_email(&self, cash: Cents) -> anyhow::Result<(Session, String)> {
+        let email = self.verified().await?;
+        let client = Session::new(&self.api, self.api.log_in(&email, PASSWORD).await?).await?;
+        self.fund(&client, cash).await?;
+        Ok((client, email))
+    }
+
+    /// Deposits money and waits until it is there.
+    async fn fund(&self, client: &Session, cash: Cents) -> anyhow::Result<()> {
         let mut left = cash;
         while left > Cents(0) {
             let amount = left.min(Cents(10_000_00));
@@ -139,10 +159,7 @@ impl Fixture {
             }
             left = Cents(left.0 - amount.0);
         }
-        for (symbol, quantity) in shares {
-            self.credit(&client, symbol, *quantity).await?;
-        }
-        Ok(client)
+        Ok(())
     }
 
     /// Credits shares at a cost of 90.00.

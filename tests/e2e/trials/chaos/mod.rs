@@ -3,6 +3,7 @@
 //! `BROKERX_TEST_LONG` makes it longer, `BROKERX_TEST_SEED` replays the choices of a run (which
 //! client does what, who is hit and when; the interleaving of real processes is not replayed).
 
+mod guard;
 mod monkey;
 mod operator;
 mod outcomes;
@@ -21,6 +22,7 @@ use rand::{RngExt, SeedableRng, rngs::Xoshiro256PlusPlus};
 use tokio::task::JoinSet;
 
 use super::book::configure;
+use guard::Guard;
 use operator::Operator;
 use outcomes::Outcomes;
 use trader::Trader;
@@ -87,6 +89,16 @@ pub async fn nothing_is_lost_or_doubled_while_processes_die(fixture: &Fixture) -
     };
     let mut operators = JoinSet::new();
     operators.spawn(operator.operate(Arc::clone(&stop)));
+    let (guarded, email) = fixture.funded_client_with_email(Cents(200_00)).await?;
+    let guard = Guard {
+        api: fixture.api.clone(),
+        key: fixture.operator_key.clone(),
+        symbol: symbols[0].clone(),
+        email,
+        account_id: guarded.account_id,
+    };
+    let mut guards = JoinSet::new();
+    guards.spawn(guard.guard(Arc::clone(&stop)));
 
     let mut random = Xoshiro256PlusPlus::seed_from_u64(seed ^ 0xC4A0);
     let until = Instant::now() + duration();
@@ -101,6 +113,10 @@ pub async fn nothing_is_lost_or_doubled_while_processes_die(fixture: &Fixture) -
     let mut halts = 0;
     while let Some(operator) = operators.join_next().await {
         halts += operator?.context("the operator")?;
+    }
+    let mut suspensions = 0;
+    while let Some(guard) = guards.join_next().await {
+        suspensions += guard?.context("the guard")?;
     }
     let mut asked = Vec::new();
     while let Some(trader) = traders.join_next().await {
@@ -117,7 +133,7 @@ pub async fn nothing_is_lost_or_doubled_while_processes_die(fixture: &Fixture) -
         pushes += watcher?.context("a watcher")?;
     }
     println!(
-        "chaos: {hits} hits, {halts} halts, {orders} orders with one outcome each, as {answers} answers told, {} trades, {} events, {pushes} pushes, {} of {} records were duplicates",
+        "chaos: {hits} hits, {halts} halts, {suspensions} suspensions, {orders} orders with one outcome each, as {answers} answers told, {} trades, {} events, {pushes} pushes, {} of {} records were duplicates",
         extent.trades,
         extent.events,
         extent.dropped,
