@@ -36,7 +36,7 @@ impl Guard {
             let session = self.log_in().await?;
             let id = format!("guarded-{rounds}");
             // Far below what anybody sells for.
-            let order = place_order(&id, &self.symbol, "buy", 1, Some(Cents(96_00)), "GTC");
+            let order = place_order(&id, &self.symbol, "buy", 1, Some(Cents(97_00)), "GTC");
             let placed = done("an order", async || session.place(&order).await).await?;
             ensure!(placed["order"]["status"] != "rejected", "{placed}");
             let path = format!("/admin/v1/clients/{client_id}/suspend");
