@@ -275,11 +275,16 @@ pub async fn a_replace_keeps_its_place_only_with_a_smaller_quantity(fixture: &Fi
     larger.expect(200)?;
     placed(carol, &floor.limit("sell", 10, 99_00)).await?;
     becomes(bob, id(&second)?, "filled").await?;
-    // A new total that has traded already ends the order, and an order that has ended cannot be changed.
+    // Less than has traded is refused and changes nothing; just that ends the order as filled, and an order
+    // that has ended cannot be changed.
+    let below = replace(alice, id(&first)?, &json!({"quantity": 3, "client_version": 3})).await?;
+    is_refusal(&below, 422, "QUANTITY_BELOW_FILLED")?;
     let ended = replace(alice, id(&first)?, &json!({"quantity": 4, "client_version": 3})).await?;
     let ended = ended.expect(200)?;
     ensure!(
-        ended["order"]["filled_quantity"] == 4 && ended["order"]["status"] != "working",
+        ended["order"]["filled_quantity"] == 4
+            && ended["order"]["quantity"] == 4
+            && ended["order"]["status"] == "filled",
         "{ended}"
     );
     let token = ended["consistency_token"].as_str().context("no token")?;
