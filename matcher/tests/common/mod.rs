@@ -34,6 +34,7 @@ pub fn genesis_of(config: Config, logic_version: i32) -> BookCommand {
         ("market-data", 8),
         ("instruments", 1),
         ("replies", 64),
+        ("dead-letters", 1),
     ];
     BookCommand::Genesis(Genesis {
         log_id: "test".to_owned(),

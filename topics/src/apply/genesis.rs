@@ -32,13 +32,8 @@ pub(super) async fn apply(cluster: &Cluster, codec: &Codec, config: &Config) -> 
             (Some(_), Some(_)) => {}
         }
     }
-    if let Some(genesis) = &found
-        && genesis.topics != topic_partitions()
-    {
-        bail!(
-            "log {} was made for other partition counts than the catalogue's: they never change",
-            genesis.log_id
-        );
+    if let Some(genesis) = &found {
+        check_counts(genesis, &topic_partitions())?;
     }
     if empty.is_empty() {
         return Ok(None);
@@ -65,6 +60,20 @@ pub(super) async fn apply(cluster: &Cluster, codec: &Codec, config: &Config) -> 
     Ok(Some((empty.len(), genesis.config)))
 }
 
+/// The topics that a log was made for keep their partitions for ever. A topic of a later release, which the
+/// log does not name, is none that its machines write to.
+fn check_counts(genesis: &Genesis, catalogue: &[TopicPartitions]) -> Result<()> {
+    let differs = genesis.topics.iter().find(|topic| !catalogue.contains(topic));
+    match differs {
+        None => Ok(()),
+        Some(TopicPartitions { topic, partitions }) => bail!(
+            "log {} was made for {partitions} partitions of {topic}, which is not what the catalogue says: they \
+             never change",
+            genesis.log_id
+        ),
+    }
+}
+
 fn first_genesis(config: &Config) -> Genesis {
     Genesis {
         log_id: Uuid::new_v4().to_string(),
@@ -85,4 +94,24 @@ pub(super) fn topic_partitions() -> Vec<TopicPartitions> {
             partitions: topic.partitions,
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_log_keeps_the_partitions_that_it_was_made_for_and_a_release_may_add_topics() {
+        let genesis = first_genesis(&Config::default());
+        let mut later = topic_partitions();
+        later.push(TopicPartitions {
+            topic: "of-a-later-release".to_owned(),
+            partitions: 3,
+        });
+        assert!(check_counts(&genesis, &later).is_ok());
+        later[0].partitions += 1;
+        assert!(check_counts(&genesis, &later).is_err());
+        later.remove(0);
+        assert!(check_counts(&genesis, &later).is_err(), "a topic is gone");
+    }
 }

@@ -98,7 +98,9 @@ pub async fn nothing_is_lost_or_doubled_while_processes_die(fixture: &Fixture) -
         account_id: guarded.account_id,
     };
     let mut guards = JoinSet::new();
-    guards.spawn(guard.guard(Arc::clone(&stop)));
+    // On a thread of its own: its futures borrow what they ask with, and cannot move between threads.
+    let (runtime, until_stopped) = (tokio::runtime::Handle::current(), Arc::clone(&stop));
+    guards.spawn_blocking(move || runtime.block_on(guard.guard(until_stopped)));
 
     let mut random = Xoshiro256PlusPlus::seed_from_u64(seed ^ 0xC4A0);
     let until = Instant::now() + duration();
