@@ -19,9 +19,10 @@ pub async fn a_client_reads_its_own_writes_without_a_token(fixture: &Fixture) ->
         let placed = client.place(&order).await?.expect(201)?;
         let order_id = placed["order"]["id"].as_str().context("no id")?;
         let portfolio = client.get("/api/v1/portfolio").await?.expect(200)?;
-        let reserved = format!("{}.{:02}", number * 100, number * 5);
+        // 100.00 and 5 basis points of it.
+        let reserved = Cents(number * 100_05);
         ensure!(
-            portfolio["cash"]["reserved"] == reserved.as_str(),
+            portfolio["cash"]["reserved"] == reserved.to_string(),
             "{number}: {portfolio}"
         );
         let path = format!("/api/v1/orders/{order_id}");
@@ -53,6 +54,8 @@ pub async fn an_order_without_an_outcome_is_not_decided_yet(fixture: &Fixture) -
     let symbol = fixture.instrument().await?;
     let client = fixture.funded_client(Cents(1_000_00), &[]).await?;
     let order = place_order("late-1", &symbol, "buy", 1, Some(Cents(100_00)), "GTC");
+    // The projection belongs to settlement's process: what was told so far has to be in it.
+    client.get("/api/v1/portfolio").await?.expect(200)?;
     fixture.system().process("settlement").pause();
     let asked = async {
         let late = client.place(&order).await?;

@@ -34,7 +34,11 @@ use crate::codec::Codec;
 use crate::service::{PlatformOptions, kafka};
 pub use decision::{Decision, decide};
 
-/// How long the broker may take to answer, and the decisions to be read.
+/// How long the broker may take to answer a client that knows it; it takes milliseconds.
+const ASK_LIMIT: Duration = Duration::from_millis(500);
+/// How long it may take to answer a new client.
+const ANEW_LIMIT: Duration = Duration::from_millis(1_500);
+/// How long the decisions may take to be read.
 const LIMIT: Duration = Duration::from_secs(3);
 /// How long a decision may take until it is acknowledged.
 const SEND_LIMIT: Duration = Duration::from_secs(10);
@@ -79,19 +83,29 @@ impl Passes {
     }
 
     /// Reads what was decided since the last time. `client` asks whether there is anything; blocks for a
-    /// round trip when there is not, for 3 s at most.
+    /// round trip when there is not, for 2 s at most.
     ///
     /// # Errors
     /// When the broker does not answer, or a decision cannot be read.
     pub fn refresh(&self, client: &Client<impl ClientContext>) -> Result<()> {
         let topic = Passage::TOPIC;
-        let (low, high) = client
-            .fetch_watermarks(topic, 0, LIMIT)
-            .with_context(|| format!("{topic} cannot be asked for; is `brokerx-topics apply` done?"))?;
+        let (low, high) = match client.fetch_watermarks(topic, 0, ASK_LIMIT) {
+            Ok(watermarks) => watermarks,
+            // A client whose broker was away, or said once that there is no such topic, goes on believing that
+            // for up to half a minute after its return. A new one asks.
+            Err(_) => self
+                .ask_anew()
+                .with_context(|| format!("{topic} cannot be asked for; is `brokerx-topics apply` done?"))?,
+        };
         if high > self.shared.end.load(Ordering::Acquire) {
             self.read(low, high)?;
         }
         Ok(())
+    }
+
+    fn ask_anew(&self) -> Result<(i64, i64)> {
+        let consumer: BaseConsumer = kafka::consumer_config(&self.shared.platform, "brokerx-passes").create()?;
+        Ok(consumer.fetch_watermarks(Passage::TOPIC, 0, ANEW_LIMIT)?)
     }
 
     fn read(&self, low: i64, high: i64) -> Result<()> {
