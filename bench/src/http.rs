@@ -74,7 +74,7 @@ pub async fn measure(options: &Options, Clients(clients): &Clients, round: u32) 
 
 async fn join(options: &Options, api: &Api, number: u32) -> anyhow::Result<Session> {
     let email = format!("bench-{}-{number}@example.com", uuid::Uuid::new_v4().simple());
-    api.register(&email, PASSWORD, "Bench").await?.expect(201)?;
+    api.register_in_turn(&email, PASSWORD, "Bench").await?.expect(201)?;
     let link = verification_link(&options.mail_dir, &email, LIMIT).await?;
     api.open_link(&link).await?.expect(200)?;
     let session = Session::new(api, api.log_in(&email, PASSWORD).await?).await?;

@@ -51,10 +51,16 @@ pub async fn migrate(options: &PgConnectOptions) -> anyhow::Result<()> {
     transaction.execute("CREATE SCHEMA IF NOT EXISTS identity").await?;
     transaction.commit().await?;
     // Not `run`: its future is not `Send` for a connection of its own.
-    brokerx_database::migrations!("0001_identity.sql")
-        .run_direct(None, &mut connection, false)
-        .await
-        .context("a migration of the schema identity failed")?;
+    brokerx_database::migrations!(
+        "0001_identity.sql",
+        "0002_keys_of_audited_requests.sql",
+        "0003_limits_of_login.sql",
+        "0004_registrations.sql",
+        "0005_ends_of_api_keys.sql"
+    )
+    .run_direct(None, &mut connection, false)
+    .await
+    .context("a migration of the schema identity failed")?;
     connection.close().await?;
     Ok(())
 }

@@ -17,6 +17,9 @@ pub const VERIFY_EMAIL: &str = "VERIFY_EMAIL";
 /// The purpose of a reminder to verify; its link works like the first one's.
 pub const VERIFY_REMINDER: &str = "VERIFY_REMINDER";
 
+/// The purpose of the mail to a client whose e-mail somebody registered again; it has no link.
+pub const REGISTERED_AGAIN: &str = "REGISTERED_AGAIN";
+
 const TAG_LENGTH: usize = 16;
 const LENGTH: usize = 8 + 8 + TAG_LENGTH;
 

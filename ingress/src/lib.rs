@@ -11,12 +11,14 @@
 //! - The way of a request: [`routes`] is the table of everything that is served, [`gateway`] what
 //!   each request passes first, [`http`] the forms in which handlers take requests and answer.
 //! - The way to Kafka: [`commands`] and [`outbox`].
-//! - The process: [`options`], [`state`] (what a request can reach), [`telemetry`], [`start`].
+//! - The process: [`options`], [`state`] (what a request can reach), [`housekeeping`], [`telemetry`],
+//!   [`start`].
 
 pub mod admin;
 pub mod clients;
 pub mod commands;
 pub mod gateway;
+pub mod housekeeping;
 pub mod http;
 pub mod market;
 pub mod operators;

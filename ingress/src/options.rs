@@ -9,6 +9,9 @@ use brokerx_market::MarketOptions;
 use brokerx_schemas::Config;
 use brokerx_topics::service::{PlatformOptions, ServerOptions, ServiceOptions};
 
+use crate::housekeeping::Retention;
+use crate::sessions::Limits;
+
 /// Where the ingress listens unless told otherwise.
 pub const LISTEN_DEFAULT: &str = "127.0.0.1:8080";
 
@@ -82,18 +85,33 @@ pub struct Options {
     /// How long a token is good for, seconds
     #[arg(long, env = "BROKERX_TOKEN_SECONDS", default_value_t = 24 * 60 * 60, value_parser = clap::value_parser!(i64).range(1..))]
     pub token_seconds: i64,
-    /// Passwords that are hashed at the same time: each takes a core and 19 MiB for some 20 ms
+    /// Registrations of one address (IPv6: one /64) at once
+    #[arg(long, env = "BROKERX_REGISTRATION_BURST", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
+    pub registration_burst: u32,
+    /// After that, seconds for each further registration of the address
+    #[arg(long, env = "BROKERX_REGISTRATION_SECONDS", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=24 * 60 * 60))]
+    pub registration_seconds: u32,
+    /// Passwords of registrations that are hashed at the same time
+    #[arg(long, env = "BROKERX_REGISTRATION_THREADS", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    pub registration_threads: u32,
+    /// Passwords of log-ins that are checked at the same time: each takes a core and 19 MiB for some 20 ms
     #[arg(long, env = "BROKERX_PASSWORD_THREADS", default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..))]
     pub password_threads: u32,
-    /// Wrong passwords for one e-mail within the window, before tries are refused
-    #[arg(long, env = "BROKERX_LOGIN_FAILURES_MAX", default_value_t = 5)]
-    pub login_failures_max: i64,
-    /// Wrong passwords from one address within the window, before tries are refused; many clients may share an address
-    #[arg(long, env = "BROKERX_LOGIN_FAILURES_PER_ADDRESS_MAX", default_value_t = 50)]
-    pub login_failures_per_address_max: i64,
-    /// The window in which wrong passwords count, seconds
-    #[arg(long, env = "BROKERX_LOGIN_WINDOW_SECONDS", default_value_t = 15 * 60)]
-    pub login_window_seconds: i64,
+    /// Wrong passwords for one e-mail from one address within the window, before tries are refused
+    #[arg(long, env = "BROKERX_LOGIN_FAILURES_MAX", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    pub login_failures_max: u32,
+    /// Wrong passwords from one address (IPv6: one /64) within the window, before tries are refused; many clients may share an address
+    #[arg(long, env = "BROKERX_LOGIN_FAILURES_PER_ADDRESS_MAX", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    pub login_failures_per_address_max: u32,
+    /// Wrong passwords for one e-mail from all addresses within the window, before each further one delays the next try
+    #[arg(long, env = "BROKERX_LOGIN_FAILURES_PER_EMAIL_MAX", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    pub login_failures_per_email_max: u32,
+    /// The window in which wrong passwords count, and the longest delay, seconds
+    #[arg(long, env = "BROKERX_LOGIN_WINDOW_SECONDS", default_value_t = 15 * 60, value_parser = clap::value_parser!(u64).range(1..=24 * 60 * 60))]
+    pub login_window_seconds: u64,
+    /// How long tries to log in are kept in the audit, days
+    #[arg(long, env = "BROKERX_LOGIN_AUDIT_DAYS", default_value_t = 90, value_parser = clap::value_parser!(u32).range(2..))]
+    pub login_audit_days: u32,
     /// How long a link in a mail works, seconds
     #[arg(long, env = "BROKERX_LINK_SECONDS", default_value_t = 24 * 60 * 60)]
     pub link_seconds: i64,
@@ -105,7 +123,7 @@ pub struct Options {
         default_value = "86400,259200"
     )]
     pub reminder_seconds: Vec<i64>,
-    /// Age at which an unverified registration is rejected, seconds; by default when the last reminder's link expires
+    /// Age at which an unverified registration is rejected and deleted, seconds; by default when the last reminder's link expires
     #[arg(long, env = "BROKERX_REJECTION_SECONDS", default_value_t = 4 * 24 * 60 * 60)]
     pub rejection_seconds: i64,
     /// Lowest price of an order, cents; the same as in the configuration of the machines
@@ -132,6 +150,28 @@ impl Options {
     /// How long a read waits for what its consistency token asks for.
     pub fn consistency_limit(&self) -> Duration {
         Duration::from_millis(self.consistency_ms_max)
+    }
+
+    /// How many wrong passwords are too many.
+    pub fn login_limits(&self) -> Limits {
+        Limits {
+            per_pair: self.login_failures_max as usize,
+            per_network: self.login_failures_per_address_max as usize,
+            per_email: self.login_failures_per_email_max as usize,
+            window: Duration::from_secs(self.login_window_seconds),
+        }
+    }
+
+    /// How long rows are kept.
+    pub fn retention(&self) -> Retention {
+        Retention {
+            login_audit: Duration::from_secs(u64::from(self.login_audit_days) * 24 * 60 * 60),
+        }
+    }
+
+    /// How long a request waits for the outcome of its command.
+    pub fn reply_limit(&self) -> Duration {
+        Duration::from_millis(self.reply_ms_max)
     }
 
     /// How long any request may take.

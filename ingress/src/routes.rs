@@ -46,7 +46,8 @@ fn routes() -> Routes {
         listed: Vec::new(),
     }
     .post("/api/v1/clients/register", clients::register)
-    .get("/api/v1/clients/verify", clients::verify)
+    .get("/api/v1/clients/verify", clients::show_link)
+    .post("/api/v1/clients/verify", clients::verify)
     .get("/api/v1/me", clients::me)
     .post("/api/v1/auth/login", sessions::login)
     .post("/api/v1/auth/logout", sessions::logout)

@@ -18,13 +18,15 @@ use brokerx_topics::service::{
     run_process, serve_with_operation, watch_broker,
 };
 
-use crate::clients::{Passwords, ReminderAges};
+use crate::admin::InFlight;
+use crate::clients::{Passwords, RegistrationLimits, ReminderAges};
 use crate::commands::{CommandLimits, Commands, Pending, ReplySink};
 use crate::http::RateLimit;
 use crate::market::Market;
 use crate::options::{LISTEN_DEFAULT, Options};
 use crate::outbox::Relay;
 use crate::routes;
+use crate::sessions::{self, Tries};
 use crate::state::{App, Shared};
 use crate::telemetry::{CommandMetrics, HttpMetrics, SampledMetrics};
 
@@ -75,7 +77,7 @@ pub async fn run(options: Options, shutdown: Shutdown) -> anyhow::Result<()> {
             partition: options.reply_partition,
         },
         CommandLimits {
-            reply: Duration::from_millis(options.reply_ms_max),
+            reply: options.reply_limit(),
             deadline: Duration::from_millis(options.deadline_ms),
         },
         Arc::clone(&pending),
@@ -122,7 +124,14 @@ pub async fn run(options: Options, shutdown: Shutdown) -> anyhow::Result<()> {
         tokens: Tokens::new(&options.jwt_key),
         revocations: Revocations::default(),
         passwords: Passwords::new(options.password_threads)?,
+        registration_passwords: Passwords::new(options.registration_threads)?,
+        registration_limits: RegistrationLimits::new(
+            options.registration_burst,
+            Duration::from_secs(u64::from(options.registration_seconds)),
+        ),
+        tries: Tries::new(options.login_limits()),
         commands,
+        in_flight: InFlight::default(),
         market,
         address_limit: RateLimit::new(options.address_rate, options.address_burst),
         client_limit: RateLimit::new(options.client_rate, options.client_burst),
@@ -139,6 +148,7 @@ pub async fn run(options: Options, shutdown: Shutdown) -> anyhow::Result<()> {
             rejection: app.options.rejection_seconds,
             link: app.options.link_seconds,
         },
+        retention: app.options.retention(),
         rows: sampled.outbox_rows.clone(),
     };
     tokio::spawn(relay.run(shutdown.clone()));
@@ -147,6 +157,9 @@ pub async fn run(options: Options, shutdown: Shutdown) -> anyhow::Result<()> {
         health.add("revocations"),
         shutdown.clone(),
     ));
+    let (database, tries) = (app.database.clone(), Arc::clone(&app.tries));
+    let summing = shutdown.clone();
+    tokio::spawn(async move { sessions::sum_up_refusals(database, &tries, summing).await });
     tokio::spawn(sample(Arc::clone(&app), sampled));
 
     let server = Server {
@@ -156,7 +169,10 @@ pub async fn run(options: Options, shutdown: Shutdown) -> anyhow::Result<()> {
         limits: Limits::from(&app.options.server),
         metrics: ServerMetrics::new(&mut metrics),
     };
-    serve_with_operation(server, app.options.admin_listen, Arc::new(metrics), health, shutdown).await
+    let served = serve_with_operation(server, app.options.admin_listen, Arc::new(metrics), health, shutdown).await;
+    // What operators asked for runs to its end although no request waits for it any more.
+    drop(tokio::time::timeout(DRAIN_LIMIT, app.in_flight.ended()).await);
+    served
 }
 
 async fn refresh_revocations(app: Shared, check: Check, shutdown: Shutdown) {

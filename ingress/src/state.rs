@@ -7,11 +7,13 @@ use brokerx_identity::Revocations;
 use brokerx_identity::tokens::Tokens;
 use sqlx::PgPool;
 
-use crate::clients::Passwords;
+use crate::admin::InFlight;
+use crate::clients::{Passwords, RegistrationLimits};
 use crate::commands::Commands;
 use crate::http::RateLimit;
 use crate::market::Market;
 use crate::options::Options;
+use crate::sessions::Tries;
 use crate::telemetry::HttpMetrics;
 
 /// The state of the ingress. It holds nothing that trading depends on.
@@ -26,10 +28,18 @@ pub struct App {
     pub tokens: Tokens,
     /// Tokens and clients that are not accepted any more.
     pub revocations: Revocations,
-    /// Hashes and checks passwords.
+    /// Checks passwords.
     pub passwords: Passwords,
+    /// Hashes the passwords of registrations; apart, so that neither waits for the other.
+    pub registration_passwords: Passwords,
+    /// The rates of registrations.
+    pub registration_limits: RegistrationLimits,
+    /// Tries to log in.
+    pub tries: Arc<Tries>,
     /// Sends commands.
     pub commands: Commands,
+    /// What operators asked for and is on its way.
+    pub in_flight: InFlight,
     /// The market.
     pub market: Arc<Market>,
     /// The rate of each address.

@@ -101,6 +101,75 @@ fn stops_that_were_triggered_are_told() {
     );
 }
 
+/// `IOC` cannot wait, and a market order that says so neither.
+#[test]
+fn an_immediate_market_order_is_refused_while_halted() {
+    let rules = Rules {
+        collect_while_halted: true,
+        ..Rules::default()
+    };
+    let rests =
+        |id: i64| json!({"id": id, "status": "working", "reason": null, "leaves": 5, "trades": [], "cancelled": []});
+    let market = |id: i64| json!({"op": "new", "id": id, "account": 2, "side": "buy", "type": "market", "quantity": 5, "collar": 105});
+    let mut immediate = market(2);
+    immediate["time_in_force"] = json!("IOC");
+    check(
+        rules,
+        false,
+        &[
+            (
+                json!({"op": "new", "id": 1, "account": 1, "side": "sell", "price": 100, "quantity": 5}),
+                rests(1),
+            ),
+            (
+                json!({"op": "halt"}),
+                json!({"op": "halt", "status": "halted", "trades": [], "cancelled": []}),
+            ),
+            (
+                immediate,
+                json!({"id": 2, "status": "rejected", "reason": "HALTED", "leaves": 5, "trades": [], "cancelled": []}),
+            ),
+            (market(3), rests(3)),
+            (
+                json!({"op": "resume"}),
+                json!({"op": "resume", "status": "open",
+                    "trades": [{"maker": 1, "taker": 3, "price": 100, "quantity": 5}], "cancelled": []}),
+            ),
+        ],
+        None,
+    );
+}
+
+#[test]
+fn a_replace_to_what_has_traded_fills_the_order() {
+    let replace = |quantity: i64| json!({"op": "replace", "id": 1, "account": 1, "quantity": quantity});
+    check(
+        Rules::default(),
+        true,
+        &[
+            (
+                json!({"op": "new", "id": 1, "account": 1, "side": "sell", "price": 100, "quantity": 10}),
+                json!({"id": 1, "status": "working", "reason": null, "leaves": 10, "trades": [], "cancelled": []}),
+            ),
+            (
+                json!({"op": "new", "id": 2, "account": 2, "side": "buy", "price": 100, "quantity": 4}),
+                json!({"id": 2, "status": "filled", "reason": null, "leaves": 0,
+                    "trades": [{"maker": 1, "price": 100, "quantity": 4}], "cancelled": []}),
+            ),
+            (
+                replace(3),
+                json!({"id": 1, "status": "rejected", "reason": "QUANTITY_BELOW_FILLED", "leaves": 6,
+                    "trades": [], "cancelled": []}),
+            ),
+            (
+                replace(4),
+                json!({"id": 1, "status": "filled", "reason": null, "leaves": 0, "trades": [], "cancelled": []}),
+            ),
+        ],
+        Some(json!({"bids": [], "asks": []})),
+    );
+}
+
 #[test]
 fn a_reopening_is_an_auction() {
     let rules = Rules {
@@ -259,7 +328,7 @@ proptest! {
         band_bps in 0..=10_000,
         collar_bps in proptest::option::of(0..=9_999),
     ) {
-        let rules = Rules { band_bps, collar_bps, reference: 0, collect_while_halted: collects, collect_while_closed: collects };
+        let rules = Rules { band_bps, collar_bps, reference: 0, display_percent_min: 10, collect_while_halted: collects, collect_while_closed: collects };
         let mut input = String::new();
         for (op, id, account, buys, kind, price, stop_price, quantity, display_quantity, stay, self_trade) in &lines {
             let line = json!({

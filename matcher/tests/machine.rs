@@ -11,7 +11,7 @@ mod common;
 use brokerx_matcher::machine::{EVENTS_MAX, Matcher};
 use brokerx_schemas::*;
 use brokerx_topics::codec::Codec;
-use brokerx_topics::machine::{Content, Fold, Record};
+use brokerx_topics::machine::{Content, Fault, Fold, Record};
 use brokerx_topics::partition::{account_key, partition_of, symbol_key};
 use common::*;
 
@@ -34,6 +34,28 @@ fn records_go_where_their_keys_say() {
     };
     assert_eq!(PackedId::unpack(trade.trade_id.0).counter, 1);
     assert_eq!(trade.sequence, 2, "the update that the trade is part of");
+}
+
+/// What takes an offset and is no record changes nothing but the place of the next one; without somebody who
+/// has looked, a step in the offsets is a loss.
+#[test]
+fn offsets_without_a_record_are_passed_over_only_when_told() {
+    let record = |offset| Record {
+        offset,
+        appended_ms: NOW_MS,
+        identity: None,
+        digest: 7,
+        input: Content::Decoded(BookCommand::ListInstrument(listing())),
+    };
+    let mut straight = Desk::empty();
+    straight.fold.apply(record(1), &mut Vec::new()).unwrap();
+    let mut stepping = Desk::empty();
+    let refused = stepping.fold.apply(record(3), &mut Vec::new()).unwrap_err();
+    assert!(matches!(refused, Fault::OffsetGap { expected: 1, got: 3 }), "{refused}");
+    stepping.fold.pass_over(3);
+    stepping.fold.apply(record(3), &mut Vec::new()).unwrap();
+    assert_eq!(stepping.fold.position(), 4);
+    assert_eq!(stepping.fold.state_hash(), straight.fold.state_hash());
 }
 
 #[test]

@@ -62,7 +62,11 @@ fn calendar() -> Config {
 
 /// A machine with AAPL listed, whose first tick comes at a second.
 fn desk_at(config: Config, second: i64) -> Desk {
-    let mut desk = Desk::with(config);
+    desk_of(LOGIC_VERSION, config, second)
+}
+
+fn desk_of(logic_version: i32, config: Config, second: i64) -> Desk {
+    let mut desk = Desk::of_version(config, logic_version);
     desk.now_ms = (second - 1) * 1_000;
     desk.feed(BookCommand::ListInstrument(listing()));
     assert_eq!(
@@ -183,6 +187,77 @@ fn an_operator_may_open_outside_of_the_session() {
     desk.feed(BookCommand::CloseSession(instrument_command()));
     assert_eq!(statuses(&desk.tick_at(at(20_000, 11))), []);
     assert_eq!(days(&desk.tick_at(at(20_000, 18))), [20_000]);
+}
+
+/// An operator closes early: what comes afterwards is for the next session, and the calendar's own close
+/// ends nothing of it.
+#[test]
+fn what_is_collected_behind_an_early_close_belongs_to_the_next_session() {
+    let at = |day: i64, hour: i64| day * DAY + hour * 3_600;
+    let mut desk = desk_at(calendar(), at(20_000, 12));
+    desk.feed(day_order(1));
+    let closing = desk.feed(BookCommand::CloseSession(instrument_command()));
+    assert_eq!(outcome(&closing).said, [Said::Ended(1, Reason::SessionEnded, 5)]);
+    desk.feed(day_order(2));
+    desk.feed(BookCommand::NewOrder(NewOrder {
+        order_type: OrderType::Market,
+        price_cents: None,
+        ..limit(3, 2, Side::Sell, 0, 5)
+    }));
+    desk.restore();
+    let calendar_close = desk.tick_at(at(20_000, 18));
+    assert_eq!(
+        (outcome(&calendar_close).said, days(&calendar_close)),
+        (vec![], vec![20_000])
+    );
+    let opening = desk.tick_at(at(20_001, 10));
+    assert_eq!(
+        outcome(&opening).trades().len(),
+        1,
+        "both are still there for the auction"
+    );
+    // What is placed in that session, ends with it.
+    desk.feed(day_order(4));
+    let closing = desk.tick_at(at(20_001, 18));
+    assert_eq!(outcome(&closing).said, [Said::Ended(4, Reason::SessionEnded, 5)]);
+}
+
+#[test]
+fn nor_does_midnight_end_what_a_closed_book_collects() {
+    let config = Config {
+        collect_while_closed: true,
+        ..Config::default()
+    };
+    let mut desk = desk_at(config, MIDNIGHT - 10);
+    desk.feed(BookCommand::CloseSession(instrument_command()));
+    desk.feed(day_order(1));
+    let midnight = desk.tick_at(MIDNIGHT);
+    assert_eq!((outcome(&midnight).said, days(&midnight)), (vec![], vec![19_999]));
+    desk.feed(BookCommand::OpenSession(instrument_command()));
+    let midnight = desk.tick_at(MIDNIGHT + DAY);
+    assert_eq!(outcome(&midnight).said, [Said::Ended(1, Reason::SessionEnded, 5)]);
+}
+
+/// A log of the first version goes on as it began, until it is raised.
+#[test]
+fn the_first_version_ends_it_at_the_calendar_s_close() {
+    let at = |day: i64, hour: i64| day * DAY + hour * 3_600;
+    let mut desk = desk_of(1, calendar(), at(20_000, 12));
+    let close_after = |desk: &mut Desk, order_id, day| {
+        desk.feed(BookCommand::CloseSession(instrument_command()));
+        desk.feed(day_order(order_id));
+        desk.restore();
+        outcome(&desk.tick_at(at(day, 18))).said
+    };
+    let ended = close_after(&mut desk, 1, 20_000);
+    assert_eq!(ended, [Said::Ended(1, Reason::SessionEnded, 5)]);
+    desk.feed(BookCommand::Config(ConfigChange {
+        version: 2,
+        logic_version: 2,
+        config: calendar(),
+    }));
+    desk.tick_at(at(20_001, 10));
+    assert_eq!(close_after(&mut desk, 2, 20_001), []);
 }
 
 #[test]

@@ -129,6 +129,8 @@ pub enum MailOutcome {
     Repeated,
     /// PostgreSQL or the disk was away; it is tried again.
     Waited,
+    /// Its registration was replaced, or has ended.
+    Outdated,
     /// It can never be sent.
     Unusable,
 }

@@ -8,7 +8,7 @@ use sqlx::migrate::MigrateError;
 /// # Errors
 /// When the database cannot be reached or a migration fails.
 pub async fn migrate(connection: &mut PgConnection) -> Result<(), MigrateError> {
-    let mut migrator = brokerx_database::migrations!("0001_projection.sql", "0002_candles.sql");
+    let mut migrator = brokerx_database::migrations!("0001_projection.sql", "0002_candles.sql", "0003_corrections.sql");
     // A table of its own: other schemas in the same database have migrations too.
     migrator.dangerous_set_table_name("projection._sqlx_migrations");
     migrator.create_schema("projection");

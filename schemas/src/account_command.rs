@@ -212,6 +212,42 @@ pub struct SetLimits {
     pub limits: AccountLimits,
 }
 
+/// An operator corrects the cash or one position of an account, with a posting of its own.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AdjustBalance {
+    /// Identity, reply address, deadline.
+    pub meta: CommandMeta,
+    /// The account.
+    pub account_id: AccountId,
+    /// The operator's client id.
+    pub operator: String,
+    /// The idempotency key of this command.
+    pub idempotency_key: Option<String>,
+    /// The instrument whose position is corrected; none for cash.
+    pub symbol: Option<Symbol>,
+    /// By how much: cents of cash or shares of the symbol, signed, not 0 unless the cost changes.
+    pub amount: i64,
+    /// By how much the cost of the position changes, signed; 0 for cash.
+    pub cost_cents: i64,
+    /// Why, in the operator's words.
+    pub note: String,
+}
+
+/// An operator lets a frozen account go on, once everything of it is as it must be.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ThawAccount {
+    /// Identity, reply address, deadline.
+    pub meta: CommandMeta,
+    /// The account.
+    pub account_id: AccountId,
+    /// The operator's client id.
+    pub operator: String,
+    /// The idempotency key of this command.
+    pub idempotency_key: Option<String>,
+    /// Why, in the operator's words.
+    pub note: String,
+}
+
 /// The identity outbox says whether an account may trade; only a higher version counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AccountStatus {
@@ -346,5 +382,9 @@ kinds! {
         order_ended: OrderEnded(OrderEnded),
         /// The end of a day of one book partition.
         day_closed: DayClosed(DayClosed),
+        /// An operator corrects cash or a position.
+        adjust_balance: AdjustBalance(AdjustBalance),
+        /// An operator lets a frozen account go on.
+        thaw_account: ThawAccount(ThawAccount),
     }
 }

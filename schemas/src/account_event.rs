@@ -57,6 +57,10 @@ crate::vocabulary! {
         DayClosed,
         /// A broken invariant froze the account.
         Frozen,
+        /// An operator corrected cash or a position.
+        BalanceAdjusted,
+        /// An operator let a frozen account go on.
+        Thawed,
     }
 }
 
@@ -174,6 +178,21 @@ pub struct TransferView {
     pub created_us: i64,
 }
 
+/// What an operator did to an account by hand, and why.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Intervention {
+    /// The operator's client id.
+    pub operator: String,
+    /// Why, in the operator's words.
+    pub note: String,
+    /// The instrument whose position was corrected; none for cash and for a thaw.
+    pub symbol: Option<Symbol>,
+    /// By how much: cents of cash or shares of the symbol, signed; 0 for a thaw.
+    pub amount: i64,
+    /// By how much the cost of the position changed, signed.
+    pub cost_cents: i64,
+}
+
 /// The account's status as it stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StatusView {
@@ -220,6 +239,8 @@ crate::vocabulary! {
         Provider,
         /// Shares with other custodians.
         Custodian,
+        /// The counter side of what operators corrected.
+        Corrections,
     }
 }
 
@@ -273,4 +294,7 @@ pub struct AccountEvent {
     /// The double entry.
     #[serde(default)]
     pub postings: Vec<Posting>,
+    /// What an operator did by hand, for `BALANCE_ADJUSTED` and `THAWED`.
+    #[serde(default)]
+    pub intervention: Option<Intervention>,
 }

@@ -97,6 +97,33 @@ pub struct Config {
     /// After the last one it stays closed.
     #[serde(default)]
     pub sessions: Vec<Session>,
+    /// As long as an account remembers fewer keys than this, those of the other accounts of its partition
+    /// cannot take its room.
+    #[serde(default = "closed_keys_per_account_assured")]
+    pub closed_keys_per_account_assured: i32,
+    /// The least share of its quantity that an iceberg shows at a time, in percent, rounded up to a
+    /// share; 0 when it may show as little as it likes. Counts from logic version 2 on.
+    #[serde(default = "display_percent_min")]
+    pub display_percent_min: i32,
+}
+
+/// What the schema says where an older writer said nothing.
+const fn closed_keys_per_account_assured() -> i32 {
+    1_000
+}
+
+/// A tenth, as exchanges that bound it ask for too (the Philippine one does): then an order trades in at
+/// most ten parts with each one that it meets.
+fn display_percent_min() -> i32 {
+    10
+}
+
+impl Config {
+    /// The least that an iceberg of this many shares may show at a time; the share is rounded up.
+    pub fn display_quantity_min(&self, quantity: i64) -> i64 {
+        let hundredths = i128::from(quantity) * i128::from(self.display_percent_min);
+        i64::try_from((hundredths + 99).div_euclid(100)).unwrap_or(i64::MAX)
+    }
 }
 
 /// One session of the calendar, resolved to UTC when the configuration was written.
@@ -136,6 +163,8 @@ impl Default for Config {
             collect_while_closed: false,
             collect_while_halted: false,
             sessions: Vec::new(),
+            closed_keys_per_account_assured: closed_keys_per_account_assured(),
+            display_percent_min: display_percent_min(),
         }
     }
 }
@@ -149,4 +178,31 @@ pub enum Control<'a> {
     Config(&'a ConfigChange),
     /// The clock.
     Tick(Tick),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_least_display_is_rounded_up() {
+        let least = |percent, quantity| {
+            let config = Config {
+                display_percent_min: percent,
+                ..Config::default()
+            };
+            config.display_quantity_min(quantity)
+        };
+        for (percent, quantity, expected) in [
+            (10, 10_000, 1_000),
+            (10, 11, 2),
+            (10, 10, 1),
+            (10, 1, 1),
+            (0, 10_000, 0),
+            (100, 7, 7),
+            (i32::MAX, i64::MAX, i64::MAX),
+        ] {
+            assert_eq!(least(percent, quantity), expected, "{percent} % of {quantity}");
+        }
+    }
 }

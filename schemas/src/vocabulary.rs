@@ -260,5 +260,14 @@ vocabulary! {
         Delisted,
         /// The payment provider refused.
         RefusedByProvider,
+        /// The account has made all the deposits, or withdrawals, that it may make on one UTC day.
+        PaymentLimit,
+        /// The account cannot be thawed: something of it is not as it must be, or an order is still open.
+        AccountUnsound,
+        // Later ones stand at the end, as the schemas want it, whichever check they belong to.
+        /// A new total that is less than what has traded.
+        QuantityBelowFilled,
+        /// An iceberg that would show less of its quantity than the configured share.
+        DisplayTooSmall,
     }
 }

@@ -12,10 +12,13 @@ use brokerx_schemas::{
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::answer;
-use super::audit::Audit;
+use super::audit::{Action, Audit};
+use super::{answer, late};
 use crate::gateway::consistency;
 use crate::http::{Body, FieldError, IdempotencyKey, Problem};
+
+/// Where an outcome that is late can be seen.
+const PLACE: &str = "/admin/v1/reconciliation";
 
 fn account_id(text: &str) -> Result<AccountId, Problem> {
     let id = text.parse().ok().filter(|id: &AccountId| id.0 > 0);
@@ -25,18 +28,35 @@ fn account_id(text: &str) -> Result<AccountId, Problem> {
 /// Sends one command on one account, audited; `body` makes the answer when it was done.
 async fn act_on(
     audit: &Audit,
-    action: &'static str,
+    action: Action,
     account_id: AccountId,
-    request: &impl Serialize,
-    command: impl FnOnce(CommandMeta) -> AccountCommand,
-    body: impl FnOnce(&Reply) -> Option<Response>,
+    command: impl FnOnce(CommandMeta) -> AccountCommand + Send + 'static,
+    body: impl FnOnce(&Reply) -> Option<Response> + Send + 'static,
 ) -> Result<Response, Problem> {
-    let act = async {
-        let commands = &audit.app.commands;
-        let outcome = commands.account(account_id, &audit.context.trace, command).await?;
-        answer(outcome, "/admin/v1/reconciliation", body)
+    let acting = audit.clone();
+    let act = async move {
+        let commands = &acting.app.commands;
+        let outcome = commands
+            .account_to_its_end(account_id, &acting.context.trace, command)
+            .await?;
+        answer(outcome, PLACE, body)
     };
-    audit.around(action, &account_id.to_string(), request, act).await
+    audit.around(action, || Ok(late(PLACE)), act).await
+}
+
+/// What is asked for, as the audit tells it.
+fn action(
+    name: &'static str,
+    account_id: AccountId,
+    idempotency_key: &Option<String>,
+    request: &impl Serialize,
+) -> Result<Action, Problem> {
+    Ok(Action {
+        name,
+        target: account_id.to_string(),
+        idempotency_key: idempotency_key.clone(),
+        request: serde_json::to_value(request).map_err(Problem::internal)?,
+    })
 }
 
 /// The body of a share transfer.
@@ -123,11 +143,13 @@ pub async fn transfer(
     let (Some(quantity), Some(direction), Some(symbol), true) = (quantity, direction, symbol, errors.is_empty()) else {
         return Err(Problem::fields(errors));
     };
-    let command = |meta| {
+    let action = action("transfer_shares", account_id, &idempotency_key, &body)?;
+    let operator = audit.operator.client_id.clone();
+    let command = move |meta| {
         AccountCommand::TransferShares(TransferShares {
             meta,
             account_id,
-            operator: audit.operator.client_id.clone(),
+            operator,
             idempotency_key,
             symbol,
             quantity,
@@ -144,7 +166,7 @@ pub async fn transfer(
         };
         Some((status, Json(body)).into_response())
     };
-    act_on(&audit, "transfer_shares", account_id, &body, command, answer).await
+    act_on(&audit, action, account_id, command, answer).await
 }
 
 /// The body of new limits.
@@ -177,16 +199,18 @@ pub async fn set_limits(
         order_notional_cents_max,
         open_orders_max: body.open_orders_max,
     };
-    let command = |meta| {
+    let action = action("set_limits", account_id, &idempotency_key, &body)?;
+    let operator = audit.operator.client_id.clone();
+    let command = move |meta| {
         AccountCommand::SetLimits(SetLimits {
             meta,
             account_id,
-            operator: audit.operator.client_id.clone(),
+            operator,
             idempotency_key,
             limits,
         })
     };
-    let answer = |_: &Reply| {
+    let answer = move |_: &Reply| {
         let done = serde_json::json!({
             "account_id": account_id.to_string(),
             "order_quantity_max": limits.order_quantity_max,
@@ -195,7 +219,7 @@ pub async fn set_limits(
         });
         Some(Json(done).into_response())
     };
-    act_on(&audit, "set_limits", account_id, &body, command, answer).await
+    act_on(&audit, action, account_id, command, answer).await
 }
 
 /// `POST /admin/v1/accounts/{account_id}/kill`: cancels all orders and refuses new ones.
@@ -215,8 +239,11 @@ async fn kill_switch(
     engaged: bool,
 ) -> Result<Response, Problem> {
     let account_id = account_id(id)?;
+    let request = serde_json::json!({ "engaged": engaged });
+    let name = if engaged { "kill" } else { "unkill" };
+    let action = action(name, account_id, &idempotency_key, &request)?;
     let operator = Some(audit.operator.client_id.clone());
-    let command = |meta| {
+    let command = move |meta| {
         AccountCommand::SetKillSwitch(SetKillSwitch {
             meta,
             account_id,
@@ -225,11 +252,9 @@ async fn kill_switch(
             idempotency_key,
         })
     };
-    let request = serde_json::json!({ "engaged": engaged });
-    let answer = |_: &Reply| {
+    let answer = move |_: &Reply| {
         let done = serde_json::json!({ "account_id": account_id.to_string(), "kill_switch": engaged });
         Some(Json(done).into_response())
     };
-    let action = if engaged { "kill" } else { "unkill" };
-    act_on(audit, action, account_id, &request, command, answer).await
+    act_on(audit, action, account_id, command, answer).await
 }

@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::json;
 use uuid::Uuid;
 
-use super::audit::Audit;
+use super::audit::{Action, Audit};
 use crate::clients::{StatusChange, change_status};
 use crate::http::Problem;
 
@@ -25,12 +25,20 @@ pub async fn reinstate(audit: Audit, Path(id): Path<String>) -> Result<Response,
 async fn change(audit: &Audit, id: &str, change: StatusChange) -> Result<Response, Problem> {
     let client_id = id.parse::<Uuid>().map_err(|_| not_found())?.to_string();
     let suspend = change == StatusChange::Suspend;
-    let (action, wanted) = if suspend {
+    let (name, wanted) = if suspend {
         ("suspend", "suspended")
     } else {
         ("reinstate", "active")
     };
-    let act = async {
+    let action = Action {
+        name,
+        target: client_id.clone(),
+        idempotency_key: None,
+        request: json!({}),
+    };
+    let audit_of_act = audit.clone();
+    let act = async move {
+        let audit = audit_of_act;
         let mut transaction = audit.app.database.begin().await?;
         let correlation_id = Some(audit.context.correlation_id());
         let changed = change_status(&mut transaction, &client_id, change, correlation_id).await?;
@@ -54,7 +62,15 @@ async fn change(audit: &Audit, id: &str, change: StatusChange) -> Result<Respons
         audit.app.revocations.block(&client_id, suspend);
         Ok(Json(json!({ "client_id": client_id, "status": wanted })).into_response())
     };
-    audit.around(action, &client_id, &json!({}), act).await
+    audit.around(action, || Err(late()), act).await
+}
+
+fn late() -> Problem {
+    Problem::new(
+        StatusCode::GATEWAY_TIMEOUT,
+        "REQUEST_TIMEOUT",
+        "the change took too long; its outcome is not known, and it may be asked for again",
+    )
 }
 
 fn not_found() -> Problem {

@@ -10,11 +10,13 @@ use brokerx_schemas::{BookCommand, Config, InstrumentCommand, ListInstrument, Sy
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::answer;
-use super::audit::Audit;
+use super::audit::{Action, Audit};
+use super::{answer, late};
 use crate::http::{Body, FieldError, IdempotencyKey, OptionalBody, Problem};
 use crate::state::App;
 
+/// Where an outcome that is late can be seen.
+const PLACE: &str = "/api/v1/instruments";
 const NAME_LENGTH_MAX: usize = 200;
 const NOTE_LENGTH_MAX: usize = 500;
 
@@ -102,34 +104,41 @@ pub async fn list(
     Body(body): Body<ListBody>,
 ) -> Result<Response, Problem> {
     let listing = body.check()?;
-    let command = |meta| {
+    let action = Action {
+        name: "list_instrument",
+        target: body.symbol.clone(),
+        idempotency_key: idempotency_key.clone(),
+        request: serde_json::to_value(&body).map_err(Problem::internal)?,
+    };
+    let operator = audit.operator.client_id.clone();
+    let command = move |meta| {
         BookCommand::ListInstrument(ListInstrument {
             meta,
-            operator: audit.operator.client_id.clone(),
+            operator,
             idempotency_key,
             symbol: listing.symbol,
-            name: body.name.clone(),
+            name: body.name,
             tick_size_cents: listing.tick_size_cents,
             reference_price_cents: listing.reference_price_cents,
             band_bps: listing.band_bps,
         })
     };
-    let act = async {
-        let outcome = audit
-            .app
-            .commands
-            .book(listing.symbol, &audit.context.trace, command)
+    let acting = audit.clone();
+    let act = async move {
+        let commands = &acting.app.commands;
+        let outcome = commands
+            .book_to_its_end(listing.symbol, &acting.context.trace, command)
             .await?;
-        answer(outcome, "/api/v1/instruments", |reply| {
+        answer(outcome, PLACE, |reply| {
             let status = if reply.replayed {
                 StatusCode::OK
             } else {
                 StatusCode::CREATED
             };
-            instrument_answer(&audit.app, reply, status)
+            instrument_answer(&acting.app, reply, status)
         })
     };
-    audit.around("list_instrument", &body.symbol, &body, act).await
+    audit.around(action, || Ok(late(PLACE)), act).await
 }
 
 /// The instrument of a reply. This instance's market learns it from here, before it comes over the topic.
@@ -178,7 +187,7 @@ instrument_route! {
 
 async fn act_on(
     audit: &Audit,
-    action: &'static str,
+    name: &'static str,
     kind: Kind,
     symbol_text: &str,
     idempotency_key: Option<String>,
@@ -189,11 +198,18 @@ async fn act_on(
         .ok()
         .filter(|symbol| audit.app.market.value_cents(*symbol).is_some());
     let symbol = symbol.ok_or_else(|| Problem::not_found("there is no such instrument"))?;
-    let act = send(audit, kind, symbol, idempotency_key, note);
-    audit.around(action, symbol_text, body, act).await
+    let action = Action {
+        name,
+        target: symbol_text.to_owned(),
+        idempotency_key: idempotency_key.clone(),
+        request: serde_json::to_value(body).map_err(Problem::internal)?,
+    };
+    let acting = audit.clone();
+    let act = async move { send(&acting, kind, symbol, idempotency_key, note).await };
+    audit.around(action, || Ok(late(PLACE)), act).await
 }
 
-/// Sends one command about one instrument.
+/// Sends one command about one instrument and waits until it has its outcome.
 pub(super) async fn send(
     audit: &Audit,
     kind: Kind,
@@ -211,8 +227,9 @@ pub(super) async fn send(
             note,
         })
     };
-    let outcome = audit.app.commands.book(symbol, &audit.context.trace, command).await?;
-    answer(outcome, "/api/v1/instruments", |reply| {
+    let commands = &audit.app.commands;
+    let outcome = commands.book_to_its_end(symbol, &audit.context.trace, command).await?;
+    answer(outcome, PLACE, |reply| {
         instrument_answer(&audit.app, reply, StatusCode::OK)
     })
 }

@@ -3,14 +3,17 @@
 mod accounts;
 mod audit;
 mod clients;
+mod in_flight;
 mod instruments;
+mod items;
 mod reconciliation;
 mod sessions;
 
 pub use accounts::{kill, set_limits, transfer, unkill};
 pub use clients::{reinstate, suspend};
+pub use in_flight::InFlight;
 pub use instruments::{delist, halt, list, resume};
 pub use reconciliation::reconciliation;
 pub use sessions::{close_sessions, open_sessions};
 
-use crate::orders::done as answer;
+use crate::orders::{done as answer, late};

@@ -42,15 +42,19 @@ impl Passwords {
         self.in_turn(move || hash(&password)).await?.map_err(Problem::internal)
     }
 
-    /// Whether a password belongs to a hash. Without a hash the answer is false, and takes as long.
+    /// The first of these hashes that a password belongs to. Where there is no hash it belongs to none, and
+    /// that takes as long.
     ///
     /// # Errors
     /// 503 when too many requests wait.
-    pub async fn verify(&self, password: String, hash: Option<String>) -> Result<bool, Problem> {
-        let known = hash.is_some();
-        let hash = hash.unwrap_or_else(|| self.decoy.clone());
-        let matches = self.in_turn(move || verify(&password, &hash)).await?;
-        Ok(known && matches)
+    pub async fn verify<const N: usize>(
+        &self,
+        password: String,
+        hashes: [Option<String>; N],
+    ) -> Result<Option<usize>, Problem> {
+        let hashes = hashes.map(|hash| (hash.is_some(), hash.unwrap_or_else(|| self.decoy.clone())));
+        let matches = move |(is_known, hash): &(bool, String)| verify(&password, hash) && *is_known;
+        self.in_turn(move || hashes.iter().position(matches)).await
     }
 
     async fn in_turn<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Problem> {
@@ -89,19 +93,14 @@ mod tests {
         let passwords = Passwords::new(1).unwrap();
         let hash = passwords.hash("Secret12".to_owned()).await.unwrap();
         assert!(hash.starts_with("$argon2id$"));
-        assert!(
-            passwords
-                .verify("Secret12".to_owned(), Some(hash.clone()))
-                .await
-                .unwrap()
-        );
-        assert!(!passwords.verify("Secret13".to_owned(), Some(hash)).await.unwrap());
-        assert!(!passwords.verify("Secret12".to_owned(), None).await.unwrap());
-        assert!(
-            !passwords
-                .verify("Secret12".to_owned(), Some("nonsense".to_owned()))
-                .await
-                .unwrap()
-        );
+        let verify = async |password: &str, first: Option<&str>, second: Option<&str>| {
+            let hashes = [first, second].map(|hash| hash.map(str::to_owned));
+            passwords.verify(password.to_owned(), hashes).await.unwrap()
+        };
+        assert_eq!(verify("Secret12", Some(&hash), None).await, Some(0));
+        assert_eq!(verify("Secret12", None, Some(&hash)).await, Some(1));
+        assert_eq!(verify("Secret13", Some(&hash), Some(&hash)).await, None);
+        assert_eq!(verify("Secret12", None, None).await, None);
+        assert_eq!(verify("Secret12", Some("nonsense"), None).await, None);
     }
 }

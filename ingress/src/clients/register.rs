@@ -1,19 +1,19 @@
 //! `POST /api/v1/clients/register`.
+//!
+//! The answer is the same for an e-mail that is known: whoever registers learns nothing, its owner gets a
+//! mail. Nobody can take an e-mail by registering it: a newer registration takes the place of an older one,
+//! and which of them becomes a client is decided by whoever reads the mail.
 
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use brokerx_identity::links::VERIFY_EMAIL;
-use brokerx_schemas::{AccountId, AccountState, AuthEvent, ClientRegistered};
-use brokerx_topics::service::clock::now_us;
 use serde::{Deserialize, Serialize};
-use uuid::Uuid;
 
+use super::registrations::{self, Registration};
 use super::rules::{check_email, check_password, check_person, email_key};
 use crate::gateway::RequestContext;
 use crate::http::{Body, FieldError, Problem};
-use crate::outbox::Writer;
-use crate::state::{App, Shared};
+use crate::state::Shared;
 
 /// The body of a registration.
 #[derive(Debug, Deserialize)]
@@ -34,7 +34,7 @@ pub struct Registered {
     status: &'static str,
 }
 
-/// Registers a client, whose account starts at 0 and trades once the mailed link was opened.
+/// Registers somebody, who becomes a client with an account once the mailed link was used.
 pub async fn register(
     State(app): State<Shared>,
     context: RequestContext,
@@ -44,23 +44,33 @@ pub async fn register(
     if !errors.is_empty() {
         return Err(Problem::fields(errors));
     }
-    // Looked up first because hashing is expensive; the constraint below is what decides.
-    let taken: bool = sqlx::query_scalar("SELECT EXISTS (SELECT FROM clients WHERE email_key = $1)")
-        .bind(email_key(&body.email))
-        .fetch_one(&app.database)
-        .await?;
-    if taken {
-        return Err(email_taken());
+    let email_key = email_key(&body.email);
+    // Before the password is hashed, which is expensive.
+    if let Err(refusal) = app.registration_limits.admit(context.network(), &email_key) {
+        app.metrics.rate_limited.inc();
+        return Err(refusal);
     }
-    let password_hash = app.passwords.hash(body.password.clone()).await?;
-    let registered = insert(&app, &context, &body, &password_hash).await.map_err(|error| {
-        let constraint = error.as_database_error().and_then(|error| error.constraint());
-        if constraint == Some("clients_email_key_key") {
-            email_taken()
-        } else {
-            error.into()
-        }
-    })?;
+    let password_hash = app.registration_passwords.hash(body.password).await?;
+    let registration = Registration {
+        email: body.email,
+        email_key,
+        password_hash,
+        name: body.name,
+        phone: body.phone,
+        date_of_birth: body.date_of_birth,
+    };
+    let (client_id, account_id) = registrations::begin(
+        &app.database,
+        &registration,
+        app.options.link_seconds,
+        context.correlation_id(),
+    )
+    .await?;
+    let registered = Registered {
+        client_id,
+        account_id: account_id.to_string(),
+        status: "pending",
+    };
     Ok((StatusCode::CREATED, Json(registered)))
 }
 
@@ -77,66 +87,4 @@ fn check(body: &RegisterBody) -> Vec<FieldError> {
     );
     check_password(&body.password, &mut errors);
     errors
-}
-
-fn email_taken() -> Problem {
-    Problem::new(
-        StatusCode::CONFLICT,
-        "EMAIL_TAKEN",
-        "there is a client with this e-mail address",
-    )
-}
-
-/// Writes the client, its mail and the outbox records about it in one transaction.
-async fn insert(
-    app: &App,
-    context: &RequestContext,
-    body: &RegisterBody,
-    password_hash: &str,
-) -> sqlx::Result<Registered> {
-    let client_id = Uuid::new_v4().to_string();
-    // Positive, 63 bits. That a random id is taken already is next to impossible; the constraint refuses it.
-    let account_id = AccountId(rand::random_range(1..=i64::MAX));
-    let mut transaction = app.database.begin().await?;
-    sqlx::query(
-        "INSERT INTO clients (client_id, email, email_key, password_hash, name, phone, date_of_birth, account_id, role, status)
-         VALUES ($1::uuid, $2, $3, $4, $5, $6, $7::date, $8, 'client', 'pending')",
-    )
-    .bind(&client_id)
-    .bind(&body.email)
-    .bind(email_key(&body.email))
-    .bind(password_hash)
-    .bind(&body.name)
-    .bind(&body.phone)
-    .bind(&body.date_of_birth)
-    .bind(account_id.0)
-    .execute(&mut *transaction)
-    .await?;
-    let mail_id: i64 = sqlx::query_scalar(
-        "INSERT INTO mails (client_id, purpose, expires_at)
-         VALUES ($1::uuid, $2, date_trunc('second', now()) + make_interval(secs => $3)) RETURNING mail_id",
-    )
-    .bind(&client_id)
-    .bind(VERIFY_EMAIL)
-    .bind(app.options.link_seconds as f64)
-    .fetch_one(&mut *transaction)
-    .await?;
-    let mut outbox = Writer::new(&mut transaction, Some(context.correlation_id())).await?;
-    outbox.account_status(account_id, AccountState::Pending, 1).await?;
-    let registered = |event_id| {
-        AuthEvent::ClientRegistered(ClientRegistered {
-            event_id,
-            client_id: client_id.clone(),
-            account_id,
-            mail_id,
-            occurred_us: now_us(),
-        })
-    };
-    outbox.auth(&account_id.to_string(), registered).await?;
-    transaction.commit().await?;
-    Ok(Registered {
-        client_id,
-        account_id: account_id.to_string(),
-        status: "pending",
-    })
 }

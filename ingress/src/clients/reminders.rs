@@ -1,23 +1,25 @@
-//! Registrations whose link was never opened: reminded, then rejected. Everything follows from the rows,
-//! so the job may run at any time and on any instance, one at a time.
+//! Registrations whose link was never used: reminded, then rejected and deleted. Everything follows from the
+//! rows, so the job may run at any time and on any instance, one at a time.
 
 use brokerx_identity::links::VERIFY_REMINDER;
 use brokerx_schemas::{AuthEvent, MailRequested};
 use brokerx_topics::service::clock::now_us;
 use sqlx::{Connection, PgConnection};
 
-use super::status::{StatusChange, change_status};
+use super::registrations;
 use crate::outbox::Writer;
 
-/// Clients of one round; the next round takes the rest.
+/// Registrations of one round; the next round takes the rest.
 const ROUND: i64 = 100;
+/// Rounds of deletions: a flood of registrations goes as fast as it came.
+const ROUNDS: usize = 50;
 
 /// When reminders go out and when the registration is rejected, seconds after it was made.
 #[derive(Clone, Debug)]
 pub struct ReminderAges {
     /// A reminder at each of these ages.
     pub reminders: Vec<i64>,
-    /// Rejected at this age.
+    /// Rejected and deleted at this age.
     pub rejection: i64,
     /// How long each reminder's link works, seconds.
     pub link: i64,
@@ -28,10 +30,10 @@ pub struct ReminderAges {
 /// # Errors
 /// When the database fails; what was committed stands, the next round does the rest.
 pub async fn remind_and_reject(connection: &mut PgConnection, ages: &ReminderAges) -> sqlx::Result<()> {
-    for client_id in pending(connection, ages.rejection, i16::MAX).await? {
-        let mut transaction = connection.begin().await?;
-        change_status(&mut transaction, &client_id, StatusChange::Reject, None).await?;
-        transaction.commit().await?;
+    for _ in 0..ROUNDS {
+        if registrations::end_old(connection, ages.rejection, ROUND).await? < ROUND as usize {
+            break;
+        }
     }
     // The latest reminder first: after an outage a client gets that one, not all that were missed.
     for (index, age) in ages.reminders.iter().enumerate().rev() {
@@ -43,11 +45,11 @@ pub async fn remind_and_reject(connection: &mut PgConnection, ages: &ReminderAge
     Ok(())
 }
 
-/// Unverified clients of at least this age who have had fewer than `reminders_below` reminders.
+/// Registrations of at least this age that have had fewer than `reminders_below` reminders.
 async fn pending(connection: &mut PgConnection, age_seconds: i64, reminders_below: i16) -> sqlx::Result<Vec<String>> {
     sqlx::query_scalar(
-        "SELECT client_id::text FROM clients
-         WHERE status = 'pending' AND created_at <= now() - make_interval(secs => $1) AND reminders_sent < $2
+        "SELECT client_id::text FROM registrations
+         WHERE of_client IS NULL AND created_at <= now() - make_interval(secs => $1) AND reminders_sent < $2
          ORDER BY created_at LIMIT $3",
     )
     .bind(age_seconds as f64)
@@ -65,17 +67,17 @@ async fn remind(
 ) -> sqlx::Result<()> {
     let mut transaction = connection.begin().await?;
     let account_id: Option<i64> = sqlx::query_scalar(
-        "UPDATE clients SET reminders_sent = $2, updated_at = now()
-         WHERE client_id = $1::uuid AND status = 'pending' AND reminders_sent < $2 RETURNING account_id",
+        "UPDATE registrations SET reminders_sent = $2
+         WHERE client_id = $1::uuid AND reminders_sent < $2 RETURNING account_id",
     )
     .bind(client_id)
     .bind(sent_after)
     .fetch_optional(&mut *transaction)
     .await?;
-    // The client was verified in the meantime.
+    // It became a client in the meantime, or was replaced.
     let Some(account_id) = account_id else { return Ok(()) };
     let mail_id: i64 = sqlx::query_scalar(
-        "INSERT INTO mails (client_id, purpose, expires_at)
+        "INSERT INTO mails (registration_id, purpose, expires_at)
          VALUES ($1::uuid, $2, date_trunc('second', now()) + make_interval(secs => $3)) RETURNING mail_id",
     )
     .bind(client_id)

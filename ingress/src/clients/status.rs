@@ -9,10 +9,6 @@ use crate::outbox::Writer;
 /// A change of status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StatusChange {
-    /// The mailed link was opened.
-    Verify,
-    /// The mailed link was never opened.
-    Reject,
     /// An operator suspended the client.
     Suspend,
     /// An operator lifted the suspension.
@@ -23,8 +19,6 @@ impl StatusChange {
     /// The status that the change starts from, the one that it leads to, and the account's state after it.
     fn steps(self) -> (&'static str, &'static str, AccountState) {
         match self {
-            Self::Verify => ("pending", "active", AccountState::Active),
-            Self::Reject => ("pending", "rejected", AccountState::Rejected),
             Self::Suspend => ("active", "suspended", AccountState::Suspended),
             Self::Reinstate => ("suspended", "active", AccountState::Active),
         }
@@ -32,8 +26,6 @@ impl StatusChange {
 
     fn event(self, changed: ClientChanged) -> AuthEvent {
         match self {
-            Self::Verify => AuthEvent::ClientVerified(changed),
-            Self::Reject => AuthEvent::ClientRejected(changed),
             Self::Suspend => AuthEvent::ClientSuspended(changed),
             Self::Reinstate => AuthEvent::ClientReinstated(changed),
         }

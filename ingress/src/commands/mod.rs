@@ -1,8 +1,9 @@
 //! Commands into Kafka, and their outcomes back to the request that waits.
 //!
 //! A command goes to the partition of its account or symbol with this instance's reply address and
-//! a deadline. [`Commands::account`] and [`Commands::book`] return the outcome, or [`Outcome::Late`]
-//! when it takes longer than the limit: the command may still be applied, until its deadline. They fail
+//! a deadline. [`Commands::account`] returns the outcome, or [`Outcome::Late`]
+//! when it takes longer than the limit: the command may still be applied, until its deadline. Those that
+//! go on after their request has been answered ([`Commands::account_to_its_end`]) wait longer. All fail
 //! only when nothing was handed to the producer, so after every problem that they return the same
 //! request may be sent again.
 
@@ -29,6 +30,10 @@ use crate::telemetry::CommandMetrics;
 
 pub use pending::Pending;
 pub use replies::ReplySink;
+
+/// How long an outcome is waited for when no request waits: far longer than a command's deadline, and
+/// than a worker needs that takes over from one that died.
+const END_LIMIT: Duration = Duration::from_secs(60);
 
 /// What came of a command within the limit.
 #[derive(Debug)]
@@ -95,16 +100,40 @@ impl Commands {
         trace: &Trace,
         command: impl FnOnce(CommandMeta) -> AccountCommand,
     ) -> Result<Outcome, Problem> {
-        let key = account_key(account_id);
-        let partition = partition_of(&key, self.account_partitions);
-        self.send(&key, partition, trace, command).await
+        self.account_within(self.limits.reply, account_id, trace, command).await
     }
 
-    /// Sends a command to the matcher and waits for its outcome.
+    /// As [`Commands::account`], but waits for as long as an outcome can be expected: settlement also
+    /// answers what it finds after its deadline.
     ///
     /// # Errors
     /// 503 when nothing was sent.
-    pub async fn book(
+    pub async fn account_to_its_end(
+        &self,
+        account_id: AccountId,
+        trace: &Trace,
+        command: impl FnOnce(CommandMeta) -> AccountCommand,
+    ) -> Result<Outcome, Problem> {
+        self.account_within(END_LIMIT, account_id, trace, command).await
+    }
+
+    async fn account_within(
+        &self,
+        limit: Duration,
+        account_id: AccountId,
+        trace: &Trace,
+        command: impl FnOnce(CommandMeta) -> AccountCommand,
+    ) -> Result<Outcome, Problem> {
+        let key = account_key(account_id);
+        let partition = partition_of(&key, self.account_partitions);
+        self.send(limit, &key, partition, trace, command).await
+    }
+
+    /// Sends a command to the matcher and waits for as long as an outcome can be expected.
+    ///
+    /// # Errors
+    /// 503 when nothing was sent.
+    pub async fn book_to_its_end(
         &self,
         symbol: Symbol,
         trace: &Trace,
@@ -112,11 +141,12 @@ impl Commands {
     ) -> Result<Outcome, Problem> {
         let key = symbol_key(symbol);
         let partition = partition_of(&key, self.book_partitions);
-        self.send(&key, partition, trace, command).await
+        self.send(END_LIMIT, &key, partition, trace, command).await
     }
 
     async fn send<M: Message>(
         &self,
+        limit: Duration,
         key: &[u8],
         partition: i32,
         trace: &Trace,
@@ -155,7 +185,7 @@ impl Commands {
             error => Problem::internal(error),
         })?;
         self.metrics.sent.inc();
-        let outcome = tokio::time::timeout(self.limits.reply, async {
+        let outcome = tokio::time::timeout(limit, async {
             let mut reply = std::pin::pin!(waiting.reply());
             tokio::select! {
                 biased;

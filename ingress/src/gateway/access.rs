@@ -192,12 +192,13 @@ row! {
 async fn by_api_key(database: &PgPool, key: &[u8]) -> Result<Caller, Problem> {
     let row: Option<KeyRow> = sqlx::query_as(
         "SELECT client_id::text AS client_id, account_id, role, status, scopes
-         FROM api_keys JOIN clients USING (client_id) WHERE key_hash = $1",
+         FROM api_keys JOIN clients USING (client_id)
+         WHERE key_hash = $1 AND revoked_at IS NULL AND expires_at > now()",
     )
     .bind(api_keys::hash(key))
     .fetch_optional(database)
     .await?;
-    let row = row.ok_or_else(|| Problem::unauthenticated("the API key is not valid"))?;
+    let row = row.ok_or_else(|| Problem::unauthenticated("the API key is not valid, has expired or was revoked"))?;
     if row.status != "active" {
         return Err(Problem::forbidden("NOT_ALLOWED", "this client is not active"));
     }

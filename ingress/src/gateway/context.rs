@@ -7,7 +7,7 @@ use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName};
 use brokerx_topics::headers::Trace;
-use brokerx_topics::service::client_address;
+use brokerx_topics::service::{client_address, source_of};
 use ipnet::IpNet;
 use uuid::Uuid;
 
@@ -48,6 +48,11 @@ impl RequestContext {
             address: client_address(headers, peer, trusted),
             user_agent: text("user-agent").map(|agent| agent.chars().take(USER_AGENT_LENGTH_MAX).collect()),
         }
+    }
+
+    /// What limits count by: the client's address or, of an IPv6 address, its /64.
+    pub fn network(&self) -> IpAddr {
+        source_of(self.address)
     }
 
     /// The correlation id.

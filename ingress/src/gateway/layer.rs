@@ -7,11 +7,10 @@ use axum::extract::{ConnectInfo, MatchedPath, Request, State};
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use brokerx_topics::service::source_of;
 use tracing::Instrument;
 
 use super::{CORRELATION_ID, RequestContext};
-use crate::http::Problem;
+use crate::http::{Html, Problem};
 use crate::state::{App, Shared};
 use crate::telemetry::{RequestLabels, RouteLabels};
 
@@ -48,7 +47,8 @@ pub async fn gateway(
     render(&mut response, correlation_id);
     let headers = response.headers_mut();
     for (name, value) in SECURITY_HEADERS {
-        headers.insert(name, value);
+        // A page has a policy of its own.
+        headers.entry(name).or_insert(value);
     }
     headers.insert("x-instance", app.instance_header.clone());
     // This never fails: the context accepts only ids that are valid in a header.
@@ -91,7 +91,7 @@ fn method_label(method: &Method) -> String {
 }
 
 async fn serve(app: &App, context: &RequestContext, request: Request, next: Next) -> Response {
-    if let Err(wait) = app.address_limit.take(source_of(context.address)) {
+    if let Err(wait) = app.address_limit.take(context.network()) {
         app.metrics.rate_limited.inc();
         return app.address_limit.refuse(wait);
     }
@@ -110,6 +110,9 @@ async fn serve(app: &App, context: &RequestContext, request: Request, next: Next
 /// Writes the body of a problem, with the id that leads to the logs.
 fn render(response: &mut Response, correlation_id: &str) {
     let status = response.status();
+    if response.extensions_mut().remove::<Html>().is_some() {
+        return;
+    }
     let problem = match response.extensions_mut().remove::<Problem>() {
         Some(problem) => problem,
         // The framework itself refused the request, for example because its path is not UTF-8.

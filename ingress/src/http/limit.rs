@@ -30,12 +30,21 @@ pub struct RateLimit {
 impl RateLimit {
     /// `per_second` in the long run, `burst` at once; both at least 1.
     pub fn new(per_second: u32, burst: u32) -> Self {
-        let interval_ns = 1_000_000_000 / u64::from(per_second.max(1));
+        let interval = Duration::from_nanos(1_000_000_000 / u64::from(per_second.max(1)));
+        Self {
+            per_second,
+            ..Self::every(interval, burst)
+        }
+    }
+
+    /// `burst` at once, at least 1, and in the long run one in each `interval`.
+    pub fn every(interval: Duration, burst: u32) -> Self {
+        let interval_ns = interval.as_nanos() as u64;
         Self {
             slots: std::iter::repeat_with(AtomicU64::default).take(SLOTS).collect(),
             hasher: RandomState::new(),
             epoch: Instant::now(),
-            per_second,
+            per_second: (1_000_000_000 / interval_ns.max(1)).min(u64::from(u32::MAX)) as u32,
             interval_ns,
             burst_ns: interval_ns * u64::from(burst.max(1)),
         }

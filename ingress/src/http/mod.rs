@@ -2,12 +2,14 @@
 //! way out. Nothing here knows the application's state.
 
 mod body;
+mod html;
 mod limit;
 mod page;
 mod problem;
 pub mod reasons;
 
 pub use body::{Body, IdempotencyKey, OptionalBody, Query, decode, is_client_key};
+pub use html::Html;
 pub use limit::RateLimit;
 pub use page::{PAGE_ITEMS, Page, PageQuery};
 pub use problem::{FieldError, Problem};

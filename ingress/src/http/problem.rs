@@ -145,6 +145,11 @@ impl Problem {
         &self.0.code
     }
 
+    /// What is wrong, for people.
+    pub fn detail(&self) -> &str {
+        &self.0.detail
+    }
+
     /// The faults of single fields.
     pub fn field_errors(&self) -> &[FieldError] {
         &self.0.errors

@@ -5,19 +5,21 @@ use std::time::Duration;
 use axum::http::StatusCode;
 use brokerx_json::names;
 use brokerx_schemas::{Reason, Refusal};
+use brokerx_topics::service::clock::now_us;
 
 use crate::http::Problem;
 
 /// The status of a refusal for each reason. The code is the reason's own name.
 pub fn status(reason: Reason) -> StatusCode {
     match reason {
-        Reason::TooManyRequests => StatusCode::TOO_MANY_REQUESTS,
+        Reason::TooManyRequests | Reason::PaymentLimit => StatusCode::TOO_MANY_REQUESTS,
         Reason::NotFound => StatusCode::NOT_FOUND,
         Reason::IdempotencyMismatch
         | Reason::VersionConflict
         | Reason::OrderClosed
         | Reason::ChangePending
-        | Reason::AlreadyListed => StatusCode::CONFLICT,
+        | Reason::AlreadyListed
+        | Reason::AccountUnsound => StatusCode::CONFLICT,
         // These decisions are final: the same id or key would bring the same answer again.
         Reason::ExpiredRequest
         | Reason::AccountNotActive
@@ -43,6 +45,8 @@ pub fn status(reason: Reason) -> StatusCode {
         | Reason::SessionEnded
         | Reason::Delisted
         | Reason::RefusedByProvider
+        | Reason::QuantityBelowFilled
+        | Reason::DisplayTooSmall
         | Reason::Unknown => StatusCode::UNPROCESSABLE_ENTITY,
     }
 }
@@ -82,6 +86,12 @@ fn detail(reason: Reason) -> &'static str {
         Reason::SessionEnded => "the session ended",
         Reason::Delisted => "the instrument was delisted",
         Reason::RefusedByProvider => "the payment provider refused",
+        Reason::PaymentLimit => "the account has made all the payments of this kind that it may make today (UTC)",
+        Reason::AccountUnsound => {
+            "the account cannot be thawed: an order of it is still open, or cash or a position has to be corrected"
+        }
+        Reason::QuantityBelowFilled => "more than the new quantity has traded already",
+        Reason::DisplayTooSmall => "the order would show less of its quantity than it must",
         Reason::Unknown => "the request was refused",
     }
 }
@@ -97,8 +107,16 @@ pub fn problem(reason: Reason) -> Problem {
     match reason {
         // Keys are forgotten after hours, not seconds, so one try a minute is enough.
         Reason::TooManyRequests => problem.retry_after(Duration::from_secs(60)),
+        Reason::PaymentLimit => problem.retry_after(until_midnight(now_us())),
         _ => problem,
     }
+}
+
+/// How long the UTC day still lasts: the limit on payments of a day ends with it.
+fn until_midnight(now_us: i64) -> Duration {
+    const DAY_SECONDS: u64 = 86_400;
+    let second = u64::try_from(now_us / 1_000_000).unwrap_or(0);
+    Duration::from_secs(DAY_SECONDS - second % DAY_SECONDS)
 }
 
 /// The problem for a refusal. After a version conflict it carries the order's current version.
@@ -131,6 +149,8 @@ mod tests {
             (Reason::InsufficientShares, 422, "INSUFFICIENT_SHARES", None),
             (Reason::PriceBand, 422, "PRICE_BAND", None),
             (Reason::FokUnfillable, 422, "FOK_UNFILLABLE", None),
+            (Reason::QuantityBelowFilled, 422, "QUANTITY_BELOW_FILLED", None),
+            (Reason::DisplayTooSmall, 422, "DISPLAY_TOO_SMALL", None),
             (Reason::Unknown, 422, "REFUSED", None),
         ] {
             let problem = problem(reason);
@@ -139,6 +159,16 @@ mod tests {
                 (status, code, retry)
             );
         }
+    }
+
+    #[test]
+    fn a_limit_of_the_day_ends_at_midnight() {
+        for (second, left) in [(0, 86_400), (1, 86_399), (86_399, 1), (86_400, 86_400)] {
+            assert_eq!(until_midnight(second * 1_000_000 + 5), Duration::from_secs(left));
+        }
+        let problem = problem(Reason::PaymentLimit);
+        assert_eq!((problem.status().as_u16(), problem.code()), (429, "PAYMENT_LIMIT"));
+        assert!((1..=86_400).contains(&problem.retry_after_seconds().unwrap()));
     }
 
     #[test]

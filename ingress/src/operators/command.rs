@@ -2,17 +2,17 @@
 
 use std::path::PathBuf;
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use brokerx_identity::database;
 use clap::{Parser, Subcommand};
 use sqlx::{Connection, PgConnection};
 
-use super::{Listing, add, delete_key, seed};
+use super::{Lifetime, Listing, add, list, revoke, seed};
 
 /// The operator under whose name seeding is audited.
 const SEED_EMAIL: &str = "seed@brokerx.invalid";
 
-/// Adds operators and lists the first instruments.
+/// Adds operators, lists and revokes their keys, and lists the first instruments.
 #[derive(Debug, Parser)]
 #[command(version, about)]
 struct Options {
@@ -25,10 +25,24 @@ struct Options {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Adds an operator, or gives one a further key; prints a JSON line with client_id and, once, api_key
+    /// Adds an operator, or gives one a further key; prints a JSON line with client_id, key_id and, once, api_key
     Add {
         /// The operator's e-mail address
         email: String,
+        /// When the key ends: a number and m, h or d; at most 366d
+        #[arg(long, env = "BROKERX_OPERATOR_KEY_LIFETIME", default_value = "90d")]
+        lifetime: Lifetime,
+    },
+    /// Lists the keys that are live, a JSON line each; never the keys themselves
+    Keys {
+        /// Those too that have expired or were revoked, while they are stored
+        #[arg(long)]
+        all: bool,
+    },
+    /// Revokes a key, or all keys of an operator: the next request with it is refused
+    Revoke {
+        /// The key_id of a key, or the operator's e-mail address
+        key: String,
     },
     /// Lists the instruments of a file that are not listed yet
     Seed {
@@ -61,17 +75,27 @@ async fn run(options: Options) -> anyhow::Result<()> {
         .await
         .context("the database cannot be reached")?;
     match options.command {
-        Command::Add { email } => {
-            let added = add(&mut connection, &email).await?;
+        Command::Add { email, lifetime } => {
+            let added = add(&mut connection, &email, lifetime).await?;
             println!("{}", serde_json::to_string(&added)?);
+        }
+        Command::Keys { all } => {
+            for key in list(&mut connection, all).await? {
+                println!("{}", serde_json::to_string(&key)?);
+            }
+        }
+        Command::Revoke { key } => {
+            let revoked = revoke(&mut connection, &key).await?;
+            ensure!(!revoked.is_empty(), "there is no live key of {key}");
+            println!("{}", serde_json::json!({ "revoked": revoked }));
         }
         Command::Seed { file, ingress_url } => {
             let text = std::fs::read_to_string(&file).with_context(|| file.display().to_string())?;
             let listings: Vec<Listing> = serde_json::from_str(&text).with_context(|| file.display().to_string())?;
-            // A key for this one run, deleted even when seeding fails.
-            let operator = add(&mut connection, SEED_EMAIL).await?;
+            // A key for this one run, revoked even when seeding fails.
+            let operator = add(&mut connection, SEED_EMAIL, Lifetime::HOUR).await?;
             let seeded = seed(&ingress_url, &operator.api_key, &listings).await;
-            delete_key(&mut connection, &operator.api_key).await?;
+            revoke(&mut connection, &operator.key_id).await?;
             println!(
                 "{}",
                 serde_json::json!({ "instruments": listings.len(), "listed_now": seeded? })

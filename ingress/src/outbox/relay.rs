@@ -26,6 +26,7 @@ use tokio::task::JoinSet;
 
 use super::CHANNEL;
 use crate::clients::{ReminderAges, remind_and_reject};
+use crate::housekeeping::{Retention, delete_old_rows};
 use brokerx_identity::database;
 
 /// Held by the instance that relays, for as long as its connection lives.
@@ -51,6 +52,8 @@ pub struct Relay {
     pub codec: Codec,
     /// The reminder job, which runs where the relay does.
     pub reminders: ReminderAges,
+    /// How long rows are kept; they are deleted where the relay is.
+    pub retention: Retention,
     /// The gauge of waiting rows, which only the relaying instance sets.
     pub rows: Gauge,
 }
@@ -115,6 +118,9 @@ impl Relay {
                 remind_and_reject(&mut connection, &self.reminders)
                     .await
                     .context("reminders")?;
+                delete_old_rows(&mut connection, &self.retention)
+                    .await
+                    .context("housekeeping")?;
                 reminded = Some(Instant::now());
             }
             let sent = self.send_batch(&mut connection, handed).await?;

@@ -2,8 +2,12 @@
 //!
 //! Neither the answer nor its timing shows whether an e-mail is known: for an unknown one a password is
 //! hashed too, and wrong tries are counted too. Only somebody who has the password learns that a client
-//! is not verified, or suspended. Multi-factor authentication would go into [`login`] after the check of
+//! is suspended, or that a registration is not verified; the latter holds for every registration, so that
+//! whoever registers an e-mail does not learn from a log-in that it had a client already. Multi-factor authentication would go into [`login`] after the check of
 //! the password and before the token.
+//!
+//! A try that has its place runs to its end although its request may have ended: otherwise whoever hangs up
+//! in time could try without being counted.
 
 use axum::Json;
 use axum::extract::State;
@@ -14,12 +18,17 @@ use brokerx_json::rfc3339;
 use brokerx_schemas::LoginOutcome;
 use brokerx_topics::service::clock::now_unix_seconds;
 use serde::{Deserialize, Serialize};
+use tracing::Instrument;
 
-use super::attempts::{Attempt, too_many};
+use super::attempts::{Attempt, history};
+use super::tries::{Place, Refusal};
 use crate::clients::{EMAIL_LENGTH_MAX, email_key};
 use crate::gateway::{Caller, RequestContext};
 use crate::http::{Body, Problem};
-use crate::state::Shared;
+use crate::state::{App, Shared};
+
+/// Which of the two hashes is that of a registration.
+const REGISTRATION: usize = 1;
 
 /// The body of a login.
 #[derive(Debug, Deserialize)]
@@ -55,49 +64,80 @@ pub async fn login(
     if body.email.len() > EMAIL_LENGTH_MAX || body.email.contains(char::is_control) {
         return Err(Problem::invalid_request("email is not an e-mail address"));
     }
-    let mut attempt = Attempt::new(email_key(&body.email), &context);
-    if let Some(refusal) = too_many(&app, &attempt).await? {
-        attempt.record(&app, LoginOutcome::Limited).await?;
-        return Err(refusal);
+    let attempt = Attempt::new(email_key(&body.email), context);
+    if let Some(refusal) = app.tries.refused(&attempt.who) {
+        return Err(limited(&app, &attempt, refusal).await);
     }
+    let history = history(&app.database, &app.tries, &attempt.who).await?;
+    let place = match app.tries.enter(&attempt.who, &history).await {
+        Ok(place) => place,
+        Err(refusal) => return Err(limited(&app, &attempt, refusal).await),
+    };
+    let whole = async move { attempt_with(&app, attempt, body.password, place).await };
+    tokio::spawn(whole.in_current_span())
+        .await
+        .map_err(Problem::internal)?
+        .map(Json)
+}
+
+/// 429. The first refusal at a limit goes to the audit, the others are only counted.
+async fn limited(app: &App, attempt: &Attempt, refusal: Refusal) -> Problem {
+    app.metrics.rate_limited.inc();
+    if let Some(key) = refusal.first {
+        let recorded = attempt.record(&app.database, LoginOutcome::Limited).await;
+        if let Err(error) = &recorded {
+            tracing::warn!(%error, "that a log-in was refused is not in the audit");
+        }
+        app.tries.written(&key, recorded.ok());
+    }
+    Problem::too_many("LOGIN_LIMITED", "too many wrong passwords", refusal.wait)
+}
+
+async fn attempt_with(app: &App, mut attempt: Attempt, password: String, place: Place) -> Result<Session, Problem> {
     let client: Option<ClientRow> = sqlx::query_as(
         "SELECT client_id::text AS client_id, account_id, password_hash, role, status FROM clients WHERE email_key = $1",
     )
-    .bind(&attempt.email_key)
+    .bind(&attempt.who.email_key)
     .fetch_optional(&app.database)
     .await?;
+    let registered: Option<String> = sqlx::query_scalar("SELECT password_hash FROM registrations WHERE email_key = $1")
+        .bind(&attempt.who.email_key)
+        .fetch_optional(&app.database)
+        .await?;
     attempt.client_id = client.as_ref().map(|client| client.client_id.clone());
     let hash = client.as_ref().and_then(|client| client.password_hash.clone());
-    let genuine = app.passwords.verify(body.password, hash).await?;
-    let Some(client) = client.filter(|_| genuine) else {
-        attempt.record(&app, LoginOutcome::WrongCredentials).await?;
+    let genuine = app.passwords.verify(password, [hash, registered]).await?;
+    if genuine == Some(REGISTRATION) {
+        attempt.client_id = None;
+        attempt.record(&app.database, LoginOutcome::NotVerified).await?;
+        return Err(Problem::forbidden(
+            "NOT_VERIFIED",
+            "the link of the verification mail was not used yet",
+        ));
+    }
+    let Some(client) = client.filter(|_| genuine.is_some()) else {
+        // In the audit first: what is no longer on its way is there for other instances to see.
+        let recorded = attempt.record(&app.database, LoginOutcome::WrongCredentials).await;
+        place.wrong();
+        recorded?;
         return Err(Problem::new(
             StatusCode::UNAUTHORIZED,
             "WRONG_CREDENTIALS",
             "the e-mail or the password is wrong",
         ));
     };
-    let (outcome, refusal) = match client.status.as_str() {
-        "active" => (LoginOutcome::Succeeded, None),
-        "pending" => (
-            LoginOutcome::NotVerified,
-            Some(Problem::forbidden(
-                "NOT_VERIFIED",
-                "the link of the verification mail was not opened yet",
-            )),
-        ),
-        _ => (
-            LoginOutcome::NotAllowed,
-            Some(Problem::forbidden(
-                "NOT_ALLOWED",
-                "this client is suspended or rejected",
-            )),
-        ),
+    let is_active = client.status == "active";
+    let outcome = if is_active {
+        LoginOutcome::Succeeded
+    } else {
+        LoginOutcome::NotAllowed
     };
-    attempt.record(&app, outcome).await?;
-    if let Some(refusal) = refusal {
-        return Err(refusal);
+    attempt.record(&app.database, outcome).await?;
+    drop(place);
+    if !is_active {
+        return Err(Problem::forbidden("NOT_ALLOWED", "this client is suspended"));
     }
+    app.tries.is_known_now(&attempt.who);
     let role = if client.role == "operator" {
         Role::Operator
     } else {
@@ -111,12 +151,11 @@ pub async fn login(
         now_unix_seconds(),
         app.options.token_seconds,
     );
-    Ok(Json(Session {
+    Ok(Session {
         token,
         expires_at: rfc3339(claims.exp * 1_000_000),
-    }))
+    })
 }
-
 /// Revokes the token that it is called with.
 pub async fn logout(State(app): State<Shared>, caller: Caller) -> Result<StatusCode, Problem> {
     let Some((token_id, expires_unix_seconds)) = &caller.token else {

@@ -2,6 +2,7 @@
 
 mod down;
 mod logs;
+mod operator_key;
 mod program;
 mod status;
 mod test;
@@ -46,7 +47,7 @@ enum Action {
     /// Measure the running system beside the ceiling of its Kafka.
     #[command(disable_help_flag = true)]
     Bench(program::Arguments),
-    /// Operators and their commands, e.g. `operator add EMAIL`.
+    /// Operators and their API keys: `operator add EMAIL`, `keys`, `revoke KEY_ID|EMAIL`.
     #[command(disable_help_flag = true)]
     Operator(program::Arguments),
     /// The topic catalogue: `topics apply`, `topics tail TOPIC`.

@@ -5,6 +5,7 @@ use std::process::{Command, ExitCode};
 
 use clap::Args;
 
+use super::operator_key::{exit_code, run_with_key};
 use crate::builds::{cargo, freshness};
 use crate::failure::{Failure, Result};
 use crate::home::{Layout, Secrets};
@@ -32,7 +33,7 @@ pub enum Needs {
     Operator,
 }
 
-/// Becomes the program.
+/// Becomes the program; one that needs an operator's key is waited for, and its key taken back.
 ///
 /// A program that `up` builds (`operator`, `topics`) is used as it is: it belongs to the services
 /// that run. Any other (`demo`, `bench`, `match`) is built when it is not there, or when its sources
@@ -64,10 +65,15 @@ pub fn run(layout: &Layout, binary: &str, arguments: &Arguments, needs: Needs) -
         Some(state) => {
             let secrets = Secrets::load_or_create(layout)?;
             let environment = services::environment(layout, &state.ports, &secrets);
+            command.envs(environment.iter().cloned());
             if needs == Needs::Operator && !wants_help {
-                command.env("BROKERX_OPERATOR_KEY", operator_key(layout, &environment)?);
+                let operator = || {
+                    let mut operator = Command::new(layout.binary(services::OPERATOR_BINARY));
+                    operator.envs(environment.iter().cloned()).current_dir(layout.root());
+                    operator
+                };
+                return Ok(exit_code(run_with_key(command, operator)?).into());
             }
-            command.envs(environment);
         }
         None if wants_help => {}
         None => return Err(Failure::NotRunning),
@@ -82,20 +88,4 @@ fn is_to_be_built(layout: &Layout, binary: &str) -> bool {
     } else {
         !freshness::is_fresh(layout, binary)
     }
-}
-
-/// A fresh API key of the operator on whose behalf demo and benchmark act.
-fn operator_key(layout: &Layout, environment: &[(String, String)]) -> Result<String> {
-    let output = Command::new(layout.binary(services::OPERATOR_BINARY))
-        .args(["add", "tools@brokerx.invalid"])
-        .envs(environment.iter().cloned())
-        .output()
-        .map_err(Failure::io("cannot add an operator"))?;
-    let key = serde_json::from_slice::<serde_json::Value>(&output.stdout)
-        .ok()
-        .and_then(|added| added["api_key"].as_str().map(str::to_owned));
-    key.ok_or_else(|| {
-        let reason = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-        Failure::io("cannot add an operator")(std::io::Error::other(reason))
-    })
 }

@@ -33,6 +33,9 @@ struct Options {
     /// What band and collar are measured from before the first trade, in ticks; nothing by default
     #[arg(long, value_name = "PRICE", value_parser = clap::value_parser!(i64).range(1..=1_000_000_000_000))]
     reference: Option<i64>,
+    /// Refuse icebergs that show less of their quantity than this, in percent; 0 for no bound
+    #[arg(long, value_name = "PERCENT", default_value_t = 10, value_parser = clap::value_parser!(i32).range(0..=100))]
+    least_display: i32,
     /// What becomes of orders while the instrument is halted
     #[arg(long, value_enum, default_value = "refused")]
     while_halted: Orders,
@@ -47,6 +50,7 @@ fn main() -> ExitCode {
         band_bps: options.band.unwrap_or(0),
         collar_bps: options.collar,
         reference: options.reference.unwrap_or(0),
+        display_percent_min: options.least_display,
         collect_while_halted: options.while_halted == Orders::Collected,
         collect_while_closed: options.while_closed == Orders::Collected,
     };

@@ -192,11 +192,7 @@ impl Book {
     /// Rests or ends what is left.
     fn finish(&mut self, incoming: Incoming, effects: &mut Effects) -> Answer {
         if incoming.leaves == 0 {
-            return Answer {
-                status: BookStatus::Filled,
-                reason: None,
-                leaves: 0,
-            };
+            return Answer::filled();
         }
         if !incoming.time_in_force.rests() {
             return Answer::cancelled(Reason::NoLiquidity, incoming.leaves);

@@ -10,8 +10,9 @@ use super::types::{Answer, Effects, Incoming, Progress, Replacement};
 impl Book {
     /// Gives a resting order new terms. With the same price and no larger quantity it keeps its
     /// place in the queue; anything else sends it to the end, and when its new price crosses it
-    /// trades at once as the taker. A new total that has traded already ends it. Of an iceberg the
-    /// hidden shares shrink first.
+    /// trades at once as the taker. Of an iceberg the hidden shares shrink first. A new total that has
+    /// traded already cancels it, which only logs of the first version ask for: since then the machine
+    /// decides that before.
     ///
     /// The change is refused, and the order stays as it was, its place included, when it is
     /// post-only and would trade, or when it would have to give way to another order of its

@@ -172,6 +172,15 @@ impl Answer {
         }
     }
 
+    /// All of it has traded.
+    pub fn filled() -> Self {
+        Self {
+            status: BookStatus::Filled,
+            reason: None,
+            leaves: 0,
+        }
+    }
+
     /// What was left is cancelled.
     pub(super) fn cancelled(reason: Reason, leaves: i64) -> Self {
         Self {

@@ -24,6 +24,8 @@ pub struct Rules {
     pub collar_bps: Option<i32>,
     /// What bands and collars are measured from before the first trade, in ticks; 0 for nothing.
     pub reference: i64,
+    /// The least share of its quantity that an iceberg shows, in percent; 0 for no bound.
+    pub display_percent_min: i32,
     /// Whether orders are collected while halted, or refused.
     pub collect_while_halted: bool,
     /// Whether orders are collected while closed, or refused.
@@ -51,6 +53,7 @@ impl Desk {
         let config = Config {
             price_cents_min: 1,
             price_cents_max: PRICE_MAX,
+            display_percent_min: rules.display_percent_min,
             collect_while_halted: rules.collect_while_halted,
             collect_while_closed: rules.collect_while_closed,
             ..Config::default()

@@ -21,8 +21,9 @@ impl Machine for Matcher {
         Self::empty(setup)
     }
 
-    fn configure(&mut self, config: &Config, _logic_version: i32) {
+    fn configure(&mut self, config: &Config, logic_version: i32) {
         self.config = config.clone();
+        self.logic_version = logic_version;
     }
 
     fn apply(&mut self, context: &Context, input: BookCommand, outputs: &mut Outputs) -> Step {

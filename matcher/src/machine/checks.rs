@@ -1,5 +1,7 @@
 //! The checks that a command meets before it reaches the book.
 
+use std::cmp::Ordering;
+
 use brokerx_schemas::{Config, NewOrder, OrderType, Reason, ReplaceBookOrder};
 
 use super::listing::Listing;
@@ -65,6 +67,9 @@ impl Matcher {
         {
             return Err(Reason::InvalidOrder);
         }
+        if display.is_some_and(|display| self.shows_too_little(display, order.quantity)) {
+            return Err(Reason::DisplayTooSmall);
+        }
         let phase = self.phase(listing)?;
         if let Some(stop) = stop {
             let stop = Stop {
@@ -101,10 +106,11 @@ impl Matcher {
             replaces: false,
         };
         if phase == Phase::Collects {
-            // What must trade at once cannot wait for the auction; a market order can.
+            // What must trade at once cannot wait for the auction: whatever says IOC or FOK. A market
+            // order may stay until then when it says DAY or GTC.
             let waits = match limit {
-                Some(_) => time_in_force.rests(),
-                None => time_in_force != TimeInForce::Fok,
+                None if self.logic_version < 2 => time_in_force != TimeInForce::Fok,
+                _ => time_in_force.rests(),
             };
             if !waits {
                 return Err(stopped_by(listing));
@@ -156,6 +162,18 @@ impl Matcher {
                 if price != order.price {
                     within_band(listing, price)?;
                 }
+                if self.logic_version >= 2 {
+                    match replace.quantity.cmp(&(order.quantity - order.leaves)) {
+                        Ordering::Less => return Err(Reason::QuantityBelowFilled),
+                        Ordering::Equal => return Ok((index, Terms::Traded)),
+                        Ordering::Greater => {}
+                    }
+                }
+                // What it shows stays, so a larger total must not make it too little.
+                let grows = replace.quantity > order.quantity;
+                if order.display > 0 && grows && self.shows_too_little(order.display, replace.quantity) {
+                    return Err(Reason::DisplayTooSmall);
+                }
                 let terms = Terms::Resting {
                     price,
                     time_in_force,
@@ -170,6 +188,12 @@ impl Matcher {
                 Ok((index, Terms::Stop { limit, time_in_force }))
             }
         }
+    }
+
+    /// Whether an iceberg shows less than the configured share of its quantity: each part that it trades
+    /// in is a trade of its own, so one that shows little is a flood of records for who takes it.
+    fn shows_too_little(&self, display: i64, quantity: i64) -> bool {
+        self.logic_version >= 2 && display < self.config.display_quantity_min(quantity)
     }
 
     /// What becomes of an order that arrives now.
@@ -214,6 +238,8 @@ pub(super) enum Terms {
         time_in_force: TimeInForce,
         collects: bool,
     },
+    /// Of an order in the book: a total that has traded already.
+    Traded,
     /// Of a stop.
     Stop {
         limit: Option<Ticks>,

@@ -10,9 +10,9 @@
 //! the stops that it triggers, which enter one after the other once the command is done.
 //!
 //! While a book is halted or closed, the configuration says whether orders are refused or collected.
-//! A collected book may be crossed; when trading resumes an auction uncrosses it. A market order
-//! waits for the auction at its collar and ends with it; IOC and FOK orders cannot wait and are
-//! refused. A cancel always works.
+//! A collected book may be crossed; when trading resumes an auction uncrosses it. A market order that
+//! says DAY or GTC waits for the auction at its collar and ends with it; what says IOC or FOK cannot
+//! wait and is refused, at the market too. A cancel always works.
 //!
 //! A book that breaks an invariant is frozen: what the step did is still published as the book has
 //! it, later commands on the symbol are refused, an operator can only delist it, and the commands

@@ -92,6 +92,10 @@ impl Matcher {
                 };
                 book.replace(&terms, collects, &mut self.effects, EVENTS_MAX)
             }
+            Terms::Traded => {
+                book.end(order_id, &mut self.effects);
+                Progress::Done(Answer::filled())
+            }
             Terms::Stop { limit, time_in_force } => {
                 Progress::Done(book.replace_stop(order_id, limit, replace.quantity, time_in_force))
             }

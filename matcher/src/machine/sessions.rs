@@ -76,6 +76,8 @@ impl Matcher {
             self.publish_standing(context, index, None, outputs);
         }
         match pass {
+            // What a closed book has collected belongs to the next session, whoever closed it.
+            Pass::Close | Pass::Expire if before.session_closed && self.logic_version >= 2 => {}
             Pass::Close | Pass::Expire => self.end_session(index),
             Pass::Open if !before.trades() && self.listings[index].standing.trades() => self.reopen(index),
             Pass::Open => {}

@@ -20,6 +20,8 @@ const RECENT_MAX: usize = 256;
 pub struct Matcher {
     pub(super) routes: Routes,
     pub(super) config: Config,
+    /// Which decisions the log asks for: `docs/logic-versions.md`.
+    pub(super) logic_version: i32,
     /// In the order of their listing; none is ever removed.
     pub(super) listings: Vec<Listing>,
     /// Looked up, never iterated.
@@ -58,6 +60,7 @@ impl Matcher {
         Self {
             routes: Routes::new(setup),
             config: setup.config.clone(),
+            logic_version: setup.logic_version,
             listings: Vec::new(),
             by_symbol: HashMap::new(),
             trades: 0,

@@ -247,6 +247,10 @@ impl NaiveBook {
         !self.closed && !self.halted
     }
 
+    fn shows_too_little(&self, display: i64, quantity: i64) -> bool {
+        display * 100 < quantity * i64::from(self.config.display_percent_min)
+    }
+
     /// Why orders are refused now, if they are.
     fn refuses(&self) -> Option<Reason> {
         if self.closed && !self.config.collect_while_closed {

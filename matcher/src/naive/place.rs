@@ -60,15 +60,19 @@ impl NaiveBook {
         {
             return Err(Reason::InvalidOrder);
         }
+        if let Some(display) = order.display_quantity
+            && self.shows_too_little(display, order.quantity)
+        {
+            return Err(Reason::DisplayTooSmall);
+        }
         if let Some(reason) = self.refuses() {
             return Err(reason);
         }
         if has_stop {
             return Ok(());
         }
-        // A market order waits for the auction, unless it is all or nothing.
-        let waits = rests || order.order_type == OrderType::Market && order.time_in_force != TimeInForce::Fok;
-        if !self.trades() && !waits {
+        // Whatever is immediate cannot wait for the auction.
+        if !self.trades() && is_immediate {
             return Err(if self.closed {
                 Reason::MarketClosed
             } else {

@@ -47,9 +47,18 @@ impl NaiveBook {
             return refuse(Reason::PriceBand);
         }
         let leaves = replace.quantity - old.filled;
-        if leaves <= 0 {
+        if leaves < 0 {
+            return refuse(Reason::QuantityBelowFilled);
+        }
+        if leaves == 0 {
             self.remove(old.order_id);
-            return Ok((BookStatus::Cancelled, Some(Reason::CancelledByClient), old.leaves));
+            return Ok((BookStatus::Filled, None, 0));
+        }
+        if leaves > old.leaves
+            && let Some(display) = old.display
+            && self.shows_too_little(display, replace.quantity)
+        {
+            return refuse(Reason::DisplayTooSmall);
         }
         let terms = NaiveOrder {
             price_cents,

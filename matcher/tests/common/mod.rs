@@ -23,6 +23,11 @@ pub struct Desk {
 
 /// A genesis record with 8 partitions for what is keyed.
 pub fn genesis(config: Config) -> BookCommand {
+    genesis_of(config, LOGIC_VERSION)
+}
+
+/// The same of an older log.
+pub fn genesis_of(config: Config, logic_version: i32) -> BookCommand {
     let counts = [
         ("account-commands", 8),
         ("trades", 8),
@@ -33,7 +38,7 @@ pub fn genesis(config: Config) -> BookCommand {
     BookCommand::Genesis(Genesis {
         log_id: "test".to_owned(),
         generation: 0,
-        logic_version: LOGIC_VERSION,
+        logic_version,
         config_version: 1,
         config,
         topics: counts
@@ -113,11 +118,16 @@ impl Desk {
 
     /// The same with another configuration.
     pub fn with(config: Config) -> Self {
+        Self::of_version(config, LOGIC_VERSION)
+    }
+
+    /// The same in a log of an older logic version.
+    pub fn of_version(config: Config, logic_version: i32) -> Self {
         let mut desk = Self {
             fold: Fold::new(0),
             now_ms: NOW_MS,
         };
-        desk.feed(genesis(config));
+        desk.feed(genesis_of(config, logic_version));
         desk
     }
 

@@ -16,6 +16,8 @@ fn collected_books() {
         ("IOC cannot wait", "halt; B 1 100 5 IOC", "=rejected HALTED 5"),
         ("FOK cannot wait", "close; B 1 100 5 FOK", "=rejected MARKET_CLOSED 5"),
         ("nor at the market", "close; B 1 market 5 FOK", "=rejected MARKET_CLOSED 5"),
+        ("nor IOC at the market", "halt; B 1 market 5 IOC", "=rejected HALTED 5"),
+        ("a market order that says DAY waits too", "halt; B 1 market 5 DAY", "=working 5"),
         ("post-only must not cross what is there", "halt; S 1 100 5; B 2 100 5 post", "=rejected POST_ONLY_WOULD_CROSS 5"),
         ("otherwise it is collected", "halt; S 1 101 5; B 2 100 5 post", "=working 5"),
         ("the band applies", "halt; B 1 106 5", "=rejected PRICE_BAND 5"),

@@ -37,3 +37,27 @@ fn icebergs() {
     assert_eq!(shown("S 1 100 10 show=4; B 2 100 5"), [(100_00, 3, 1)]);
     assert_eq!(shown("S 1 100 10 show=4; R 1 1 100 5"), [], "hidden shares are nobody's business");
 }
+
+#[test]
+#[rustfmt::skip]
+fn the_least_that_an_iceberg_shows() {
+    check_told(&Config::default(), &[
+        ("one that shows next to nothing", "S 1 100 10000 show=1", "=rejected DISPLAY_TOO_SMALL 10000"),
+        ("a share less than a tenth", "S 1 100 10000 show=999", "=rejected DISPLAY_TOO_SMALL 10000"),
+        ("a tenth", "S 1 100 10000 show=1000", "=working 10000"),
+        ("rounded up", "S 1 100 11 show=1", "=rejected DISPLAY_TOO_SMALL 11"),
+        ("to a share", "S 1 100 11 show=2", "=working 11"),
+        ("fields that make no sense come first", "S 1 100 10000 show=0", "=rejected INVALID_ORDER 10000"),
+        ("before the session", "close; S 1 100 10000 show=1", "=rejected DISPLAY_TOO_SMALL 10000"),
+        ("a replace is no way around it", "S 1 100 10 show=1; R 1 1 100 11", "=rejected DISPLAY_TOO_SMALL 10"),
+        ("what has traded counts as part of it", "S 1 100 10 show=1; B 2 100 5; R 1 1 100 11", "=rejected DISPLAY_TOO_SMALL 5"),
+        ("less is no reason to show more", "S 1 100 10 show=1; R 1 1 101 9", "=replaced 9"),
+    ]);
+    let none = Config { display_percent_min: 0, ..Config::default() };
+    check_told(&none, &[("without a bound", "S 1 100 10000 show=1", "=working 10000")]);
+    let all = Config { display_percent_min: 100, ..Config::default() };
+    check_told(&all, &[
+        ("all of it", "S 1 100 10 show=10", "=working 10"),
+        ("not a share less", "S 1 100 10 show=9", "=rejected DISPLAY_TOO_SMALL 10"),
+    ]);
+}

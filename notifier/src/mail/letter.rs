@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use brokerx_database::row;
 use brokerx_identity::keys::SecretKey;
-use brokerx_identity::links::{self, VERIFY_EMAIL, VERIFY_REMINDER};
+use brokerx_identity::links::{self, REGISTERED_AGAIN, VERIFY_EMAIL, VERIFY_REMINDER};
 use lettre::message::header::{ContentTransferEncoding, ContentType};
 use lettre::message::{Body, Mailbox, Message};
 
@@ -22,6 +22,11 @@ row! {
         pub(super) expires: i64,
     }
 }
+
+/// To a client whose e-mail was registered again.
+const ALREADY: &str = "Somebody, perhaps you, tried to register with BrokerX with this e-mail address.\r\n\r\n\
+    You have an account already: log in with the password that you chose then. Nothing has changed.\r\n\r\n\
+    If it was not you, ignore this mail.\r\n";
 
 /// What all mails have in common.
 #[derive(Clone, Debug)]
@@ -50,26 +55,18 @@ pub(super) enum LetterError {
 impl Stationery {
     /// The mail of a row as RFC 5322 text.
     pub(super) fn write(&self, row: &MailRow) -> Result<Vec<u8>, LetterError> {
-        let (subject, opening) = match row.purpose.as_str() {
-            VERIFY_EMAIL => ("Confirm your e-mail address", "Welcome to BrokerX."),
+        let (subject, body) = match row.purpose.as_str() {
+            VERIFY_EMAIL => (
+                "Confirm your e-mail address",
+                self.invitation(row, "Welcome to BrokerX."),
+            ),
             VERIFY_REMINDER => (
                 "Reminder: confirm your e-mail address",
-                "Your registration with BrokerX is not finished yet.",
+                self.invitation(row, "Your registration with BrokerX is not finished yet."),
             ),
+            REGISTERED_AGAIN => ("You have an account already", ALREADY.to_owned()),
             other => return Err(LetterError::Purpose(other.to_owned())),
         };
-        let token = links::token(&self.mail_key, row.mail_id, &row.purpose, row.expires);
-        let link = format!(
-            "{}/api/v1/clients/verify?token={token}",
-            self.public_url.trim_end_matches('/')
-        );
-        // Rounded to the nearest hour: the expiry was cut to whole seconds, so it is a little too early.
-        let hours = (row.expires - row.created + 1_800) / 3_600;
-        // Plain ASCII without an encoding, so that the link stays in one piece in any mail reader.
-        let body = format!(
-            "{opening}\r\n\r\nOpen this link within {hours} hours to confirm your e-mail address:\r\n\r\n{link}\r\n\r\n\
-             If you did not register, ignore this mail.\r\n"
-        );
         if !body.is_ascii() {
             return Err(LetterError::Text);
         }
@@ -85,6 +82,22 @@ impl Stationery {
             .header(ContentType::TEXT_PLAIN)
             .body(body)?;
         Ok(message.formatted())
+    }
+
+    /// The text with the link.
+    fn invitation(&self, row: &MailRow, opening: &str) -> String {
+        let token = links::token(&self.mail_key, row.mail_id, &row.purpose, row.expires);
+        let link = format!(
+            "{}/api/v1/clients/verify?token={token}",
+            self.public_url.trim_end_matches('/')
+        );
+        // Rounded to the nearest hour: the expiry was cut to whole seconds, so it is a little too early.
+        let hours = (row.expires - row.created + 1_800) / 3_600;
+        // Plain ASCII without an encoding, so that the link stays in one piece in any mail reader.
+        format!(
+            "{opening}\r\n\r\nOpen this link within {hours} hours and press the button there to confirm your e-mail address:\r\n\r\n\
+             {link}\r\n\r\nIf you did not register, ignore this mail.\r\n"
+        )
     }
 }
 
@@ -128,6 +141,16 @@ mod tests {
             assert!(text.contains("within 24 hours"), "{text}");
             assert!(text.contains("Message-ID: <mail-7@brokerx.localhost>"), "{text}");
         }
+    }
+
+    #[test]
+    fn a_client_is_told_of_a_second_registration_without_a_link() {
+        let text = String::from_utf8(stationery().write(&row(REGISTERED_AGAIN)).unwrap()).unwrap();
+        assert!(
+            text.contains("You have an account already") && text.is_ascii(),
+            "{text}"
+        );
+        assert!(!text.contains("http") && !text.contains("token"), "{text}");
     }
 
     #[test]

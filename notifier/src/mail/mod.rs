@@ -4,8 +4,9 @@
 //! after its mail is on disk, so a crash repeats a mail rather than losing it; the repeat has the
 //! same name and the same bytes. The topic carries only the mail's row id: the address is read from
 //! PostgreSQL, the link is derived with the mail key, and neither is logged. While PostgreSQL or the
-//! disk fails, the mail waits, and so do those behind it. A mail that can never be sent (its row is
-//! gone, its purpose is unknown) is counted, logged and skipped.
+//! disk fails, the mail waits, and so do those behind it. A mail whose row is gone, because its
+//! registration was replaced or has ended, and one that can never be sent (its purpose is unknown) are
+//! counted, logged and skipped.
 
 mod files;
 mod letter;
@@ -159,8 +160,8 @@ impl Mailer {
             .block_on(self.row(mail_id))
             .context("the address cannot be read")?
         else {
-            tracing::error!("a mail was asked for that has no row");
-            self.metrics.count(MailOutcome::Unusable);
+            tracing::info!("a mail is not sent: its registration was replaced, or has ended");
+            self.metrics.count(MailOutcome::Outdated);
             return Ok(());
         };
         let text = match self.stationery.write(&row) {
@@ -188,10 +189,14 @@ impl Mailer {
 
     async fn row(&self, mail_id: i64) -> sqlx::Result<Option<MailRow>> {
         sqlx::query_as(
-            "SELECT mail_id, purpose, email, name,
+            "SELECT mail_id, purpose,
+                    coalesce(clients.email, registrations.email) AS email,
+                    coalesce(clients.name, registrations.name) AS name,
                     extract(epoch FROM mails.created_at)::bigint AS created,
                     extract(epoch FROM expires_at)::bigint AS expires
-             FROM mails JOIN clients USING (client_id) WHERE mail_id = $1",
+             FROM mails LEFT JOIN clients ON clients.client_id = mails.client_id
+                        LEFT JOIN registrations ON registrations.client_id = registration_id
+             WHERE mail_id = $1",
         )
         .bind(mail_id)
         .fetch_optional(&self.database)

@@ -17,7 +17,7 @@ use super::memory::RememberedKey;
 use super::routing::{account_of, meta_of, stranger_reason};
 use super::snapshot::{self, Cursor};
 use super::state::{Account, BrokenInvariant};
-use super::{done, fill, pay, place, replace, status, transfer};
+use super::{done, fill, intervention, pay, place, replace, status, transfer};
 
 /// At most this many keys are forgotten, or days of accounts closed, before outputs are taken.
 const ITEMS_PER_STEP: usize = 1_000;
@@ -30,7 +30,8 @@ impl AccountMachine {
             AccountCommand::AccountStatus(change) => {
                 self.open_account(account_id);
                 self.on_account(account_id, context, outputs, |account, desk| {
-                    status::account_status(account, desk, change);
+                    // It was just made, so there is nothing to sweep.
+                    let _ = status::account_status(account, desk, change);
                 });
             }
             AccountCommand::PaymentResult(_) => self.contradictions += 1,
@@ -54,6 +55,17 @@ impl AccountMachine {
 
     /// Does a step of the work at hand, if there is some.
     fn go_on(&mut self, context: &Context, outputs: &mut Outputs) -> Step {
+        if let Some((account_id, sweep)) = self.to_sweep {
+            // It is of all orders, so it takes the place of another sweep of the account.
+            let gives_way = match &self.work {
+                Some(Work::Sweep(other, _)) => *other == account_id,
+                work => work.is_none(),
+            };
+            if gives_way {
+                self.to_sweep = None;
+                self.work = Some(Work::Sweep(account_id, sweep));
+            }
+        }
         self.work = match self.work.take() {
             None => None,
             Some(Work::Sweep(account_id, sweep)) => self
@@ -71,7 +83,11 @@ impl AccountMachine {
                     })
             }
         };
-        if self.work.is_some() { Step::More } else { Step::Done }
+        if self.work.is_some() || self.to_sweep.is_some() {
+            Step::More
+        } else {
+            Step::Done
+        }
     }
 
     /// How many seconds a key is remembered after the second in which it ended: until the whole
@@ -94,7 +110,8 @@ impl AccountMachine {
         true
     }
 
-    /// Writes the end of a day to the next accounts. Returns the last of them if there may be more.
+    /// Writes the end of a day to the next accounts, but not to one to which nothing happened since the end
+    /// of the day before and that holds nothing: its statement is the one of that day. Returns the last of them if there may be more.
     fn close_day(
         &mut self,
         day: i32,
@@ -110,12 +127,20 @@ impl AccountMachine {
             .map(|(id, _)| *id)
             .collect();
         for account_id in &next {
+            let is_idle =
+                |account: &Account| account.core.account_seq == account.core.closed_seq && !account.has_holdings();
+            if self.rules.since(2) && self.accounts.get(account_id).is_some_and(is_idle) {
+                continue;
+            }
             self.on_account(*account_id, context, outputs, |account, desk| {
                 let closed = AccountEvent {
                     closed_day: Some(day),
                     ..event(AccountEventKind::DayClosed, None)
                 };
                 desk.record(account, closed);
+                if desk.rules.since(2) {
+                    account.core.closed_seq = account.core.account_seq;
+                }
             });
         }
         next.last().copied().filter(|_| next.len() == ITEMS_PER_STEP)
@@ -158,7 +183,11 @@ fn dispatch(account: &mut Account, desk: &mut Desk<'_>, input: AccountCommand) -
         }
         AccountCommand::TransferShares(command) => transfer::transfer(account, desk, command),
         AccountCommand::SetLimits(command) => status::set_limits(account, desk, command),
-        AccountCommand::AccountStatus(change) => status::account_status(account, desk, change),
+        AccountCommand::AdjustBalance(command) => intervention::adjust_balance(account, desk, command),
+        AccountCommand::ThawAccount(command) => intervention::thaw(account, desk, command),
+        AccountCommand::AccountStatus(change) => {
+            return status::account_status(account, desk, change).map_or(After::Nothing, After::Sweep);
+        }
         AccountCommand::Fill(fill) => fill::fill(account, desk, fill),
         AccountCommand::CommandDone(answer) => done::command_done(account, desk, answer),
         AccountCommand::OrderTriggered(triggered) => done::order_triggered(account, desk, triggered),
@@ -199,7 +228,7 @@ impl Machine for AccountMachine {
         };
         if !self.accounts.contains_key(&account_id) {
             self.on_stranger(account_id, context, outputs, input);
-            return Step::Done;
+            return self.go_on(context, outputs);
         }
         let after = self.on_account(account_id, context, outputs, |account, desk| {
             dispatch(account, desk, input)

@@ -1,7 +1,10 @@
 //! Cancels: of one order, of all, and the kill switch.
 //!
-//! A cancel is always forwarded while settlement holds the order open, whatever else is in flight:
-//! the book alone knows who came first. Each is answered by its own `CommandDone`.
+//! A cancel is forwarded while settlement holds the order open, whatever else is in flight but another
+//! cancel: the book alone knows who came first. A further cancel of the same order waits for the answer
+//! to the one in flight, which is its answer too, unless that one came too late for its own deadline: then
+//! the next one goes to the book. So the commands in flight are bounded by the open orders: a place, a
+//! replace and a cancel for each.
 
 use std::ops::Bound;
 
@@ -9,41 +12,69 @@ use brokerx_schemas::{
     AccountEvent, AccountEventKind, BookCommand, CancelAllOrders, CancelBookOrder, CancelOrder, CommandId, OrderId,
     Reason, Refusal, ReplyKind, SetKillSwitch, Symbol,
 };
+use brokerx_topics::machine::Context;
 
 use super::answer::Answer;
 use super::desk::{Desk, blank_reply, event, refusal};
 use super::hash::content_hash;
-use super::idempotency::admit;
+use super::idempotency::{Request, admit, refuse_for_now};
 use super::remembered::Outcome;
-use super::state::{Account, Action, InFlight};
+use super::state::{Account, Action, Follower, Followers, InFlight};
 
 /// At most this many cancels are forwarded before outputs are taken.
 const CANCELS_PER_STEP: usize = 100;
 
 pub(super) fn cancel(account: &mut Account, desk: &mut Desk<'_>, command: CancelOrder) {
-    let content = content_hash(&("cancel", command.order_id, command.client_version));
-    let key = command.idempotency_key.as_deref();
-    let Some(admitted) = admit(account, desk, &command.meta, key, content) else {
+    let request = Request {
+        meta: &command.meta,
+        operator: None,
+        key: command.idempotency_key.as_deref(),
+        content: content_hash(&("cancel", command.order_id, command.client_version)),
+        when_frozen: true,
+    };
+    let Some(admitted) = admit(account, desk, request) else {
         return;
     };
-    if let Err((refusal, order_id)) = check_order(account, command.order_id, command.client_version) {
+    let order_id = command.order_id;
+    if let Err((refusal, order_id)) = check_order(account, order_id, command.client_version) {
         return admitted.refuse(account, desk, refusal, order_id);
     }
-    admitted.remember_pending(account);
-    let now_us = desk.now_us();
-    if let Some(mut order) = account.orders.edit(command.order_id) {
-        order.touch(now_us);
-    }
-    let command_id = command.meta.command_id;
-    let in_flight = InFlight {
-        order_id: command.order_id,
+    let follower = Follower {
+        command_id: command.meta.command_id,
         action: Action::Cancel { with_all: false },
         answer: Answer::of(&command.meta),
         key: admitted.key,
+        deadline_us: command.meta.deadline_us,
     };
-    let requested = event(AccountEventKind::OrderCancelRequested, Some(command_id));
-    desk.record_order(account, requested, command.order_id, false);
-    forward(account, desk, command_id, in_flight, command.meta.deadline_us);
+    if let Some(waiting) = waiting_behind(account, order_id) {
+        if waiting.0.len() >= Followers::MAX {
+            return refuse_for_now(account, desk, &command.meta, Reason::TooManyRequests, Some(order_id));
+        }
+        admitted.remember_pending(account);
+        return follow(account, order_id, follower);
+    }
+    admitted.remember_pending(account);
+    let now_us = desk.now_us();
+    if let Some(mut order) = account.orders.edit(order_id) {
+        order.touch(now_us);
+    }
+    let requested = event(AccountEventKind::OrderCancelRequested, Some(command.meta.command_id));
+    desk.record_order(account, requested, order_id, false);
+    forward(account, desk, order_id, follower, Followers::default());
+}
+
+/// What waits behind the cancel of an order that is in flight; none when none is.
+fn waiting_behind(account: &Account, order_id: OrderId) -> Option<&Followers> {
+    let leader = account.orders.get(&order_id)?.cancel.0?;
+    Some(&account.in_flight.get(&leader)?.followers)
+}
+
+/// Lets a cancel wait behind the one that is in flight.
+fn follow(account: &mut Account, order_id: OrderId, follower: Follower) {
+    let leader = account.orders.get(&order_id).and_then(|order| order.cancel.0);
+    if let Some(mut leader) = leader.and_then(|leader| account.in_flight.edit(leader)) {
+        leader.followers.0.push(follower);
+    }
 }
 
 /// The first checks of a command on one order: it exists, has the version that the client knows,
@@ -57,7 +88,11 @@ pub(super) fn check_order(
     client_version: Option<i32>,
 ) -> Result<(), (Refusal, Option<OrderId>)> {
     let Some(order) = account.orders.get(&order_id) else {
-        return Err((refusal(Reason::NotFound), None));
+        let reason = match account.rejected.contains(&order_id) {
+            true => Reason::OrderClosed,
+            false => Reason::NotFound,
+        };
+        return Err((refusal(reason), None));
     };
     if client_version.is_some_and(|version| version != order.version) {
         let conflict = Refusal {
@@ -72,51 +107,113 @@ pub(super) fn check_order(
     Ok(())
 }
 
-fn forward(account: &mut Account, desk: &mut Desk<'_>, command_id: CommandId, in_flight: InFlight, deadline_us: i64) {
-    let order_id = in_flight.order_id;
+/// Hands a cancel to the book of its order.
+fn forward(account: &mut Account, desk: &mut Desk<'_>, order_id: OrderId, cancel: Follower, followers: Followers) {
     let Some(mut order) = account.orders.edit(order_id) else {
         return;
     };
+    let command_id = cancel.command_id;
     order.in_flight += 1;
+    if desk.rules.since(2) {
+        order.cancel.0 = Some(command_id);
+    }
     let symbol = order.symbol;
     drop(order);
+    let in_flight = InFlight {
+        order_id,
+        action: cancel.action,
+        answer: cancel.answer,
+        key: cancel.key,
+        followers,
+    };
     account.in_flight.insert(command_id, in_flight);
     let cancel = CancelBookOrder {
         command_id,
         order_id,
         account_id: account.id,
         symbol,
-        deadline_us,
+        deadline_us: cancel.deadline_us,
     };
     desk.forward(symbol, BookCommand::CancelBookOrder(cancel));
+}
+
+/// The book has answered the cancel of an order that was in flight, too late for its deadline: the next
+/// one that waits behind it goes to the book, if the order is still open. Returns those that have the same
+/// answer.
+pub(super) fn after_answer(
+    account: &mut Account,
+    desk: &mut Desk<'_>,
+    order_id: OrderId,
+    followers: Followers,
+    was_late: bool,
+) -> Vec<Follower> {
+    let is_open = account.orders.get(&order_id).is_some_and(|order| order.is_open());
+    let mut waiting = followers.0;
+    if !was_late || !is_open || waiting.is_empty() {
+        return waiting;
+    }
+    let next = waiting.remove(0);
+    forward(account, desk, order_id, next, Followers(waiting));
+    Vec::new()
 }
 
 /// Orders that are yet to be cancelled with all the others.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Sweep {
+    /// Names the sweep; each of its cancels gets an id that follows from it.
     command_id: CommandId,
+    action: Action,
     symbol: Option<Symbol>,
     after: Option<OrderId>,
 }
 
+impl Sweep {
+    /// Of every order, because the account may not trade any more.
+    pub(super) fn because(reason: Reason, context: &Context) -> Self {
+        let place = content_hash(&("sweep", context.partition, context.offset));
+        Self {
+            command_id: CommandId(place.to_le_bytes()),
+            action: Action::CancelBecause(reason),
+            symbol: None,
+            after: None,
+        }
+    }
+
+    fn asked(command_id: CommandId, symbol: Option<Symbol>) -> Self {
+        Self {
+            command_id,
+            action: Action::Cancel { with_all: true },
+            symbol,
+            after: None,
+        }
+    }
+}
+
 pub(super) fn cancel_all(account: &mut Account, desk: &mut Desk<'_>, command: CancelAllOrders) -> Option<Sweep> {
-    let content = content_hash(&("cancel all", command.symbol));
-    let key = command.idempotency_key.as_deref();
-    let admitted = admit(account, desk, &command.meta, key, content)?;
+    let request = Request {
+        meta: &command.meta,
+        operator: None,
+        key: command.idempotency_key.as_deref(),
+        content: content_hash(&("cancel all", command.symbol)),
+        when_frozen: true,
+    };
+    let admitted = admit(account, desk, request)?;
     let command_id = command.meta.command_id;
     desk.record(account, event(AccountEventKind::CancelAllRequested, Some(command_id)));
     admitted.finish(account, desk, Outcome::Account, blank_reply(ReplyKind::Account));
-    Some(Sweep {
-        command_id,
-        symbol: command.symbol,
-        after: None,
-    })
+    Some(Sweep::asked(command_id, command.symbol))
 }
 
 pub(super) fn set_kill_switch(account: &mut Account, desk: &mut Desk<'_>, command: SetKillSwitch) -> Option<Sweep> {
-    let content = content_hash(&("kill switch", command.engaged, command.operator.as_deref()));
-    let key = command.idempotency_key.as_deref();
-    let admitted = admit(account, desk, &command.meta, key, content)?;
+    let operator = command.operator.as_deref();
+    let request = Request {
+        meta: &command.meta,
+        operator,
+        key: command.idempotency_key.as_deref(),
+        content: content_hash(&("kill switch", command.engaged, operator)),
+        when_frozen: true,
+    };
+    let admitted = admit(account, desk, request)?;
     let command_id = command.meta.command_id;
     account.core.kill_switch = command.engaged;
     let changed = AccountEvent {
@@ -125,11 +222,7 @@ pub(super) fn set_kill_switch(account: &mut Account, desk: &mut Desk<'_>, comman
     };
     desk.record(account, changed);
     admitted.finish(account, desk, Outcome::Account, blank_reply(ReplyKind::Account));
-    command.engaged.then_some(Sweep {
-        command_id,
-        symbol: None,
-        after: None,
-    })
+    command.engaged.then(|| Sweep::asked(command_id, None))
 }
 
 /// Forwards the next cancels of a sweep. Returns what is left of it; none when it is done.
@@ -147,19 +240,36 @@ pub(super) fn sweep(account: &mut Account, desk: &mut Desk<'_>, mut sweep: Sweep
             .get(order_id)
             .is_some_and(|order| sweep.symbol.is_none_or(|symbol| symbol == order.symbol));
         let command_id = cancel_id(sweep.command_id, *order_id);
-        if wanted && !account.in_flight.contains(&command_id) {
-            let in_flight = InFlight {
-                order_id: *order_id,
-                action: Action::Cancel { with_all: true },
-                answer: None,
-                key: None,
-            };
+        if !wanted || account.in_flight.contains(&command_id) {
+            continue;
+        }
+        let cancel = Follower {
+            command_id,
+            action: sweep.action,
+            answer: None,
+            key: None,
             // The client was promised that all orders are cancelled: no deadline takes that back.
-            forward(account, desk, command_id, in_flight, i64::MAX);
+            deadline_us: i64::MAX,
+        };
+        match waiting_behind(account, *order_id) {
+            None => forward(account, desk, *order_id, cancel, Followers::default()),
+            // One that no deadline can stop is there already, in flight or behind it.
+            Some(_) if ends_for_sure(account, *order_id) => {}
+            Some(_) => follow(account, *order_id, cancel),
         }
     }
     sweep.after = next.last().copied();
     (next.len() == CANCELS_PER_STEP).then_some(sweep)
+}
+
+/// Whether a cancel of the order is under way that no deadline can stop.
+fn ends_for_sure(account: &Account, order_id: OrderId) -> bool {
+    let leader = account.orders.get(&order_id).and_then(|order| order.cancel.0);
+    let Some(leader) = leader.and_then(|leader| account.in_flight.get(&leader)) else {
+        return false;
+    };
+    let is_sweep = |action: Action| matches!(action, Action::Cancel { with_all: true } | Action::CancelBecause(_));
+    is_sweep(leader.action) || leader.followers.0.iter().any(|follower| is_sweep(follower.action))
 }
 
 /// The command id of one cancel of a sweep.

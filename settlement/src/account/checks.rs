@@ -31,6 +31,7 @@ pub(super) fn collar_price_cents(command: &PlaceOrder, collar_bps: i32) -> Optio
 pub(super) fn new_order(account: &Account, rules: &Rules, order: &Order) -> Result<(), Reason> {
     terms(order, &order.terms, &rules.config)?;
     fields(order)?;
+    shows_enough(rules, order, order.terms.quantity)?;
     may_trade(account)?;
     if i64::try_from(account.open_orders.len()).unwrap_or(i64::MAX) >= i64::from(account.limits(rules).open_orders_max)
     {
@@ -52,6 +53,10 @@ pub(super) fn replacement(account: &Account, rules: &Rules, order: &Order, new: 
         && !matches!(new.time_in_force, TimeInForce::Day | TimeInForce::Gtc)
     {
         return Err(Reason::InvalidOrder);
+    }
+    // What it shows stays, so a larger total must not make it too little.
+    if new.quantity > order.terms.quantity {
+        shows_enough(rules, order, new.quantity)?;
     }
     size(account, rules, order, new)?;
     covered(account, order, order.required(Some(new)))
@@ -105,6 +110,16 @@ fn fields(order: &Order) -> Result<(), Reason> {
         && (rests || !order.post_only)
         && shown_is_good;
     if good { Ok(()) } else { Err(Reason::InvalidOrder) }
+}
+
+/// Whether an iceberg of this many shares shows the configured share of them. The book says the same.
+fn shows_enough(rules: &Rules, order: &Order, quantity: i64) -> Result<(), Reason> {
+    match order.display_quantity {
+        Some(shown) if rules.logic_version >= 2 && shown < rules.config.display_quantity_min(quantity) => {
+            Err(Reason::DisplayTooSmall)
+        }
+        Some(_) | None => Ok(()),
+    }
 }
 
 /// The account's limits on one order.

@@ -23,6 +23,8 @@ pub(super) struct Desk<'a> {
     cash_shown: Cash,
     /// The position that was touched, to be checked at the end.
     pub(super) touched: Option<Symbol>,
+    /// Whether the account was frozen here.
+    pub(super) froze: bool,
 }
 
 impl<'a> Desk<'a> {
@@ -40,6 +42,7 @@ impl<'a> Desk<'a> {
             outputs,
             cash_shown: account.core.cash,
             touched: None,
+            froze: false,
         }
     }
 
@@ -96,6 +99,9 @@ impl<'a> Desk<'a> {
             }
             reply.order = Some(order.view(account.id));
             reply.executions = order.executions.first().to_vec();
+        } else if let Some(rejected) = account.rejected.get(&order_id) {
+            reply.kind = ReplyKind::Refused;
+            reply.refusal = Some(refusal(rejected.reason));
         }
         reply
     }
@@ -142,7 +148,21 @@ impl<'a> Desk<'a> {
         self.record(account, event);
     }
 
-    /// Writes that a command was refused and changed nothing.
+    /// Writes that a command was refused and nothing is remembered of it. Only before logic version 2:
+    /// what changes nothing would fill the log at the rate at which somebody asks.
+    pub(super) fn note_refusal(
+        &mut self,
+        account: &mut Account,
+        command_id: CommandId,
+        refusal: Refusal,
+        order_id: Option<OrderId>,
+    ) {
+        if !self.rules.since(2) {
+            self.record_refusal(account, Some(command_id), refusal, order_id);
+        }
+    }
+
+    /// Writes that a command was refused and changed no order.
     pub(super) fn record_refusal(
         &mut self,
         account: &mut Account,
@@ -159,9 +179,13 @@ impl<'a> Desk<'a> {
         self.record(account, event);
     }
 
-    /// Freezes the account: from here on its commands are refused; what the books send is still booked.
+    /// Freezes the account: from here on its commands are refused but cancels and the kill switch, its open
+    /// orders are cancelled, and what the books send is still booked.
     pub(super) fn freeze(&mut self, account: &mut Account, broken: BrokenInvariant) {
-        account.core.frozen.get_or_insert(broken);
+        if account.core.frozen.is_none() {
+            account.core.frozen = Some(broken);
+            self.froze = true;
+        }
         let event = AccountEvent {
             status: Some(account.status_view()),
             limits: Some(account.limits(self.rules)),
@@ -175,14 +199,18 @@ impl<'a> Desk<'a> {
     /// flight any more, is remembered.
     pub(super) fn close_if_over(&mut self, account: &mut Account, order_id: OrderId) {
         let now_us = self.now_us();
-        if let Some(mut order) = account.orders.edit(order_id)
-            && !order.is_open()
-        {
-            account.open_orders.remove(&order_id);
-            if order.in_flight == 0 && order.closed_us.is_none() {
-                order.closed_us = Some(now_us);
-                self.memory.schedule(now_us, account.id, RememberedKey::Order(order_id));
-            }
+        let Some(mut order) = account.orders.edit(order_id).filter(|order| !order.is_open()) else {
+            return;
+        };
+        account.open_orders.remove(&order_id);
+        if order.in_flight > 0 || order.closed_us.is_some() {
+            return;
+        }
+        order.closed_us = Some(now_us);
+        drop(order);
+        self.memory.schedule(now_us, account.id, RememberedKey::Order(order_id));
+        if self.rules.since(2) {
+            account.shrink_rejected(order_id, now_us);
         }
     }
 }
@@ -232,5 +260,6 @@ pub(super) fn event(kind: AccountEventKind, command_id: Option<CommandId>) -> Ac
         cash: None,
         positions: Vec::new(),
         postings: Vec::new(),
+        intervention: None,
     }
 }

@@ -1,15 +1,18 @@
 //! What the books say besides trades: answers, triggers, ends.
 
 use brokerx_schemas::{
-    AccountEventKind, BookStatus, CommandDone, OrderEnded, OrderId, OrderStatus, OrderTriggered, Reason, Refusal,
+    AccountEventKind, BookStatus, CommandDone, CommandId, OrderEnded, OrderId, OrderStatus, OrderTriggered, Reason,
+    Refusal,
 };
 
+use super::answer::Answer;
+use super::cancel::after_answer;
 use super::desk::{Desk, event, refusal};
 use super::idempotency::decide;
 use super::order::Order;
 use super::remembered::Outcome;
 use super::reservation::adjust;
-use super::state::{Account, Action, BrokenInvariant, InFlight};
+use super::state::{Account, Action, BrokenInvariant, Follower, InFlight};
 
 /// What the client is told.
 enum Decision {
@@ -20,40 +23,103 @@ enum Decision {
 }
 
 pub(super) fn command_done(account: &mut Account, desk: &mut Desk<'_>, done: CommandDone) {
-    let Some(in_flight) = account.in_flight.remove(&done.command_id) else {
+    let Some(mut in_flight) = account.in_flight.remove(&done.command_id) else {
         return desk.freeze(account, BrokenInvariant::UnknownCommand);
     };
+    let followers = std::mem::take(&mut in_flight.followers);
     let order_id = in_flight.order_id;
     let now_us = desk.now_us();
     let Some(mut order) = account.orders.edit(order_id).filter(|order| order.id == done.order_id) else {
         desk.freeze(account, BrokenInvariant::UnknownOrder);
-        return answer(account, desk, in_flight, Decision::Refused(Reason::Frozen));
+        answer_all(
+            account,
+            desk,
+            in_flight,
+            followers.0,
+            &Decision::Refused(Reason::Frozen),
+        );
+        return;
     };
     desk.touched = Some(order.symbol);
     order.in_flight -= 1;
+    if order.cancel.0 == Some(done.command_id) {
+        order.cancel.0 = None;
+    }
     let decided = match in_flight.action {
         Action::Place => place_done(&mut order, &done),
-        Action::Cancel { with_all } => cancel_done(&mut order, &done, with_all),
+        Action::Cancel { with_all: false } => cancel_done(&mut order, &done, Reason::CancelledByClient),
+        Action::Cancel { with_all: true } => cancel_done(&mut order, &done, Reason::CancelledAll),
+        Action::CancelBecause(reason) => cancel_done(&mut order, &done, reason),
         Action::Replace => replace_done(&mut order, &done),
     };
-    if decided.is_some() {
+    // A replace is still in flight: its answer is the last word on the order.
+    let says_it_later =
+        desk.rules.since(2) && order.change.is_some() && matches!(decided, Some((AccountEventKind::OrderFilled, _)));
+    if decided.is_some() && !says_it_later {
         order.touch(now_us);
     }
     let changed = adjust(&mut account.core.cash, &mut account.positions, &mut order);
     drop(order);
     let Some((kind, decision)) = decided else {
         desk.freeze(account, BrokenInvariant::ImpossibleAnswer);
-        answer(account, desk, in_flight, Decision::Refused(Reason::Frozen));
+        answer_all(
+            account,
+            desk,
+            in_flight,
+            followers.0,
+            &Decision::Refused(Reason::Frozen),
+        );
         return desk.close_if_over(account, order_id);
     };
+    let is_filled = account
+        .orders
+        .get(&order_id)
+        .is_some_and(|order| order.status == OrderStatus::Filled);
+    // The last word on an order that is filled is that it is filled, on both sides of a trade.
+    let says_filled = is_filled && in_flight.action == Action::Replace && desk.rules.since(2);
     if kind == AccountEventKind::CommandRefused {
-        let Decision::Refused(reason) = decision else { return };
+        let Decision::Refused(reason) = &decision else { return };
+        let reason = *reason;
         desk.record_refusal(account, Some(done.command_id), refusal(reason), Some(order_id));
-    } else {
+    } else if !says_it_later {
         desk.record_order(account, event(kind, Some(done.command_id)), order_id, changed);
     }
-    answer(account, desk, in_flight, decision);
+    if says_filled {
+        record_filled(account, desk, order_id, Some(done.command_id));
+    }
+    let was_late = matches!(decision, Decision::Refused(Reason::ExpiredRequest));
+    let also = after_answer(account, desk, order_id, followers, was_late);
+    answer_all(account, desk, in_flight, also, &decision);
     desk.close_if_over(account, order_id);
+}
+
+/// Whether the book has yet to answer the place or replace that put the order where it is: its answer says
+/// then that the order is filled. Otherwise the fill itself is the last word.
+pub(super) fn awaits_answer(account: &Account, order_id: OrderId) -> bool {
+    let Some(order) = account.orders.get(&order_id) else {
+        return false;
+    };
+    let is_place = |(_, command): (&_, &InFlight)| command.order_id == order_id && command.action == Action::Place;
+    order.change.is_some() || order.in_flight > 0 && account.in_flight.iter().any(is_place)
+}
+
+/// Writes that an order is filled, where no answer of the book says it.
+pub(super) fn record_filled(
+    account: &mut Account,
+    desk: &mut Desk<'_>,
+    order_id: OrderId,
+    command_id: Option<CommandId>,
+) {
+    let now_us = desk.now_us();
+    if let Some(mut order) = account.orders.edit(order_id) {
+        order.touch(now_us);
+    }
+    desk.record_order(
+        account,
+        event(AccountEventKind::OrderFilled, command_id),
+        order_id,
+        false,
+    );
 }
 
 /// What an answer to a place does to its order; none when the two contradict each other.
@@ -86,14 +152,9 @@ fn place_done(order: &mut Order, done: &CommandDone) -> Option<(AccountEventKind
     }
 }
 
-fn cancel_done(order: &mut Order, done: &CommandDone, with_all: bool) -> Option<(AccountEventKind, Decision)> {
+fn cancel_done(order: &mut Order, done: &CommandDone, reason: Reason) -> Option<(AccountEventKind, Decision)> {
     match done.status {
         BookStatus::Cancelled if order.is_open() && done.leaves_quantity == order.leaves() => {
-            let reason = if with_all {
-                Reason::CancelledAll
-            } else {
-                Reason::CancelledByClient
-            };
             end(order, OrderStatus::Cancelled, reason);
             Some((AccountEventKind::OrderCancelled, Decision::Done))
         }
@@ -115,8 +176,14 @@ fn replace_done(order: &mut Order, done: &CommandDone) -> Option<(AccountEventKi
     order.change = None;
     let agrees = match done.status {
         BookStatus::Replaced | BookStatus::Working => order.is_open() && done.leaves_quantity == order.leaves(),
+        // A new total that had traded already: no trade has told it. Books of the first version say so
+        // with a cancel.
+        BookStatus::Filled if order.is_open() && order.traded.quantity > 0 && order.leaves() == 0 => {
+            order.status = OrderStatus::Filled;
+            true
+        }
         BookStatus::Filled => order.status == OrderStatus::Filled,
-        // Nothing was left of the new total, or the rules cancelled what was left on the new terms.
+        // The rules cancelled what was left on the new terms.
         BookStatus::Cancelled if order.is_open() => {
             end(
                 order,
@@ -135,18 +202,38 @@ fn end(order: &mut Order, status: OrderStatus, reason: Reason) {
     order.reason = Some(reason);
 }
 
-fn answer(account: &mut Account, desk: &mut Desk<'_>, in_flight: InFlight, decision: Decision) {
+/// Tells whoever waits for a command, and the cancels that waited behind it, what was decided.
+fn answer_all(
+    account: &mut Account,
+    desk: &mut Desk<'_>,
+    in_flight: InFlight,
+    followers: Vec<Follower>,
+    decision: &Decision,
+) {
     let order_id = in_flight.order_id;
+    answer(account, desk, order_id, (in_flight.answer, in_flight.key), decision);
+    for follower in followers {
+        answer(account, desk, order_id, (follower.answer, follower.key), decision);
+    }
+}
+
+fn answer(
+    account: &mut Account,
+    desk: &mut Desk<'_>,
+    order_id: OrderId,
+    (waits, key): (Option<Answer>, Option<u128>),
+    decision: &Decision,
+) {
     let (outcome, reply) = match decision {
         Decision::Done => (Outcome::Order(order_id), Desk::order_reply(account, order_id)),
         Decision::Refused(reason) => {
-            let refusal: Refusal = refusal(reason);
+            let refusal: Refusal = refusal(*reason);
             let reply = Desk::refused_reply(account, refusal.clone(), Some(order_id));
             (Outcome::Refused(refusal, Some(order_id)), reply)
         }
     };
-    desk.reply(account, in_flight.answer, reply);
-    decide(account, desk, in_flight.key, outcome);
+    desk.reply(account, waits, reply);
+    decide(account, desk, key, outcome);
 }
 
 pub(super) fn order_triggered(account: &mut Account, desk: &mut Desk<'_>, triggered: OrderTriggered) {

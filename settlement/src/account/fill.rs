@@ -5,6 +5,7 @@ use brokerx_schemas::{
 };
 
 use super::desk::{Desk, event};
+use super::done::{awaits_answer, record_filled};
 use super::fees::Traded;
 use super::order::Order;
 use super::position::{Cash, Position};
@@ -46,6 +47,9 @@ pub(super) fn fill(account: &mut Account, desk: &mut Desk<'_>, fill: Fill) {
         ..event(AccountEventKind::OrderExecuted, None)
     };
     desk.record(account, executed);
+    if fill.leaves_quantity == 0 && desk.rules.since(2) && !awaits_answer(account, fill.order_id) {
+        record_filled(account, desk, fill.order_id, None);
+    }
     if account.position(fill.symbol).is_empty() {
         account.positions.remove(&fill.symbol);
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use brokerx_schemas::AccountId;
+use brokerx_schemas::{AccountId, Reason};
 use brokerx_topics::machine::{Context, Outputs, Setup};
 
 use super::cancel::Sweep;
@@ -22,6 +22,8 @@ pub struct AccountMachine {
     pub(super) memory: Memory,
     pub(super) days: Days,
     pub(super) contradictions: u64,
+    /// An account that was just frozen: its orders leave the books before the next record.
+    pub(super) to_sweep: Option<(AccountId, Sweep)>,
     /// What the record that answered `More` has left to do.
     pub(super) work: Option<Work>,
 }
@@ -48,6 +50,7 @@ impl AccountMachine {
             memory: Memory::default(),
             days: Days::default(),
             contradictions: 0,
+            to_sweep: None,
             work: None,
         }
     }
@@ -72,8 +75,12 @@ impl AccountMachine {
         {
             desk.freeze(account, broken);
         }
+        let froze = desk.froze;
         self.memory.keys = self.memory.keys - keys + account.remembered_keys();
         self.accounts_hash = self.accounts_hash.wrapping_sub(before).wrapping_add(account.hash());
+        if froze && self.rules.since(2) {
+            self.to_sweep = Some((account_id, Sweep::because(Reason::Frozen, context)));
+        }
         Some(result)
     }
 

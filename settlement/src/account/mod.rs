@@ -16,13 +16,17 @@
 //! - What an account has reserved is the sum over its open orders of what each requires (`reservation`)
 //!   and its pending withdrawals. It changes only by `reservation::adjust` and `pay`.
 //! - The postings of every event sum to zero per asset.
-//! - `account_seq` is dense: one event for each record about an account, except for ticks,
-//!   configuration and records that bring nothing new (a repeat of a known key, an account status
-//!   that is not newer, the same payment result).
+//! - `account_seq` is dense. Each record that changes an account leaves one event, two when an order is
+//!   filled by it (`ORDER_FILLED` behind the execution or the replace) or when it freezes the account. A
+//!   record that brings nothing new leaves none: a repeat of a known key, an account status that is not newer,
+//!   the same payment result, a command that is refused and not remembered.
+//! - Commands in flight are at most a place, a replace and a cancel for each open order.
 //! - A terminal order never changes its status, its fills or its fees.
 //!
-//! A record of a worker that contradicts this is not booked: it freezes the account (`FROZEN`), whose
-//! commands are refused from then on while its fills and answers are still booked. The partition goes on.
+//! A record of a worker that contradicts this is not booked: it freezes the account (`FROZEN`). Its open
+//! orders are cancelled, its commands are refused from then on but cancels, the kill switch and what operators
+//! do to put it right, while its fills and answers are still booked. The partition goes on, and so does the
+//! account once an operator thaws it (`intervention`).
 //!
 //! # Duplicates
 //! Workers' records are made unique by the fold (dense edges), clients' by their keys
@@ -43,8 +47,8 @@
 //! - `hash`, `fees`, `position`, `answer`, `memory`, `days`, `rules`: parts that know no other; `entries`,
 //!   `order`, `payment`, `remembered`, `reservation`: what an account is made of
 //! - `state`: one account; `desk`: where decisions become records; `idempotency`: repeats
-//! - `checks`, `cancel`, `place`, `replace`, `pay`, `transfer`, `status`: what clients and operators ask
-//!   for; `fill`, `done`: what books say
+//! - `checks`, `cancel`, `place`, `replace`, `pay`, `transfer`, `intervention`, `status`: what clients and
+//!   operators ask for; `done`, `fill`: what books say
 //! - `machine`: the state of a partition; `inspect`, `snapshot`, `routing`, `apply`: reading it, saving
 //!   it, and what the runner calls
 
@@ -61,6 +65,7 @@ mod fill;
 mod hash;
 mod idempotency;
 mod inspect;
+mod intervention;
 mod machine;
 mod memory;
 mod order;

@@ -5,8 +5,8 @@ use std::hash::{Hash, Hasher};
 use serde::{Deserialize, Serialize};
 
 use brokerx_schemas::{
-    AccountId, Execution, Liquidity, OrderId, OrderStatus, OrderType, OrderView, Reason, Reply, SelfTradePrevention,
-    Side, Symbol, TimeInForce,
+    AccountId, CommandId, Execution, Liquidity, OrderId, OrderStatus, OrderType, OrderView, Reason, Reply,
+    SelfTradePrevention, Side, Symbol, TimeInForce,
 };
 
 use super::fees::{FeeSchedule, Traded};
@@ -67,6 +67,21 @@ pub(super) struct Order {
     /// When it ended and nothing on it was in flight any more: from then its key is remembered for a while.
     pub(super) closed_us: Option<i64>,
     pub(super) executions: Executions,
+    #[serde(default)]
+    pub(super) cancel: CancelInFlight,
+}
+
+/// The cancel of an order that the book has not answered: from logic version 2 on there is one at a time.
+/// None is no part of the hash, as it was before there was this field.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct CancelInFlight(pub(super) Option<CommandId>);
+
+impl Hash for CancelInFlight {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        if let Some(command_id) = self.0 {
+            command_id.hash(state);
+        }
+    }
 }
 
 impl Order {

@@ -18,6 +18,7 @@ use brokerx_schemas::{
 use super::answer::Answer;
 use super::desk::{Desk, event, refusal};
 use super::hash::content_hash;
+use super::idempotency::refuse_for_now;
 use super::payment::{Payment, PaymentDay, PaymentKey};
 use super::position::Cash;
 use super::state::Account;
@@ -40,9 +41,7 @@ pub(super) fn request(
         None => check(account, desk, direction, &command),
     };
     if let Err(reason) = judged {
-        desk.record_refusal(account, Some(command.meta.command_id), refusal(reason), None);
-        let reply = Desk::refused_reply(account, refusal(reason), None);
-        return desk.reply(account, Answer::of(&command.meta), reply);
+        return refuse_for_now(account, desk, &command.meta, reason, None);
     }
     let payment_id = desk.rules.payment_id(desk.context);
     let day = day_of(desk);
@@ -103,7 +102,10 @@ fn check(
         PaymentDirection::Withdrawal | PaymentDirection::Unknown => account.core.withdrawals,
     };
     if today.count_on(day_of(desk)) >= config.deposits_per_day_max {
-        return Err(Reason::TooManyRequests);
+        return Err(match desk.rules.since(2) {
+            true => Reason::PaymentLimit,
+            false => Reason::TooManyRequests,
+        });
     }
     if direction == PaymentDirection::Withdrawal && command.amount_cents > account.core.cash.available_cents() {
         return Err(Reason::InsufficientFunds);

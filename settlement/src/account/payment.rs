@@ -20,6 +20,12 @@ pub(super) struct Payment {
 }
 
 impl Payment {
+    /// What the account has reserved for it.
+    pub(super) fn reserved_cents(&self) -> i64 {
+        let reserves = self.direction == PaymentDirection::Withdrawal && self.status == PaymentStatus::Pending;
+        if reserves { self.amount_cents } else { 0 }
+    }
+
     pub(super) fn view(&self, payment_id: PaymentId) -> PaymentView {
         PaymentView {
             payment_id,

@@ -12,13 +12,13 @@ use brokerx_schemas::{
 
 use super::answer::Answer;
 use super::checks;
-use super::desk::{Desk, event, refusal};
+use super::desk::{Desk, event};
 use super::fees::{FeeSchedule, Traded};
 use super::hash::content_hash;
-use super::idempotency::is_full;
-use super::order::{Executions, Order, Terms};
+use super::idempotency::{is_full, refuse_for_now};
+use super::order::{CancelInFlight, Executions, Order, Terms};
 use super::reservation::adjust;
-use super::state::{Account, Action, InFlight};
+use super::state::{Account, Action, Followers, InFlight};
 
 /// The longest id that a client may give an order, in bytes.
 const CLIENT_ORDER_ID_LENGTH_MAX: usize = 64;
@@ -26,12 +26,13 @@ const CLIENT_ORDER_ID_LENGTH_MAX: usize = 64;
 pub(super) fn place(account: &mut Account, desk: &mut Desk<'_>, command: PlaceOrder) {
     let content = content_of(&command);
     let known = account.order_keys.get(&content_hash(command.client_order_id.as_str()));
-    let known = known.and_then(|order_id| account.orders.get(order_id));
+    let known = known.and_then(|order_id| {
+        let order = account.orders.get(order_id).map(|order| order.content);
+        let content = order.or_else(|| account.rejected.get(order_id).map(|rejected| rejected.content));
+        content.map(|content| (*order_id, content))
+    });
     let refused = match known {
-        Some(order) if order.content == content => {
-            let order_id = order.id;
-            return repeat(account, desk, &command, order_id);
-        }
+        Some((order_id, known)) if known == content => return repeat(account, desk, &command, order_id),
         Some(_) => Reason::IdempotencyMismatch,
         None if !is_readable(&command) => Reason::InvalidOrder,
         None if account.in_flight.contains(&command.meta.command_id) => Reason::IdempotencyMismatch,
@@ -48,9 +49,7 @@ pub(super) fn place(account: &mut Account, desk: &mut Desk<'_>, command: PlaceOr
             };
         }
     };
-    desk.record_refusal(account, Some(command.meta.command_id), refusal(refused), None);
-    let reply = Desk::refused_reply(account, refusal(refused), None);
-    desk.reply(account, Answer::of(&command.meta), reply);
+    refuse_for_now(account, desk, &command.meta, refused, None);
 }
 
 /// The hash of the client's own fields: what the ingress stamps is not compared.
@@ -111,6 +110,7 @@ fn order_of(desk: &Desk<'_>, command: &PlaceOrder, content: u128) -> Box<Order> 
         in_flight: 0,
         closed_us: None,
         executions: Executions::default(),
+        cancel: CancelInFlight::default(),
     })
 }
 
@@ -154,6 +154,7 @@ fn accept(account: &mut Account, desk: &mut Desk<'_>, command: PlaceOrder, mut o
         action: Action::Place,
         answer: later,
         key: None,
+        followers: Followers::default(),
     };
     account.in_flight.insert(command_id, in_flight);
     let accepted = event(AccountEventKind::OrderAccepted, Some(command_id));
@@ -173,6 +174,19 @@ fn reject(account: &mut Account, desk: &mut Desk<'_>, meta: CommandMeta, order: 
 
 /// The same order again: the original decision with the current state, or its outcome once it comes.
 fn repeat(account: &mut Account, desk: &mut Desk<'_>, command: &PlaceOrder, order_id: OrderId) {
+    if let Some(known) = account.rejected.get(&order_id).copied() {
+        let order = order_of(desk, command, known.content);
+        let mut order = rejected(order, known.reason);
+        order.id = order_id;
+        order.event_seq = known.event_seq;
+        (order.created_us, order.updated_us) = (known.created_us, known.closed_us);
+        let reply = Reply {
+            order: Some(order.view(account.id)),
+            replayed: true,
+            ..Desk::order_reply(account, order_id)
+        };
+        return desk.reply(account, Answer::of(&command.meta), reply);
+    }
     let waits_for_book = command.ack_mode != AckMode::Accepted;
     let pending = account
         .in_flight

@@ -4,7 +4,7 @@ use std::hash::{Hash, Hasher};
 
 use serde::{Deserialize, Serialize};
 
-use brokerx_schemas::{CommandId, OrderId, Refusal, TransferView};
+use brokerx_schemas::{CommandId, OrderId, Reason, Refusal, TransferView};
 
 /// How a command ended.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -50,4 +50,20 @@ impl Hash for Remembered {
             Outcome::Account => 4_u8.hash(state),
         }
     }
+}
+
+/// What is remembered of an order that was rejected: enough to tell a repeat from another order and to
+/// answer it, as a repeat brings the fields of the order along. Some 100 bytes in place of an order's 500:
+/// nothing limits how many orders a client has rejected but the number of keys.
+#[derive(Clone, Copy, Debug, PartialEq, Hash, Serialize, Deserialize)]
+pub(super) struct Rejected {
+    /// Hash of the client's own id.
+    pub(super) key: u128,
+    /// Hash of what the client asked for.
+    pub(super) content: u128,
+    pub(super) reason: Reason,
+    /// How many events the order had.
+    pub(super) event_seq: i32,
+    pub(super) created_us: i64,
+    pub(super) closed_us: i64,
 }

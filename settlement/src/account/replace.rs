@@ -2,7 +2,8 @@
 //!
 //! From the request until the book's answer the order reserves for the worse of both terms (see
 //! `reservation`). One replace of an order is in flight at a time. A new total that has traded by
-//! the time that the book sees it ends the order: the book decides that.
+//! the time that the book sees it ends the order as filled, and one that is less than that is refused: the book
+//! decides that.
 
 use brokerx_schemas::{AccountEventKind, BookCommand, OrderType, Reason, ReplaceBookOrder, ReplaceOrder};
 
@@ -11,17 +12,22 @@ use super::cancel::check_order;
 use super::checks;
 use super::desk::{Desk, event, refusal};
 use super::hash::content_hash;
-use super::idempotency::admit;
+use super::idempotency::{Request, admit};
 use super::order::{Change, Terms};
 use super::reservation::adjust;
 use super::rules::Rules;
-use super::state::{Account, Action, InFlight};
+use super::state::{Account, Action, Followers, InFlight};
 
 pub(super) fn replace(account: &mut Account, desk: &mut Desk<'_>, command: ReplaceOrder) {
     let asked = (command.price_cents, command.quantity, command.time_in_force);
-    let content = content_hash(&("replace", command.order_id, command.client_version, asked));
-    let key = command.idempotency_key.as_deref();
-    let Some(admitted) = admit(account, desk, &command.meta, key, content) else {
+    let request = Request {
+        meta: &command.meta,
+        operator: None,
+        key: command.idempotency_key.as_deref(),
+        content: content_hash(&("replace", command.order_id, command.client_version, asked)),
+        when_frozen: false,
+    };
+    let Some(admitted) = admit(account, desk, request) else {
         return;
     };
     let order_id = command.order_id;
@@ -50,6 +56,7 @@ pub(super) fn replace(account: &mut Account, desk: &mut Desk<'_>, command: Repla
         action: Action::Replace,
         answer: Answer::of(&command.meta),
         key: admitted.key,
+        followers: Followers::default(),
     };
     account.in_flight.insert(command_id, in_flight);
     let requested = event(AccountEventKind::OrderReplaceRequested, Some(command_id));

@@ -82,7 +82,7 @@ mod tests {
 
     use super::*;
     use crate::account::fees::{FeeSchedule, Traded};
-    use crate::account::order::Executions;
+    use crate::account::order::{CancelInFlight, Executions};
 
     fn order(side: Side, quantity: i64, price_cents: i64, taker_fee_bps: i32) -> Order {
         Order {
@@ -115,6 +115,7 @@ mod tests {
             in_flight: 0,
             closed_us: None,
             executions: Executions::default(),
+            cancel: CancelInFlight::default(),
         }
     }
 

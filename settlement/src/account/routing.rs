@@ -14,6 +14,8 @@ pub(super) fn account_of(input: &AccountCommand) -> Option<AccountId> {
         AccountCommand::PaymentResult(result) => Some(result.account_id),
         AccountCommand::TransferShares(command) => Some(command.account_id),
         AccountCommand::SetLimits(command) => Some(command.account_id),
+        AccountCommand::AdjustBalance(command) => Some(command.account_id),
+        AccountCommand::ThawAccount(command) => Some(command.account_id),
         AccountCommand::AccountStatus(change) => Some(change.account_id),
         AccountCommand::Fill(fill) => Some(fill.account_id),
         AccountCommand::CommandDone(answer) => Some(answer.account_id),
@@ -38,6 +40,8 @@ pub(super) fn meta_of(input: &AccountCommand) -> Option<&CommandMeta> {
         AccountCommand::Deposit(command) | AccountCommand::Withdraw(command) => Some(&command.meta),
         AccountCommand::TransferShares(command) => Some(&command.meta),
         AccountCommand::SetLimits(command) => Some(&command.meta),
+        AccountCommand::AdjustBalance(command) => Some(&command.meta),
+        AccountCommand::ThawAccount(command) => Some(&command.meta),
         _ => None,
     }
 }

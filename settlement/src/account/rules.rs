@@ -30,6 +30,12 @@ impl Rules {
         }
     }
 
+    /// Whether decisions are those of a logic version or a later one; `docs/logic-versions.md` says what
+    /// each brought.
+    pub(super) fn since(&self, logic_version: i32) -> bool {
+        self.logic_version >= logic_version
+    }
+
     /// The limits of an account without its own.
     pub(super) fn default_limits(&self) -> AccountLimits {
         AccountLimits {

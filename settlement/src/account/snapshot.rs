@@ -5,7 +5,7 @@ use std::ops::Bound;
 
 use serde::{Deserialize, Serialize};
 
-use brokerx_schemas::{AccountId, CommandId, PaymentId, Symbol};
+use brokerx_schemas::{AccountId, CommandId, OrderId, PaymentId, Symbol};
 use brokerx_topics::machine::SnapshotError;
 
 use super::days::Days;
@@ -14,7 +14,7 @@ use super::memory::RememberedKey;
 use super::order::Order;
 use super::payment::{Payment, PaymentKey};
 use super::position::Position;
-use super::remembered::Remembered;
+use super::remembered::{Rejected, Remembered};
 use super::state::{Account, Core, InFlight};
 
 /// The most entries in one slice; an order with its first executions has the largest, some 6 kB.
@@ -55,6 +55,7 @@ enum Entry<'a> {
     Command(u128, Cow<'a, Remembered>),
     Payment(PaymentId, Cow<'a, Payment>),
     PaymentKey(u128, PaymentKey),
+    Rejected(OrderId, Rejected),
 }
 
 fn entries(account: &Account) -> impl Iterator<Item = Entry<'_>> {
@@ -82,6 +83,7 @@ fn entries(account: &Account) -> impl Iterator<Item = Entry<'_>> {
         .payment_keys
         .iter()
         .map(|(key, known)| Entry::PaymentKey(*key, *known));
+    let rejected = account.rejected.iter().map(|(id, order)| Entry::Rejected(*id, *order));
     std::iter::once(Entry::Core(Cow::Borrowed(&account.core)))
         .chain(positions)
         .chain(orders)
@@ -89,6 +91,7 @@ fn entries(account: &Account) -> impl Iterator<Item = Entry<'_>> {
         .chain(commands)
         .chain(payments)
         .chain(keys)
+        .chain(rejected)
 }
 
 /// The slice at the cursor; none behind the last.
@@ -161,6 +164,10 @@ pub(super) fn restore(machine: &mut AccountMachine, slice: &[u8]) -> Result<(), 
                     }
                     Entry::Payment(payment_id, payment) => account.payments.insert(payment_id, payment.into_owned()),
                     Entry::PaymentKey(key, known) => account.payment_keys.insert(key, known),
+                    Entry::Rejected(order_id, rejected) => {
+                        memory.schedule(rejected.closed_us, account_id, RememberedKey::Order(order_id));
+                        account.insert_rejected(order_id, rejected);
+                    }
                 });
             }
         }

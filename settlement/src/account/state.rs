@@ -5,7 +5,9 @@ use std::hash::{Hash, Hasher};
 
 use serde::{Deserialize, Serialize};
 
-use brokerx_schemas::{AccountId, AccountLimits, AccountState, CommandId, OrderId, PaymentId, StatusView, Symbol};
+use brokerx_schemas::{
+    AccountId, AccountLimits, AccountState, CommandId, OrderId, OrderStatus, PaymentId, Reason, StatusView, Symbol,
+};
 
 use super::answer::Answer;
 use super::entries::Entries;
@@ -13,7 +15,7 @@ use super::hash::{content_hash, entry_hash};
 use super::order::Order;
 use super::payment::{Payment, PaymentDay, PaymentKey};
 use super::position::{Cash, Position};
-use super::remembered::Remembered;
+use super::remembered::{Rejected, Remembered};
 use super::rules::Rules;
 
 /// What only a fault of a machine can cause, never a client. It freezes the account.
@@ -44,6 +46,8 @@ pub(super) enum Action {
         with_all: bool,
     },
     Replace,
+    /// Cancelled because its account may not trade any more, for this reason.
+    CancelBecause(Reason),
 }
 
 /// A command that a book has not answered.
@@ -54,6 +58,36 @@ pub(super) struct InFlight {
     pub(super) answer: Option<Answer>,
     /// The idempotency key under which the outcome is remembered (a place has its order's).
     pub(super) key: Option<u128>,
+    #[serde(default)]
+    pub(super) followers: Followers,
+}
+
+/// A cancel that waits for the answer to an earlier one of the same order.
+#[derive(Clone, Debug, PartialEq, Hash, Serialize, Deserialize)]
+pub(super) struct Follower {
+    pub(super) command_id: CommandId,
+    pub(super) action: Action,
+    pub(super) answer: Option<Answer>,
+    pub(super) key: Option<u128>,
+    pub(super) deadline_us: i64,
+}
+
+/// The cancels that wait behind one in flight, in the order in which they came. None of them is no part
+/// of the hash, as it was before there was this field.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct Followers(pub(super) Vec<Follower>);
+
+impl Followers {
+    /// The most that wait behind one cancel; a further one is told to come later.
+    pub(super) const MAX: usize = 16;
+}
+
+impl Hash for Followers {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        if !self.0.is_empty() {
+            self.0.hash(state);
+        }
+    }
 }
 
 /// The part of an account that has a fixed size.
@@ -71,6 +105,9 @@ pub(super) struct Core {
     pub(super) limits: Option<AccountLimits>,
     pub(super) deposits: PaymentDay,
     pub(super) withdrawals: PaymentDay,
+    /// The number of the event that closed the account's last day, from logic version 2 on.
+    #[serde(default)]
+    pub(super) closed_seq: i64,
 }
 
 impl Hash for Core {
@@ -85,6 +122,7 @@ impl Hash for Core {
             limits,
             deposits,
             withdrawals,
+            closed_seq,
         } = self;
         let limits = limits.map(|limits| {
             let AccountLimits {
@@ -96,6 +134,10 @@ impl Hash for Core {
         });
         (state, status_version, kill_switch, frozen, account_seq).hash(hasher);
         (cash, limits, deposits, withdrawals).hash(hasher);
+        // What an older logic version did not know is no part of the hash until it is used.
+        if *closed_seq != 0 {
+            closed_seq.hash(hasher);
+        }
     }
 }
 
@@ -107,6 +149,8 @@ pub(super) struct Account {
     pub(super) positions: Entries<Symbol, Position>,
     /// Open orders, and ended ones whose key is remembered.
     pub(super) orders: Entries<OrderId, Box<Order>>,
+    /// What is remembered of orders that were rejected, from logic version 2 on.
+    pub(super) rejected: Entries<OrderId, Rejected>,
     pub(super) in_flight: Entries<CommandId, InFlight>,
     /// Commands other than orders and payments whose key is remembered, by the key's hash.
     pub(super) commands: Entries<u128, Remembered>,
@@ -133,9 +177,11 @@ impl Account {
                 limits: None,
                 deposits: PaymentDay::default(),
                 withdrawals: PaymentDay::default(),
+                closed_seq: 0,
             },
             positions: Entries::default(),
             orders: Entries::default(),
+            rejected: Entries::default(),
             in_flight: Entries::default(),
             commands: Entries::default(),
             payments: Entries::default(),
@@ -152,11 +198,12 @@ impl Account {
             [self.positions.sum(), self.orders.sum(), self.in_flight.sum()],
             [self.commands.sum(), self.payments.sum(), self.payment_keys.sum()],
         ))
+        .wrapping_add(self.rejected.sum())
     }
 
     /// Keys of orders and commands that are remembered, those in flight included.
     pub(super) fn remembered_keys(&self) -> usize {
-        self.orders.len() + self.commands.len()
+        self.orders.len() + self.rejected.len() + self.commands.len()
     }
 
     pub(super) fn may_trade(&self) -> bool {
@@ -188,11 +235,48 @@ impl Account {
         self.orders.insert(order.id, order);
     }
 
+    /// Takes in what is remembered of a rejected order.
+    pub(super) fn insert_rejected(&mut self, order_id: OrderId, rejected: Rejected) {
+        self.order_keys.insert(rejected.key, order_id);
+        self.rejected.insert(order_id, rejected);
+    }
+
+    /// Keeps of an order that was rejected only what a repeat is answered with.
+    pub(super) fn shrink_rejected(&mut self, order_id: OrderId, closed_us: i64) {
+        let Some(order) = self.orders.get(&order_id) else {
+            return;
+        };
+        if order.status != OrderStatus::Rejected {
+            return;
+        }
+        let rejected = Rejected {
+            key: content_hash(&*order.client_order_id),
+            content: order.content,
+            reason: order.reason.unwrap_or_default(),
+            event_seq: order.event_seq,
+            created_us: order.created_us,
+            closed_us,
+        };
+        self.orders.remove(&order_id);
+        self.insert_rejected(order_id, rejected);
+    }
+
     /// Forgets an order whose time is over.
     pub(super) fn forget_order(&mut self, order_id: OrderId) {
         if let Some(order) = self.orders.remove(&order_id) {
             self.order_keys.remove(&content_hash(&*order.client_order_id));
         }
+        if let Some(rejected) = self.rejected.remove(&order_id) {
+            self.order_keys.remove(&rejected.key);
+        }
+    }
+
+    /// Whether it holds anything, or anything of it is under way.
+    pub(super) fn has_holdings(&self) -> bool {
+        self.core.cash != Cash::default()
+            || self.positions.len() > 0
+            || !self.open_orders.is_empty()
+            || self.in_flight.len() > 0
     }
 
     /// The first thing of the cash and of one position that is not as it must be.

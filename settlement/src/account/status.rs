@@ -2,16 +2,18 @@
 
 use brokerx_schemas::{AccountEvent, AccountEventKind, AccountState, AccountStatus, Reason, ReplyKind, SetLimits};
 
+use super::cancel::Sweep;
 use super::desk::{Desk, blank_reply, event, refusal};
 use super::hash::content_hash;
-use super::idempotency::admit;
+use super::idempotency::{Request, admit};
 use super::remembered::Outcome;
 use super::state::Account;
 
 /// What the identity outbox says: only a higher version counts, anything else is a repeat.
-pub(super) fn account_status(account: &mut Account, desk: &mut Desk<'_>, status: AccountStatus) {
+/// An account that may not trade any more leaves the books.
+pub(super) fn account_status(account: &mut Account, desk: &mut Desk<'_>, status: AccountStatus) -> Option<Sweep> {
     if status.version <= account.core.status_version || status.state == AccountState::Unknown {
-        return;
+        return None;
     }
     account.core.state = status.state;
     account.core.status_version = status.version;
@@ -21,6 +23,8 @@ pub(super) fn account_status(account: &mut Account, desk: &mut Desk<'_>, status:
         ..event(AccountEventKind::StatusChanged, None)
     };
     desk.record(account, changed);
+    let may_not_trade = status.state != AccountState::Active && desk.rules.since(2);
+    may_not_trade.then(|| Sweep::because(Reason::AccountNotActive, desk.context))
 }
 
 pub(super) fn set_limits(account: &mut Account, desk: &mut Desk<'_>, command: SetLimits) {
@@ -30,9 +34,14 @@ pub(super) fn set_limits(account: &mut Account, desk: &mut Desk<'_>, command: Se
         limits.order_notional_cents_max,
         limits.open_orders_max,
     );
-    let content = content_hash(&("limits", command.operator.as_str(), asked));
-    let key = command.idempotency_key.as_deref();
-    let Some(admitted) = admit(account, desk, &command.meta, key, content) else {
+    let request = Request {
+        meta: &command.meta,
+        operator: Some(&command.operator),
+        key: command.idempotency_key.as_deref(),
+        content: content_hash(&("limits", command.operator.as_str(), asked)),
+        when_frozen: false,
+    };
+    let Some(admitted) = admit(account, desk, request) else {
         return;
     };
     // Zero is a limit (nothing is allowed); less makes no sense.

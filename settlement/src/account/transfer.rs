@@ -6,16 +6,21 @@ use brokerx_schemas::{
 
 use super::desk::{Desk, event, refusal};
 use super::hash::content_hash;
-use super::idempotency::{admit, transfer_reply};
+use super::idempotency::{Request, admit, transfer_reply};
 use super::position::Position;
 use super::remembered::Outcome;
 use super::state::Account;
 
 pub(super) fn transfer(account: &mut Account, desk: &mut Desk<'_>, command: TransferShares) {
     let terms = (command.symbol, command.quantity, command.direction, command.price_cents);
-    let content = content_hash(&("transfer", command.operator.as_str(), terms));
-    let key = command.idempotency_key.as_deref();
-    let Some(admitted) = admit(account, desk, &command.meta, key, content) else {
+    let request = Request {
+        meta: &command.meta,
+        operator: Some(&command.operator),
+        key: command.idempotency_key.as_deref(),
+        content: content_hash(&("transfer", command.operator.as_str(), terms)),
+        when_frozen: false,
+    };
+    let Some(admitted) = admit(account, desk, request) else {
         return;
     };
     let (position, signed) = match judge(&account.position(command.symbol), &command) {

@@ -39,7 +39,11 @@ impl Account {
     pub(super) fn apply(&mut self, event: &AccountEvent) {
         self.account_seq = event.account_seq;
         self.updated_us = event.occurred_us;
-        self.frozen |= event.kind == AccountEventKind::Frozen;
+        match event.kind {
+            AccountEventKind::Frozen => self.frozen = true,
+            AccountEventKind::Thawed => self.frozen = false,
+            _ => {}
+        }
         if let Some(status) = &event.status {
             self.state = symbol(&status.state);
             self.status_version = status.version;

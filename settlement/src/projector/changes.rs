@@ -193,6 +193,7 @@ mod tests {
                 cost_cents: 0,
             }],
             postings: Vec::new(),
+            intervention: None,
         }
     }
 

@@ -198,6 +198,11 @@ fn what_contradicts_the_state_freezes_the_account_and_nothing_else() {
         let before = bench.account(ALICE);
         cause(&mut bench, &order);
         assert_eq!(bench.event().kind, AccountEventKind::Frozen, "{name}");
+        let sweep = match bench.forwarded[..] {
+            [BookCommand::CancelBookOrder(cancel)] => cancel,
+            _ => panic!("{name}: its open order leaves the book: {:?}", bench.forwarded),
+        };
+        assert_eq!((sweep.order_id, sweep.deadline_us), (order.order_id, i64::MAX));
         let after = bench.account(ALICE);
         assert_eq!(after.frozen, Some(broken), "{name}");
         assert_eq!(
@@ -209,14 +214,32 @@ fn what_contradicts_the_state_freezes_the_account_and_nothing_else() {
         let new = bench.limit(Side::Buy, 1, 10_00);
         bench.apply(AccountCommand::PlaceOrder(new));
         assert_eq!(bench.refused(), Reason::Frozen);
-        let cancel = bench.cancel(order.order_id);
-        bench.apply(AccountCommand::CancelOrder(cancel));
+        let replace = bench.replace(order.order_id, 5, 10_00);
+        bench.apply(AccountCommand::ReplaceOrder(replace));
         assert_eq!(bench.refused(), Reason::Frozen);
+        let cancel = bench.cancel(order.order_id);
+        let waits = cancel.meta.command_id;
+        bench.apply(AccountCommand::CancelOrder(cancel));
+        assert!(
+            bench.emissions.is_empty(),
+            "a cancel always passes, and waits for the one in flight"
+        );
         bench.fill(&order, 10, 10_00, 0);
         assert_eq!(
-            bench.event().kind,
-            AccountEventKind::OrderExecuted,
+            bench.kinds(),
+            [AccountEventKind::OrderExecuted, AccountEventKind::OrderFilled],
             "its fills are still booked"
+        );
+        bench.done(
+            &order,
+            sweep.command_id,
+            BookStatus::Rejected,
+            Some(Reason::OrderClosed),
+            0,
+        );
+        assert_eq!(
+            (bench.reply().command_id, bench.refused()),
+            (waits, Reason::OrderClosed)
         );
         assert_eq!(bench.account(ALICE).positions[0].quantity, 10);
         assert_eq!(bench.account(BOB).frozen, None);
@@ -280,4 +303,155 @@ fn a_day_closes_for_every_account_once_every_book_has_closed_it() {
         assert_eq!(bench.events.len(), closed);
     }
     assert!(bench.events.iter().all(|event| event.closed_day == Some(20_000)));
+    // The next day concerns those who did something, or hold something.
+    bench.fund(1_00);
+    bench.status(AccountId(10_001), AccountState::Suspended, 2);
+    bench.restore();
+    for (day, expected) in [
+        (20_001, vec![ALICE, AccountId(10_001)]),
+        (20_002, vec![ALICE]),
+        (20_003, vec![ALICE]),
+    ] {
+        for book_partition in 0..8 {
+            bench.apply(AccountCommand::DayClosed(DayClosed { day, book_partition }));
+        }
+        let closed: Vec<_> = bench.events.iter().map(|event| event.account_id).collect();
+        assert_eq!(closed, expected, "day {day}");
+    }
+}
+
+#[test]
+fn a_suspended_accounts_orders_leave_the_books() {
+    for state in [AccountState::Suspended, AccountState::Rejected] {
+        let mut bench = Bench::new();
+        bench.fund(10_000_00);
+        let resting = bench.working(Side::Buy, 10, 10_00);
+        let fresh = bench.limit(Side::Buy, 1, 10_00);
+        let fresh = bench.place(fresh);
+        bench.status(ALICE, state, 2);
+        assert_eq!(bench.kinds(), [AccountEventKind::StatusChanged]);
+        let mut cancels = Vec::new();
+        for command in &bench.forwarded {
+            let BookCommand::CancelBookOrder(cancel) = command else {
+                panic!("{command:?}")
+            };
+            cancels.push(*cancel);
+        }
+        let orders: Vec<_> = cancels.iter().map(|cancel| cancel.order_id).collect();
+        assert_eq!(orders, [resting.order_id, fresh.order_id]);
+        bench.restore();
+        bench.done(&resting, cancels[0].command_id, BookStatus::Cancelled, None, 10);
+        let view = bench.event().order.clone().unwrap();
+        assert_eq!(
+            (view.status, view.reason, view.reserved_cents),
+            (OrderStatus::Cancelled, Some(Reason::AccountNotActive), 0)
+        );
+        // The same again, and the way back, sweep nothing.
+        bench.status(ALICE, state, 2);
+        assert!(bench.emissions.is_empty());
+        bench.status(ALICE, AccountState::Active, 3);
+        assert!(bench.forwarded.is_empty());
+    }
+}
+
+fn thaw(bench: &mut Bench) {
+    let meta = bench.meta();
+    bench.apply(AccountCommand::ThawAccount(ThawAccount {
+        meta,
+        account_id: ALICE,
+        operator: "operator".to_owned(),
+        idempotency_key: None,
+        note: "checked".to_owned(),
+    }));
+}
+
+fn adjust(bench: &mut Bench, symbol: Option<Symbol>, amount: i64, cost_cents: i64) -> Option<Reason> {
+    let meta = bench.meta();
+    bench.apply(AccountCommand::AdjustBalance(AdjustBalance {
+        meta,
+        account_id: ALICE,
+        operator: "operator".to_owned(),
+        idempotency_key: None,
+        symbol,
+        amount,
+        cost_cents,
+        note: "counted by hand".to_owned(),
+    }));
+    bench.reply().refusal.as_ref().map(|refusal| refusal.reason)
+}
+
+#[test]
+fn a_frozen_account_is_corrected_and_thawed() {
+    let mut bench = Bench::new();
+    bench.fund(1_000_00);
+    let order = bench.working(Side::Buy, 10, 10_00);
+    bench.fill(&order, 4, 10_00, 6);
+    // A trade that was never booked, so that what is left disagrees.
+    bench.fill(&order, 1, 10_00, 4);
+    assert_eq!(bench.kinds(), [AccountEventKind::Frozen]);
+    let BookCommand::CancelBookOrder(cancel) = bench.forwarded[0] else {
+        panic!("{:?}", bench.forwarded)
+    };
+    thaw(&mut bench);
+    assert_eq!(bench.refused(), Reason::AccountUnsound, "its order is still open");
+    bench.done(&order, cancel.command_id, BookStatus::Cancelled, None, 6);
+    let view = bench.event().order.clone().unwrap();
+    assert_eq!(
+        (view.status, view.reason),
+        (OrderStatus::Cancelled, Some(Reason::Frozen))
+    );
+
+    assert_eq!(adjust(&mut bench, Some(aapl()), 2, 20_00), None);
+    assert_eq!(bench.event().kind, AccountEventKind::BalanceAdjusted);
+    assert_eq!(posted(bench.event(), LedgerAccount::Corrections, "AAPL"), -2);
+    assert_eq!(adjust(&mut bench, None, -20_01, 0), None);
+    assert_eq!(posted(bench.event(), LedgerAccount::Client, "USD"), -20_01);
+    let why = bench.event().intervention.clone().unwrap();
+    assert_eq!(
+        (why.operator.as_str(), why.note.as_str()),
+        ("operator", "counted by hand")
+    );
+    bench.restore();
+    thaw(&mut bench);
+    assert_eq!(bench.event().kind, AccountEventKind::Thawed);
+    let account = bench.account(ALICE);
+    assert_eq!((account.frozen, account.cash.reserved_cents), (None, 0));
+    assert_eq!(account.positions[0].quantity, 6);
+    bench.working(Side::Sell, 6, 10_00);
+    thaw(&mut bench);
+    assert!(
+        bench.events.is_empty() && bench.reply().refusal.is_none(),
+        "it goes on already"
+    );
+}
+
+#[test]
+fn a_correction_leaves_no_sound_account_unsound() {
+    let mut bench = Bench::new();
+    bench.fund(100_00);
+    bench.working(Side::Buy, 5, 10_00);
+    bench.transfer(10, TransferDirection::In, 1_00);
+    for (symbol, amount, cost_cents, refused) in [
+        (None, 0, 0, Some(Reason::InvalidAmount)),
+        (None, 1, 1, Some(Reason::InvalidAmount)),
+        (None, i64::MAX, 0, Some(Reason::InvalidAmount)),
+        (None, -49_98, 0, Some(Reason::InsufficientFunds)),
+        (None, -49_97, 0, None),
+        (None, 7, 0, None),
+        (Some(aapl()), 0, 0, Some(Reason::InvalidQuantity)),
+        (Some(aapl()), -11, 0, Some(Reason::InsufficientShares)),
+        (Some(aapl()), 0, -10_01, Some(Reason::InsufficientShares)),
+        (Some(aapl()), -10, -10_00, None),
+        (Some(aapl()), i64::MAX, 0, None),
+        (Some(aapl()), 1, 0, Some(Reason::InvalidQuantity)),
+    ] {
+        let before = bench.account(ALICE);
+        assert_eq!(
+            adjust(&mut bench, symbol, amount, cost_cents),
+            refused,
+            "{symbol:?} {amount}"
+        );
+        let changed = bench.account(ALICE) != before;
+        assert_eq!(changed, refused.is_none());
+    }
 }

@@ -34,6 +34,11 @@ impl Bench {
     }
 
     pub fn with(config: Config) -> Self {
+        Self::of_version(LOGIC_VERSION, config)
+    }
+
+    /// Whose log was begun under a logic version.
+    pub fn of_version(logic_version: i32, config: Config) -> Self {
         let mut bench = Self {
             fold: Fold::new(0),
             now_ms: START_MS,
@@ -43,7 +48,10 @@ impl Bench {
             emissions: Vec::new(),
             commands: 0,
         };
-        bench.apply(AccountCommand::Genesis(genesis(config)));
+        bench.apply(AccountCommand::Genesis(Genesis {
+            logic_version,
+            ..genesis(config)
+        }));
         bench.status(ALICE, AccountState::Active, 1);
         bench
     }
@@ -88,6 +96,11 @@ impl Bench {
     pub fn event(&self) -> &AccountEvent {
         assert_eq!(self.events.len(), 1, "{:?}", self.events);
         &self.events[0]
+    }
+
+    /// What happened by the last record, in order.
+    pub fn kinds(&self) -> Vec<AccountEventKind> {
+        self.events.iter().map(|event| event.kind).collect()
     }
 
     /// The one reply of the last record.

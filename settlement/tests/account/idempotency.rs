@@ -61,7 +61,7 @@ fn a_repeat_of_a_decided_order_returns_the_decision_with_the_current_state() {
     again.quantity = 11;
     bench.apply(AccountCommand::PlaceOrder(again));
     assert_eq!(bench.refused(), Reason::IdempotencyMismatch);
-    assert_eq!(bench.event().kind, AccountEventKind::CommandRefused);
+    assert!(bench.events.is_empty(), "it changed nothing");
 }
 
 #[test]
@@ -188,6 +188,7 @@ fn no_key_is_forgotten_early_when_there_is_no_room() {
         let mut bench = Bench::with(Config {
             closed_keys_per_account_max: if per_partition { 100 } else { 2 },
             closed_keys_per_partition_max: if per_partition { 2 } else { 100 },
+            closed_keys_per_account_assured: 0,
             ..Config::default()
         });
         bench.fund(10_000_00);
@@ -199,7 +200,7 @@ fn no_key_is_forgotten_early_when_there_is_no_room() {
         let third = bench.limit(Side::Buy, 1, 10_00);
         bench.apply(AccountCommand::PlaceOrder(third.clone()));
         assert_eq!(bench.refused(), Reason::TooManyRequests);
-        assert_eq!(bench.event().kind, AccountEventKind::CommandRefused);
+        assert!(bench.events.is_empty(), "it changed nothing");
         bench.apply(AccountCommand::PlaceOrder(first));
         assert!(bench.reply().replayed);
         // A cancel without a key needs no room.
@@ -251,7 +252,8 @@ fn many_keys_are_forgotten_in_bounded_steps() {
 
 #[test]
 fn the_time_of_a_cancelled_order_begins_when_nothing_on_it_is_in_flight() {
-    let mut bench = Bench::new();
+    // Before logic version 2 each cancel went to the book.
+    let mut bench = Bench::of_version(1, Config::default());
     bench.fund(10_000_00);
     let order = bench.working(Side::Buy, 1, 10_00);
     let cancels = [(); 2].map(|()| {
@@ -269,4 +271,124 @@ fn the_time_of_a_cancelled_order_begins_when_nothing_on_it_is_in_flight() {
     bench.done(&order, cancels[1], BookStatus::Rejected, Some(Reason::OrderClosed), 0);
     bench.pass(86_400 + 2);
     assert!(bench.account(ALICE).orders.is_empty());
+}
+
+#[test]
+fn nobody_uses_up_the_share_of_another_account() {
+    let mut bench = Bench::with(Config {
+        closed_keys_per_partition_max: 1_000,
+        closed_keys_per_account_assured: 100,
+        ..Config::default()
+    });
+    bench.status(BOB, AccountState::Active, 1);
+    let order_of = |bench: &mut Bench, account_id| {
+        let order = PlaceOrder {
+            account_id,
+            ..bench.limit(Side::Buy, 1, 10_00)
+        };
+        bench.apply(AccountCommand::PlaceOrder(order));
+        bench.refused()
+    };
+    for _ in 0..1_000 {
+        assert_eq!(order_of(&mut bench, ALICE), Reason::InsufficientFunds);
+    }
+    assert_eq!(order_of(&mut bench, ALICE), Reason::TooManyRequests);
+    for _ in 0..100 {
+        assert_eq!(order_of(&mut bench, BOB), Reason::InsufficientFunds);
+    }
+    assert_eq!(order_of(&mut bench, BOB), Reason::TooManyRequests);
+    bench.restore();
+    assert_eq!(bench.machine().remembered_keys(), 1_100);
+}
+
+#[test]
+fn a_rejected_order_is_answered_as_before_from_the_little_that_is_kept() {
+    let mut bench = Bench::new();
+    let command = bench.limit(Side::Buy, 10, 100_00);
+    bench.apply(AccountCommand::PlaceOrder(command.clone()));
+    let told = bench.reply().order.clone().unwrap();
+    assert!(bench.account(ALICE).orders.is_empty(), "the order itself is not kept");
+    bench.restore();
+    bench.pass(60);
+    let again = PlaceOrder {
+        meta: bench.meta(),
+        ..command.clone()
+    };
+    bench.apply(AccountCommand::PlaceOrder(again));
+    assert_eq!(bench.refused(), Reason::InsufficientFunds);
+    assert!(bench.reply().replayed);
+    assert_eq!(bench.reply().order.as_ref(), Some(&told));
+    let other = PlaceOrder {
+        quantity: 11,
+        ..command
+    };
+    bench.apply(AccountCommand::PlaceOrder(other));
+    assert_eq!(bench.refused(), Reason::IdempotencyMismatch);
+    let cancel = bench.cancel(told.order_id);
+    bench.apply(AccountCommand::CancelOrder(cancel));
+    assert_eq!(bench.refused(), Reason::OrderClosed);
+}
+
+#[test]
+fn a_key_belongs_to_whoever_sent_it() {
+    let mut bench = Bench::new();
+    let key = || Some("k".to_owned());
+    let kill = |bench: &mut Bench, operator: Option<&str>, engaged| {
+        let meta = bench.meta();
+        bench.apply(AccountCommand::SetKillSwitch(SetKillSwitch {
+            meta,
+            account_id: ALICE,
+            engaged,
+            operator: operator.map(str::to_owned),
+            idempotency_key: key(),
+        }));
+        bench.reply().refusal.as_ref().map(|refusal| refusal.reason)
+    };
+    let cancel_all = AccountCommand::CancelAllOrders(CancelAllOrders {
+        meta: bench.meta(),
+        account_id: ALICE,
+        symbol: None,
+        idempotency_key: key(),
+    });
+    bench.apply(cancel_all);
+    assert_eq!(bench.event().kind, AccountEventKind::CancelAllRequested);
+    assert_eq!(
+        kill(&mut bench, Some("first"), true),
+        None,
+        "the client has not taken it"
+    );
+    assert!(bench.account(ALICE).status.kill_switch);
+    assert_eq!(kill(&mut bench, Some("second"), false), None, "nor another operator");
+    assert!(!bench.account(ALICE).status.kill_switch);
+    assert_eq!(
+        kill(&mut bench, Some("second"), true),
+        Some(Reason::IdempotencyMismatch)
+    );
+    assert_eq!(kill(&mut bench, None, true), Some(Reason::IdempotencyMismatch));
+    // A repeat is one, for each of them.
+    assert_eq!(kill(&mut bench, Some("first"), true), None);
+    assert!(bench.reply().replayed && bench.events.is_empty());
+}
+
+#[test]
+fn an_operators_key_from_before_is_still_known() {
+    let mut bench = Bench::of_version(1, Config::default());
+    let kill = |bench: &mut Bench| {
+        let meta = bench.meta();
+        bench.apply(AccountCommand::SetKillSwitch(SetKillSwitch {
+            meta,
+            account_id: ALICE,
+            engaged: true,
+            operator: Some("operator".to_owned()),
+            idempotency_key: Some("k".to_owned()),
+        }));
+    };
+    kill(&mut bench);
+    bench.apply(AccountCommand::Config(ConfigChange {
+        version: 2,
+        logic_version: 2,
+        config: Config::default(),
+    }));
+    kill(&mut bench);
+    assert!(bench.reply().replayed && bench.events.is_empty());
 }

@@ -95,7 +95,7 @@ fn a_request_meets_its_checks_in_order_and_a_refused_one_may_be_tried_again() {
     let check = |bench: &mut Bench, request: &RequestPayment, expected| {
         bench.apply(AccountCommand::Deposit(request.clone()));
         assert_eq!(bench.refused(), expected);
-        assert_eq!(bench.event().kind, AccountEventKind::CommandRefused);
+        assert!(bench.events.is_empty(), "it changed nothing");
     };
     check(&mut bench, &request, Reason::ExpiredRequest);
     request.meta.deadline_us = i64::MAX;
@@ -109,7 +109,7 @@ fn a_request_meets_its_checks_in_order_and_a_refused_one_may_be_tried_again() {
     request.currency = "USD".to_owned();
     bench.fund(2_00);
     bench.fund(2_00);
-    check(&mut bench, &request, Reason::TooManyRequests);
+    check(&mut bench, &request, Reason::PaymentLimit);
     bench.pass(86_400);
     bench.apply(AccountCommand::Deposit(request));
     assert_eq!(bench.event().kind, AccountEventKind::PaymentPending);

@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use brokerx_schemas::*;
-use brokerx_topics::machine::{Content, Emission, Fold, Machine, Record};
+use brokerx_topics::machine::{Content, Emission, Fold, LOGIC_VERSION, Machine, Record};
 
 use crate::bench::*;
 use crate::book::NaiveBook;
@@ -54,9 +54,17 @@ impl World {
             open_orders_max: *random.pick(&[5, 20, 200]),
             ..Config::default()
         };
-        let bench = Bench::with(config.clone());
+        // Every other life is one of a log that was begun before.
+        let logic_version = if seed.is_multiple_of(2) { LOGIC_VERSION } else { 1 };
+        let bench = Bench::of_version(logic_version, config.clone());
         let mut world = Self {
-            log: vec![(START_MS, AccountCommand::Genesis(genesis(config.clone())))],
+            log: vec![(
+                START_MS,
+                AccountCommand::Genesis(Genesis {
+                    logic_version,
+                    ..genesis(config.clone())
+                }),
+            )],
             emissions: vec![Vec::new()],
             bench,
             random,

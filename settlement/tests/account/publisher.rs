@@ -55,7 +55,7 @@ fn each_event_is_published_once_per_topic() {
     assert_eq!(published(&bench), ["orders"]);
     let cancel = bench.cancel(order.order_id);
     bench.apply(AccountCommand::CancelOrder(cancel));
-    assert_eq!(bench.event().order.as_ref().unwrap().order_id, order.order_id);
+    assert_eq!(bench.reply().order.as_ref().unwrap().order_id, order.order_id);
     assert!(published(&bench).is_empty(), "a refused command changed nothing");
     bench.transfer(1, TransferDirection::In, 0);
     assert_eq!(published(&bench), ["ledger"]);

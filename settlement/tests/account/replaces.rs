@@ -134,6 +134,86 @@ fn a_total_that_has_traded_ends_the_order() {
     assert_eq!(bench.account(ALICE).cash.reserved_cents, 0);
 }
 
+/// As books say it since version 2, whenever the total had traded: before the request or while it was in flight.
+#[test]
+fn a_total_that_has_traded_fills_the_order() {
+    let (mut bench, order, command_id) = replacing(4, 100_00);
+    bench.fill(&order, 4, 100_00, 6);
+    bench.done(&order, command_id, BookStatus::Filled, None, 0);
+    assert_eq!(
+        bench.kinds(),
+        [AccountEventKind::OrderReplaced, AccountEventKind::OrderFilled]
+    );
+    let view = bench.reply().order.clone().unwrap();
+    assert_eq!(
+        (
+            view.status,
+            view.reason,
+            view.quantity,
+            view.filled_quantity,
+            view.version
+        ),
+        (OrderStatus::Filled, None, 4, 4, 2)
+    );
+    let account = bench.account(ALICE);
+    assert_eq!((account.cash.reserved_cents, account.frozen), (0, None));
+    // It has ended: a cancel comes too late.
+    let cancel = bench.cancel(order.order_id);
+    bench.apply(AccountCommand::CancelOrder(cancel));
+    assert_eq!(bench.refused(), Reason::OrderClosed);
+}
+
+#[test]
+fn a_total_below_what_has_traded_is_refused_and_changes_nothing() {
+    let (mut bench, order, command_id) = replacing(4, 90_00);
+    bench.fill(&order, 5, 100_00, 5);
+    bench.done(
+        &order,
+        command_id,
+        BookStatus::Rejected,
+        Some(Reason::QuantityBelowFilled),
+        5,
+    );
+    assert_eq!(bench.refused(), Reason::QuantityBelowFilled);
+    let view = bench.reply().order.clone().unwrap();
+    assert_eq!(
+        (
+            view.status,
+            view.quantity,
+            view.price_cents,
+            view.filled_quantity,
+            view.version
+        ),
+        (OrderStatus::PartiallyFilled, 10, Some(100_00), 5, 1)
+    );
+    assert_eq!(bench.account(ALICE).cash.reserved_cents, with_fee(500_00));
+}
+
+/// A book that says filled although shares are left contradicts itself.
+#[test]
+fn an_order_is_not_filled_by_a_total_that_has_not_traded() {
+    let (mut bench, order, command_id) = replacing(5, 100_00);
+    bench.fill(&order, 4, 100_00, 6);
+    bench.done(&order, command_id, BookStatus::Filled, None, 0);
+    assert!(bench.account(ALICE).frozen.is_some());
+}
+
+#[test]
+fn a_larger_total_must_not_make_an_iceberg_show_too_little() {
+    let mut bench = Bench::new();
+    bench.fund(10_000_00);
+    let mut order = bench.limit(Side::Buy, 10, 100_00);
+    order.display_quantity = Some(1);
+    let order = bench.place(order);
+    bench.done(&order, order.command_id, BookStatus::Working, None, 10);
+    let more = bench.replace(order.order_id, 11, 100_00);
+    bench.apply(AccountCommand::ReplaceOrder(more));
+    assert_eq!(bench.refused(), Reason::DisplayTooSmall);
+    let less = bench.replace(order.order_id, 9, 90_00);
+    bench.apply(AccountCommand::ReplaceOrder(less));
+    assert_eq!(bench.forwarded.len(), 1);
+}
+
 #[test]
 fn a_replace_meets_its_checks_in_order() {
     let mut bench = Bench::new();

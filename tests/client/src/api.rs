@@ -1,5 +1,6 @@
 //! The HTTP API.
 
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
@@ -7,6 +8,12 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::{Cents, Stream};
+
+/// How long an answer may take.
+const TIMEOUT: Duration = Duration::from_secs(15);
+
+/// How long a registration waits for its turn.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Where a system listens.
 #[derive(Clone, Debug)]
@@ -29,6 +36,8 @@ pub struct Answer {
     pub replayed: bool,
     /// Where to look for the outcome later, after 202.
     pub location: Option<String>,
+    /// After how many seconds to try again, after 429 and 503.
+    pub retry_after_seconds: Option<u64>,
     /// From the first byte sent to the last received.
     pub elapsed: Duration,
 }
@@ -60,12 +69,24 @@ impl Api {
     /// # Errors
     /// When the HTTP client cannot be built.
     pub fn new(ingress_url: &str, stream_url: &str) -> anyhow::Result<Self> {
-        let http = reqwest::Client::builder().timeout(Duration::from_secs(15)).build()?;
+        let http = reqwest::Client::builder().timeout(TIMEOUT).build()?;
         Ok(Self {
             http,
             ingress_url: ingress_url.to_owned(),
             stream_url: stream_url.to_owned(),
         })
+    }
+
+    /// The same system, asked from another address of this machine.
+    ///
+    /// # Errors
+    /// When the HTTP client cannot be built.
+    pub fn from_address(&self, address: IpAddr) -> anyhow::Result<Self> {
+        let http = reqwest::Client::builder()
+            .timeout(TIMEOUT)
+            .local_address(address)
+            .build()?;
+        Ok(Self { http, ..self.clone() })
     }
 
     /// Sends one request and returns the answer, whatever its status.
@@ -98,6 +119,7 @@ impl Api {
         };
         let replayed = header("idempotent-replayed").is_some_and(|value| value == "true");
         let location = header("location");
+        let retry_after_seconds = header("retry-after").and_then(|value| value.parse().ok());
         let bytes = response.bytes().await?;
         let elapsed = started.elapsed();
         Ok(Answer {
@@ -105,6 +127,7 @@ impl Api {
             body: serde_json::from_slice(&bytes).unwrap_or(Value::Null),
             replayed,
             location,
+            retry_after_seconds,
             elapsed,
         })
     }
@@ -119,15 +142,34 @@ impl Api {
             .await
     }
 
-    /// Opens a link of a mail.
+    /// Registers a client, and waits where many registrations of one address have to.
+    ///
+    /// # Errors
+    /// When no answer comes, or the wait is longer than a minute.
+    pub async fn register_in_turn(&self, email: &str, password: &str, name: &str) -> anyhow::Result<Answer> {
+        let started = Instant::now();
+        loop {
+            let answer = self.register(email, password, name).await?;
+            match answer.retry_after_seconds {
+                Some(seconds) if answer.status == 429 && started.elapsed() < PATIENCE => {
+                    tokio::time::sleep(Duration::from_secs(seconds)).await;
+                }
+                _ => return Ok(answer),
+            }
+        }
+    }
+
+    /// Uses the link of a verification mail, as a program does: its token goes back with POST.
     ///
     /// # Errors
     /// When no answer comes, or the link leads elsewhere.
     pub async fn open_link(&self, link: &str) -> anyhow::Result<Answer> {
-        let path = link
+        let (path, token) = link
             .strip_prefix(&self.ingress_url)
+            .and_then(|rest| rest.split_once("?token="))
             .with_context(|| format!("{link} leads elsewhere"))?;
-        self.request(Method::GET, path, &[], None).await
+        self.request(Method::POST, path, &[], Some(&json!({ "token": token })))
+            .await
     }
 
     /// Logs a client in.

@@ -14,7 +14,7 @@ mod stream;
 mod wait;
 
 pub use api::{Answer, Api, Session, place_order};
-pub use mail::verification_link;
+pub use mail::{mails_to, verification_link};
 pub use money::Cents;
 pub use quiet::wait_until_quiet;
 pub use stream::Stream;

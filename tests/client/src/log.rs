@@ -84,6 +84,12 @@ fn read_raw(platform: &PlatformOptions, topic: &str) -> anyhow::Result<Vec<Raw>>
             bail!("{topic} was not read within {READ_LIMIT:?}");
         }
         let Some(message) = consumer.poll(Duration::from_millis(200)) else {
+            // A log may end with markers of transactions, which are no records.
+            let reached = consumer.position()?;
+            left.retain(|partition, end| {
+                let place = reached.find_partition(topic, *partition);
+                !matches!(place.map(|place| place.offset()), Some(Offset::Offset(offset)) if offset >= *end)
+            });
             continue;
         };
         let message = message?;

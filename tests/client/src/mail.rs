@@ -25,6 +25,27 @@ pub async fn verification_link(mail_dir: &Path, email: &str, limit: Duration) ->
     }
 }
 
+/// The texts of all mails to an address.
+///
+/// # Errors
+/// When a mail cannot be read.
+pub fn mails_to(mail_dir: &Path, email: &str) -> anyhow::Result<Vec<String>> {
+    let Ok(entries) = std::fs::read_dir(mail_dir) else {
+        return Ok(Vec::new());
+    };
+    let mut texts = Vec::new();
+    for entry in entries {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "eml") {
+            let text = std::fs::read_to_string(path)?;
+            if text.to_lowercase().contains(&email.to_lowercase()) {
+                texts.push(decode_quoted_printable(&text));
+            }
+        }
+    }
+    Ok(texts)
+}
+
 fn find_link(mail_dir: &Path, email: &str) -> anyhow::Result<Option<String>> {
     let Ok(entries) = std::fs::read_dir(mail_dir) else {
         return Ok(None);

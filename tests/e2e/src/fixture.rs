@@ -88,12 +88,32 @@ impl Fixture {
     /// # Errors
     /// When a step fails.
     pub async fn client(&self) -> anyhow::Result<Session> {
-        let email = format!("{}@example.com", self.unique("client"));
-        let mail_directory = self.system().mail_directory();
-        self.api.register(&email, PASSWORD, "A Client").await?.expect(201)?;
-        let link = verification_link(&mail_directory, &email, LIMIT).await?;
-        self.api.open_link(&link).await?.expect(200)?;
+        let email = self.verified().await?;
         Session::new(&self.api, self.api.log_in(&email, PASSWORD).await?).await
+    }
+
+    /// Registers and verifies a client, whose e-mail address this is.
+    ///
+    /// # Errors
+    /// When a step fails.
+    pub async fn verified(&self) -> anyhow::Result<String> {
+        let email = format!("{}@example.com", self.unique("client"));
+        self.api
+            .register_in_turn(&email, PASSWORD, "A Client")
+            .await?
+            .expect(201)?;
+        let link = self.link(&email).await?;
+        self.api.open_link(&link).await?.expect(200)?;
+        Ok(email)
+    }
+
+    /// The link in the newest verification mail to an address.
+    ///
+    /// # Errors
+    /// When no such mail comes.
+    pub async fn link(&self, email: &str) -> anyhow::Result<String> {
+        let mail_directory = self.system().mail_directory();
+        verification_link(&mail_directory, email, LIMIT).await
     }
 
     /// A client with money and shares; waits until its account is active.

@@ -10,12 +10,11 @@ pub async fn errors_are_problems_with_codes(fixture: &Fixture) -> anyhow::Result
     let api = &fixture.api;
     let email = format!("{}@example.com", fixture.unique("errors"));
     api.register(&email, PASSWORD, "A Client").await?.expect(201)?;
+    // Nobody learns that an e-mail is known.
+    api.register(&email.to_uppercase(), PASSWORD, "Again")
+        .await?
+        .expect(201)?;
     let cases = [
-        (
-            api.register(&email.to_uppercase(), PASSWORD, "Again").await?,
-            409,
-            "EMAIL_TAKEN",
-        ),
         (
             api.register("weak@example.com", "short", "Weak").await?,
             422,

@@ -13,12 +13,16 @@ mod demo;
 mod errors;
 mod feed;
 mod idle;
+mod logins;
+mod operators;
 mod orders;
 mod other_team;
 mod outages;
 mod projection;
+mod registrations;
 mod registry;
 mod topics_tool;
+mod transactions;
 
 use std::sync::{Arc, OnceLock};
 
@@ -91,6 +95,16 @@ fn trials(fixture: &Shared, runtime: &Arc<Runtime>) -> Vec<Trial> {
         book::the_calendar_closes_and_opens,
         book::everything_is_cancelled_at_once,
         book::a_repeat_is_answered_when_the_instrument_is_gone,
+        operators::all_sessions_close_with_one_key,
+        operators::an_action_ends_by_itself_when_its_request_does_not_wait,
+        operators::keys_end_and_are_taken_back,
+        registrations::a_link_that_is_opened_changes_nothing,
+        registrations::a_newer_registration_takes_the_place_of_an_older_one,
+        registrations::nobody_learns_who_is_a_client,
+        registrations::a_flood_of_registrations_stops_nobody,
+        logins::sixty_at_once_are_five_tries,
+        logins::nobody_is_locked_out_by_a_stranger,
+        logins::old_tries_are_forgotten,
         errors::errors_are_problems_with_codes,
         errors::nobody_acts_for_someone_else,
         feed::the_private_stream_resumes_without_a_gap,
@@ -103,6 +117,8 @@ fn trials(fixture: &Shared, runtime: &Arc<Runtime>) -> Vec<Trial> {
         dead_letters::garbage_goes_to_the_dead_letters_and_the_rest_goes_on,
         topics_tool::a_configuration_is_changed_without_reading_the_log,
         other_team::a_reader_may_restart_at_every_offset,
+        transactions::markers_are_told_from_records_that_are_lost,
+        transactions::a_transactional_producer_stops_no_partition,
         other_team::a_python_consumer_agrees_with_the_database,
         outages::trading_goes_on_while_the_database_is_down,
         outages::a_token_that_was_revoked_stays_so_while_the_database_is_down,

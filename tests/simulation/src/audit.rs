@@ -27,7 +27,7 @@ pub fn audit(nodes: &[Box<dyn Node>], logs: &Logs, asked: &Asked) -> Vec<Finding
     let mut findings = Vec::new();
     edges_and_states(nodes, logs, &mut findings);
     let events = events(logs);
-    sequences(&events, &mut findings);
+    sequences(&events, asked, &mut findings);
     money(&events, &mut findings);
     trades(&events, logs, &mut findings);
     outcomes(&events, logs, asked, &mut findings);
@@ -101,8 +101,9 @@ fn events(logs: &Logs) -> Vec<&AccountEvent> {
         .collect()
 }
 
-fn sequences(events: &[&AccountEvent], findings: &mut Vec<Finding>) {
+fn sequences(events: &[&AccountEvent], asked: &Asked, findings: &mut Vec<Finding>) {
     let mut last: BTreeMap<AccountId, i64> = BTreeMap::new();
+    let mut frozen: BTreeMap<AccountId, usize> = BTreeMap::new();
     for event in events {
         let last = last.entry(event.account_id).or_default();
         if event.account_seq != *last + 1 {
@@ -113,8 +114,12 @@ fn sequences(events: &[&AccountEvent], findings: &mut Vec<Finding>) {
         }
         *last = event.account_seq;
         if event.kind == AccountEventKind::Frozen {
-            findings.push(Finding(format!("account {} is frozen", event.account_id)));
+            *frozen.entry(event.account_id).or_default() += 1;
         }
+    }
+    // Each stray answer is noticed, and nothing else freezes an account.
+    if frozen != asked.frozen {
+        findings.push(Finding(format!("frozen: {frozen:?}, made to: {:?}", asked.frozen)));
     }
 }
 

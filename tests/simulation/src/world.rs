@@ -91,7 +91,7 @@ pub fn run_with_logs(plan: Plan) -> (Outcome, Logs) {
             continue;
         }
         match random.random_range(0..100) {
-            0..8 => workload.act(&mut logs, &mut random),
+            0..8 => workload.act(plan.seed, &mut logs, &mut random),
             8..10 => workload.answer_payments(&mut logs, &mut random),
             10..12 => workload::write_tick(&mut logs, &mut random),
             12..15 => node.start(false, &mut random),

@@ -15,7 +15,7 @@ fn seeds() -> u64 {
 }
 
 /// Kinds of events and of market data, and reasons, each of which must occur often.
-const HAPPENS: [&str; 23] = [
+const HAPPENS: [&str; 27] = [
     "OrderReplaced",
     "OrderTriggered",
     "OrderExpired",
@@ -39,6 +39,10 @@ const HAPPENS: [&str; 23] = [
     "SessionEnded",
     "Delisted",
     "AccountNotActive",
+    "StatusChanged",
+    "Frozen",
+    "Thawed",
+    "BalanceAdjusted",
 ];
 
 #[test]

@@ -90,8 +90,14 @@ fn check(config: &Config) -> Result<()> {
             config.closed_keys_per_partition_max,
             1..=i32::MAX,
         ),
+        (
+            "closed_keys_per_account_assured",
+            config.closed_keys_per_account_assured,
+            0..=i32::MAX,
+        ),
         ("snapshot_levels_max", config.snapshot_levels_max, 1..=10_000),
         ("snapshot_cycle_seconds", config.snapshot_cycle_seconds, 1..=3_600),
+        ("display_percent_min", config.display_percent_min, 0..=100),
     ] {
         ensure!(range.contains(&value), "{name} is {value}, outside of {range:?}");
     }

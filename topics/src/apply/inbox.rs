@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use brokerx_schemas::{AccountCommand, BookCommand, Config, ConfigChange, Control, Genesis, InboxMessage, Message};
+use rdkafka::consumer::BaseConsumer;
 use rdkafka::message::Message as _;
 use rdkafka::producer::{FutureProducer, FutureRecord};
 use serde::{Deserialize, Serialize};
@@ -12,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::cluster::Cluster;
 use crate::catalogue::{Topic, inboxes};
 use crate::codec::{Codec, DecodeError};
+use crate::service::kafka;
 
 /// A partition that has records left but yields none for this long is given up.
 const SILENCE_LIMIT: Duration = Duration::from_secs(30);
@@ -157,6 +159,11 @@ impl Inbox {
         }
     }
 
+    /// How far a consumer has come, markers of transactions included.
+    fn reached(self, consumer: &BaseConsumer) -> Result<i64> {
+        Ok(kafka::position(consumer, &self.topic.name, self.partition)?.unwrap_or(0))
+    }
+
     async fn visit<M: InboxMessage>(
         self,
         cluster: &Cluster,
@@ -173,6 +180,8 @@ impl Inbox {
         while position < end {
             let record = match consumer.poll(Duration::from_millis(100)) {
                 Some(Ok(record)) => record,
+                // What is left are markers of transactions.
+                None if position > 0 && self.reached(consumer)? >= end => break,
                 None if heard.elapsed() < SILENCE_LIMIT => continue,
                 Some(Err(error)) => return Err(error).with_context(|| format!("{self} cannot be read")),
                 None => bail!("{self}: no record came for {SILENCE_LIMIT:?}, at offset {position} of {end}"),

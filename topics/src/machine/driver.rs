@@ -47,6 +47,14 @@ impl<M: Machine> Driver<M> {
         self.fold.position()
     }
 
+    /// As [`Fold::pass_over`].
+    ///
+    /// # Panics
+    /// When `offset` is behind the position, or a record is unfinished.
+    pub fn pass_over(&mut self, offset: i64) {
+        self.fold.pass_over(offset);
+    }
+
     /// Applies a record; what must be sent is appended to `emissions`.
     ///
     /// # Errors

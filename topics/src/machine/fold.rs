@@ -243,6 +243,22 @@ impl<M: Machine> Fold<M> {
         Ok(applied)
     }
 
+    /// Goes on at `offset`: what stands before it from the position on is no record, as markers of
+    /// transactions and what was aborted. Whoever calls it has looked; records that are missing stop the
+    /// partition. Only directly before the record at `offset`, so that a position always stands behind a
+    /// record.
+    ///
+    /// # Panics
+    /// When `offset` is behind the position, or a record is unfinished.
+    pub fn pass_over(&mut self, offset: i64) {
+        assert!(
+            self.is_between_records() && offset >= self.state.position,
+            "offset {offset} is not ahead of {}",
+            self.state.position
+        );
+        self.state.position = offset;
+    }
+
     fn apply_content(
         &mut self,
         context: &Context,

@@ -191,6 +191,18 @@ impl Reader {
         });
         while !self.common.shutdown.is_requested() {
             match consumer.poll(POLL) {
+                // Nothing more comes of what it held: what is left of that are markers of transactions.
+                None if !behind.is_empty() => {
+                    let reached = consumer.client().position()?;
+                    behind.retain(|partition, range| {
+                        let reached = reached.find_partition(M::TOPIC, *partition).map(|place| place.offset());
+                        let more = !matches!(reached, Some(Offset::Offset(offset)) if offset >= range.end);
+                        if !more {
+                            sink.caught_up(*partition);
+                        }
+                        more
+                    });
+                }
                 None => {}
                 Some(Ok(message)) => {
                     succeeded();

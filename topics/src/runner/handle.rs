@@ -18,6 +18,7 @@ use super::metrics::RunnerMetrics;
 use super::ownership::Ownership;
 use super::record::RecordReader;
 use super::snapshots::SnapshotStore;
+use super::survey::Surveyor;
 use super::workbench::Workbench;
 use super::{RunnerError, RunnerOptions};
 use crate::codec::Codec;
@@ -76,6 +77,7 @@ pub fn start<M: Machine>(
             sender: Sender::new(platform, metrics.send_to_ack.clone())?,
             delivered: Vec::new(),
             reader: RecordReader::default(),
+            surveyor: Surveyor::new(reader.clone()),
             emissions: Vec::new(),
             value: Vec::new(),
         };

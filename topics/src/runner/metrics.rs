@@ -69,6 +69,8 @@ partition_metrics! {
     records_stale: Counter;
     /// Records that went to the dead letters.
     records_dead_letter: Counter;
+    /// Offsets that hold no record: markers of transactions, and what was aborted.
+    offsets_passed_over: Counter;
     /// Records handed to the producer.
     outputs: Counter;
     /// Records with outputs that are not acknowledged yet.

@@ -58,6 +58,8 @@
 //! | broker away | back-off for ever; after the session the partitions are reopened |
 //! | registry away, unknown schema id | only a partition that meets an unknown id waits |
 //! | bytes of a client that are no message | dead letter |
+//! | offsets that hold no record: markers of transactions, what was aborted | passed over, once each was looked at ([`survey`]) |
+//! | an open transaction | what stands behind it waits until it ends; the broker ends it by its time limit |
 //! | bytes of a worker that are no message, a gap, a version or kind that this build does not know, a panic | the partition stops; no restart would help |
 //! | a log that is shorter than what was committed, or is not that of the snapshot | the partition stops |
 //! | a send that failed | the partitions of that apply thread start over |
@@ -70,8 +72,7 @@
 //! - Snapshots stop one partition's thread while its state is serialised (`snapshot_pause`).
 //! - A partition that opens shares its thread with live ones, which wait while it loads state.
 //! - A revoked partition is dropped, not kept warm: a standby loads state when it takes over.
-//! - A gap in offsets stops a partition; so nobody may write to an inbox with transactions, whose
-//!   markers take offsets.
+//! - Each marker of a transaction costs a survey of some milliseconds, in each fold of the log.
 //! - After an outage of the broker a tick that was already sent may arrive late, before the current one.
 
 mod apply_thread;
@@ -91,9 +92,11 @@ mod partition;
 mod record;
 mod schema_wait;
 mod snapshots;
+mod survey;
 mod workbench;
 
 pub use error::RunnerError;
 pub use handle::{RunnerHandle, group_of, start};
 pub use offline::{fold_topic, replay_topic};
 pub use options::RunnerOptions;
+pub use survey::{Between, Surveyor};

@@ -11,9 +11,10 @@ use super::RunnerError;
 use super::apply_thread::reader_config;
 use super::opening::{OpenError, first_fold, partition_counts};
 use super::record::{RecordReader, UnknownSchema};
+use super::survey::{Between, Surveyor};
 use crate::codec::Codec;
 use crate::machine::{Emission, Fold, Machine};
-use crate::service::{PlatformOptions, backoff};
+use crate::service::{PlatformOptions, backoff, kafka};
 
 /// How long the broker may be silent before the fold gives up.
 const SILENCE_LIMIT: Duration = Duration::from_secs(30);
@@ -61,8 +62,10 @@ pub fn replay_topic<M: Machine>(
 
 struct Replay<'a, M: Machine> {
     consumer: BaseConsumer,
+    surveyor: Surveyor,
     codec: &'a Codec,
     until: i64,
+    partition: i32,
     fold: Fold<M>,
 }
 
@@ -95,8 +98,10 @@ impl<'a, M: Machine> Replay<'a, M> {
         consumer.assign(&list).map_err(failed)?;
         Ok(Self {
             consumer,
+            surveyor: Surveyor::new(reader_config(platform, "brokerx-offline")),
             codec,
             until,
+            partition,
             fold,
         })
     }
@@ -119,15 +124,25 @@ impl<'a, M: Machine> Replay<'a, M> {
                     tracing::warn!(%error, "reading");
                     continue;
                 }
+                // What is left are markers.
+                None if self.has_read_all() => break,
                 None => continue,
             };
             heard_at = Instant::now();
+            if message.offset() >= self.until {
+                break;
+            }
+            let (expected, offset) = (self.fold.position(), message.offset());
+            let clear = offset > expected && Self::is_clear(&mut self.surveyor, self.partition, (expected, offset))?;
             let record = loop {
                 match reader.read(self.codec, &message) {
                     Ok(record) => break record,
                     Err(UnknownSchema(id)) => resolve(self.codec, id, message.offset())?,
                 }
             };
+            if clear {
+                self.fold.pass_over(offset);
+            }
             self.fold.apply(record, &mut emissions)?;
             while !self.fold.is_between_records() {
                 self.fold.resume(&mut emissions);
@@ -136,6 +151,25 @@ impl<'a, M: Machine> Replay<'a, M> {
             emissions.drain(..).for_each(&mut *observe);
         }
         Ok(self.fold)
+    }
+
+    /// Whether the reader has come to the end, markers included.
+    fn has_read_all(&self) -> bool {
+        let position = kafka::position(&self.consumer, M::Input::TOPIC, self.partition);
+        matches!(position, Ok(Some(position)) if position >= self.until)
+    }
+
+    /// Whether nothing is a record from the position up to an offset. When records are missing it is not,
+    /// and the fold says so.
+    ///
+    /// # Errors
+    /// When the broker does not say.
+    fn is_clear(surveyor: &mut Surveyor, partition: i32, range: (i64, i64)) -> Result<bool, RunnerError> {
+        match surveyor.survey(M::Input::TOPIC, partition, range, || {}) {
+            Between::NoRecord => Ok(true),
+            Between::Missing(_) => Ok(false),
+            Between::Unanswered(reason) => Err(RunnerError::Kafka(reason)),
+        }
     }
 }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::board::Board;
 use super::delivery::{Outgoing, SendError, Sender, Tag};
 use super::record::RecordReader;
+use super::survey::{Between, Surveyor};
 use crate::codec::Codec;
 use crate::machine::Emission;
 
@@ -25,6 +26,8 @@ pub struct Workbench {
     pub delivered: Vec<Tag>,
     /// Reads records.
     pub reader: RecordReader,
+    /// Looks at what stands between offsets.
+    pub surveyor: Surveyor,
     /// What the record at hand sends; empty between records.
     pub emissions: Vec<Emission>,
     /// The value being encoded.
@@ -35,6 +38,12 @@ impl Workbench {
     /// Says that the thread is alive.
     pub fn beat(&self) {
         self.board.beat(self.thread);
+    }
+
+    /// What stands in a partition from one offset up to another; the thread is alive meanwhile.
+    pub fn survey(&mut self, topic: &str, partition: i32, range: (i64, i64)) -> Between {
+        let (board, thread) = (&self.board, self.thread);
+        self.surveyor.survey(topic, partition, range, || board.beat(thread))
     }
 
     /// Takes in delivery reports, waiting for some up to `wait`.

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
+use rdkafka::error::KafkaError;
+use rdkafka::{ClientConfig, Offset};
 
 use super::PlatformOptions;
 use crate::codec::VALUE_BYTES_MAX;
@@ -62,6 +63,9 @@ pub fn consumer_config(platform: &PlatformOptions, group: &str) -> ClientConfig 
         .set("enable.auto.offset.store", "false")
         .set("auto.offset.reset", "earliest")
         .set("check.crcs", "true")
+        // What was written in a transaction is there once it is committed, and never when it is aborted.
+        // Our own producers use none; a tool of others may.
+        .set("isolation.level", "read_committed")
         // An instance that died is replaced after 2 s (the broker must allow it: group.min.session.timeout.ms).
         .set("session.timeout.ms", "2000")
         .set("heartbeat.interval.ms", "500")
@@ -90,6 +94,25 @@ pub fn gathering(mut config: ClientConfig, wait: Duration) -> ClientConfig {
         .set("fetch.min.bytes", "65536")
         .set("fetch.wait.max.ms", wait.as_millis().max(1).to_string());
     config
+}
+
+/// The offset behind the last one that came out of a consumer, markers of transactions included, which come
+/// out as nothing; none as long as none did. After another assignment it may still be one of the time
+/// before, until a record comes.
+///
+/// # Errors
+/// When the consumer was not told to read anything.
+pub fn position<C: ConsumerContext>(
+    consumer: &BaseConsumer<C>,
+    topic: &str,
+    partition: i32,
+) -> Result<Option<i64>, KafkaError> {
+    let positions = consumer.position()?;
+    let found = positions.find_partition(topic, partition);
+    Ok(found.and_then(|element| match element.offset() {
+        Offset::Offset(offset) => Some(offset),
+        _ => None,
+    }))
 }
 
 /// Takes what a consumer has fetched before it is dropped. rdkafka (0.39) destroys the client before the

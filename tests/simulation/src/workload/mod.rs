@@ -1,6 +1,7 @@
 //! Clients, an operator and a payment provider: the writers that are not folds.
 
 mod genesis;
+mod guard;
 mod operator;
 mod orders;
 
@@ -32,6 +33,8 @@ pub struct Asked {
     pub orders: BTreeSet<(AccountId, String)>,
     /// Every command with a reply address.
     pub commands: BTreeSet<CommandId>,
+    /// How often each account was made to freeze.
+    pub frozen: BTreeMap<AccountId, usize>,
 }
 
 /// The writers.
@@ -46,6 +49,11 @@ pub struct Workload {
     open_payments: Vec<(AccountId, PaymentId)>,
     /// The provider's answers so far, so that a repeated one is the same.
     outcomes: BTreeMap<PaymentId, PaymentStatus>,
+    status_versions: BTreeMap<AccountId, i64>,
+    /// Answers that went astray, per partition.
+    astray: BTreeMap<i32, u64>,
+    /// Whether the logic version was raised.
+    raised: bool,
 }
 
 impl Workload {
@@ -119,9 +127,9 @@ impl Workload {
         }
     }
 
-    /// One client does something.
-    pub fn act(&mut self, logs: &mut Logs, random: &mut Xoshiro256PlusPlus) {
-        match random.random_range(0..100) {
+    /// One client does something, or something becomes of one.
+    pub fn act(&mut self, seed: u64, logs: &mut Logs, random: &mut Xoshiro256PlusPlus) {
+        match random.random_range(0..104) {
             0..53 => self.place(logs, random),
             53..62 => self.retry(logs, random),
             62..78 => self.cancel(logs, random),
@@ -129,6 +137,9 @@ impl Workload {
             86..88 => self.cancel_all(logs, random),
             88..90 => self.kill_switch(logs, random),
             90..95 => self.operate(logs, random),
+            95..97 => self.suspend(logs, random),
+            97..99 => self.freeze_or_thaw(logs, random),
+            99 => self.raise_logic_version(seed, logs),
             _ => {
                 let account_id = any_account(random);
                 self.deposit(account_id, logs, random);

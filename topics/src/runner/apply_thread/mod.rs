@@ -259,7 +259,8 @@ impl<M: Machine> ApplyThread<M> {
                 continue;
             };
             let high = high_watermark(&self.consumer, inbox, *partition);
-            life.housekeep(high, &mut self.bench)
+            let read_to = || kafka::position(&self.consumer, Self::TOPIC, *partition).ok().flatten();
+            life.housekeep(high, read_to, &mut self.bench)
                 .map_err(|interruption| (Some(*partition), interruption))?;
             if life.schema_arrived(&self.bench, &self.runtime) {
                 readable.push((*partition, life.read_from()));

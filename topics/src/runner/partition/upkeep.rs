@@ -15,14 +15,23 @@ use crate::runner::workbench::{Interruption, Workbench, dispatch};
 
 impl<M: Machine> Partition<M> {
     /// What is done now and then, between records: the clock, progress, metrics. `high` is the end
-    /// of the log as the last fetch told it.
+    /// of the log as the last fetch told it; `read_to` says how far the reader has come, markers included.
     ///
     /// # Errors
     /// As [`Partition::take`].
-    pub fn housekeep(&mut self, high: Option<i64>, bench: &mut Workbench) -> Result<(), Interruption> {
+    pub fn housekeep(
+        &mut self,
+        high: Option<i64>,
+        read_to: impl FnOnce() -> Option<i64>,
+        bench: &mut Workbench,
+    ) -> Result<(), Interruption> {
         let now = Instant::now();
-        let position = self.driver.position();
+        let mut position = self.driver.position();
         let end = high.unwrap_or(0).max(self.high_at_open);
+        // A log may end with markers, behind which no record comes to move the position.
+        if position < end && self.is_reading {
+            position = read_to().map_or(position, |read_to| read_to.clamp(position, end));
+        }
         let has_genesis = self.driver.fold().machine().is_some();
         if position >= end && has_genesis && self.verification.is_none() {
             self.clock.caught_up(now);
@@ -42,7 +51,7 @@ impl<M: Machine> Partition<M> {
         self.report_progress(&bench.board);
         self.reap_snapshot(now);
         self.metrics.lag.set((end - position).max(0));
-        self.metrics.position.set(position);
+        self.metrics.position.set(self.driver.position());
         self.metrics.in_flight.set(self.driver.records_in_flight() as i64);
         set_seconds(
             &self.metrics.snapshot_age,
@@ -96,6 +105,7 @@ impl<M: Machine> Partition<M> {
     /// A schema must be resolved before it goes on.
     pub fn wait_for_schema(&mut self, schema_id: u32, board: &Board) {
         self.schema_wait = Some(SchemaWait::new(schema_id, Instant::now()));
+        self.is_reading = false;
         self.metrics.blocked.set(1);
         let position = self.driver.position();
         tracing::warn!(

@@ -259,7 +259,7 @@ async fn join(
     name: &str,
     transcript: &mut Transcript,
 ) -> anyhow::Result<Session> {
-    let registered = api.register(email, PASSWORD, name).await?;
+    let registered = api.register_in_turn(email, PASSWORD, name).await?;
     transcript.step(&format!("{name} registers"), registered.elapsed);
     registered.expect(201)?;
     let early = api.log_in(email, PASSWORD).await?;
@@ -272,7 +272,7 @@ async fn join(
     let link = verification_link(mail_dir, email, LIMIT).await?;
     transcript.step("the mail with the link arrives", started.elapsed());
     let verified = api.open_link(&link).await?;
-    transcript.step("the link is opened", verified.elapsed);
+    transcript.step("its link is confirmed", verified.elapsed);
     verified.expect(200)?;
     let answer = api.log_in(email, PASSWORD).await?;
     transcript.step(&format!("{name} logs in"), answer.elapsed);

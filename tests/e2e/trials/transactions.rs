@@ -1,0 +1,182 @@
+//! Tools of others may write with transactions: what takes offsets and is no record stops nobody, and what
+//! is lost still does.
+
+use std::time::Duration;
+
+use anyhow::{Context, ensure};
+use brokerx_client::log::read_topic;
+use brokerx_client::{Cents, eventually, place_order};
+use brokerx_e2e::fixture::Fixture;
+use brokerx_matcher::machine::Matcher;
+use brokerx_schemas::{AccountCommand, BookCommand, DeadLetter, Message as _};
+use brokerx_settlement::account::AccountMachine;
+use brokerx_topics::catalogue;
+use brokerx_topics::machine::Machine;
+use brokerx_topics::runner::{Between, Surveyor, fold_topic};
+use brokerx_topics::service::{PlatformOptions, kafka};
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::producer::{FutureProducer, FutureRecord, Producer};
+use rdkafka::{Message as _, Offset, TopicPartitionList};
+
+const LIMIT: Duration = Duration::from_secs(60);
+
+pub async fn a_transactional_producer_stops_no_partition(fixture: &Fixture) -> anyhow::Result<()> {
+    let producer = transactional(&fixture.platform, "a-mirror")?;
+    let inboxes = [AccountCommand::TOPIC, BookCommand::TOPIC];
+    let partitions = || inboxes.iter().flat_map(|topic| all_partitions(topic));
+    for (topic, partition) in partitions() {
+        producer.begin_transaction()?;
+        send(&producer, topic, partition, "aborted").await?;
+        send(&producer, topic, partition, "aborted").await?;
+        producer.abort_transaction(LIMIT)?;
+        producer.begin_transaction()?;
+        send(&producer, topic, partition, "committed").await?;
+        producer.commit_transaction(LIMIT)?;
+    }
+    // The log of each ends with a marker now. Whoever starts there must go on from it.
+    {
+        let mut system = fixture.system();
+        for worker in ["settlement", "matcher"] {
+            system.process(worker).kill();
+            system
+                .restart(worker)
+                .with_context(|| format!("{worker} does not start behind a marker"))?;
+        }
+    }
+    let plain: FutureProducer = kafka::producer_config(&fixture.platform).create()?;
+    for (topic, partition) in partitions() {
+        send(&plain, topic, partition, "behind it").await?;
+    }
+    let expected = partitions().count();
+    eventually("the records behind the markers are used", LIMIT, async || {
+        let letters = read_topic::<DeadLetter>(&fixture.platform, &fixture.codec).await?;
+        let count = |text: &str| {
+            let hex: String = text.bytes().map(|byte| format!("{byte:02x}")).collect();
+            let is_it = |letter: &DeadLetter| {
+                matches!(letter, DeadLetter::UnusableRecord(record) if record.value_hex.as_deref() == Some(hex.as_str()))
+            };
+            letters.iter().filter(|record| is_it(&record.value)).count()
+        };
+        ensure!(count("aborted") == 0, "what was aborted is no record");
+        Ok((count("committed"), count("behind it")) == (expected, expected))
+    })
+    .await?;
+    let symbol = fixture.instrument().await?;
+    let client = fixture.funded_client(Cents(1_000_00), &[]).await?;
+    client
+        .place(&place_order("after", &symbol, "buy", 1, Some(Cents(99_00)), "GTC"))
+        .await?
+        .expect(201)?;
+    fold_each::<AccountMachine>(fixture).await?;
+    fold_each::<Matcher>(fixture).await
+}
+
+/// A fold from outside comes through as well.
+async fn fold_each<M: Machine>(fixture: &Fixture) -> anyhow::Result<()> {
+    let (platform, codec) = (fixture.platform.clone(), fixture.codec.clone());
+    tokio::task::spawn_blocking(move || {
+        for (topic, partition) in all_partitions(M::Input::TOPIC) {
+            fold_topic::<M>(&platform, &codec, partition, None).with_context(|| format!("{topic}-{partition}"))?;
+        }
+        Ok(())
+    })
+    .await?
+}
+
+pub async fn markers_are_told_from_records_that_are_lost(fixture: &Fixture) -> anyhow::Result<()> {
+    let admin: AdminClient<_> = kafka::client_config(&fixture.platform).create()?;
+    // Compaction loses records in the middle of a log, and leaves their offsets.
+    let compacted = fixture.unique("compacted");
+    let topic = NewTopic::new(&compacted, 1, TopicReplication::Fixed(1))
+        .set("cleanup.policy", "compact")
+        .set("segment.ms", "100")
+        .set("min.cleanable.dirty.ratio", "0.0");
+    let whole = fixture.unique("whole");
+    let topics = [topic, NewTopic::new(&whole, 1, TopicReplication::Fixed(1))];
+    for created in admin.create_topics(&topics, &AdminOptions::new()).await? {
+        created.map_err(|(topic, error)| anyhow::anyhow!("{topic}: {error}"))?;
+    }
+
+    let producer = transactional(&fixture.platform, "a-tool")?;
+    send(&producer_of(fixture)?, &whole, 0, "0").await?;
+    producer.begin_transaction()?;
+    send(&producer, &whole, 0, "1").await?;
+    producer.commit_transaction(LIMIT)?;
+    producer.begin_transaction()?;
+    send(&producer, &whole, 0, "3").await?;
+    send(&producer, &whole, 0, "4").await?;
+    producer.abort_transaction(LIMIT)?;
+    send(&producer_of(fixture)?, &whole, 0, "6").await?;
+    let platform = fixture.platform.clone();
+    let surveyed = move |topic: &str, range| survey(&platform, topic, range);
+    for range in [(2, 3), (2, 6), (3, 6), (5, 6)] {
+        let found = surveyed(&whole, range);
+        ensure!(found == Between::NoRecord, "{range:?}: {found:?}");
+    }
+
+    let plain = producer_of(fixture)?;
+    eventually("compaction makes a hole", LIMIT, async || {
+        send(&plain, &compacted, 0, "again").await?;
+        Ok(offsets(&fixture.platform, &compacted)?
+            .windows(2)
+            .any(|pair| pair[1] > pair[0] + 1))
+    })
+    .await?;
+    let offsets = offsets(&fixture.platform, &compacted)?;
+    let hole = offsets
+        .windows(2)
+        .find(|pair| pair[1] > pair[0] + 1)
+        .context("it was there")?;
+    let found = surveyed(&compacted, (hole[0] + 1, hole[1]));
+    ensure!(found == Between::Missing(hole[0] + 1), "{hole:?}: {found:?}");
+    Ok(())
+}
+
+fn survey(platform: &PlatformOptions, topic: &str, range: (i64, i64)) -> Between {
+    Surveyor::new(kafka::consumer_config(platform, "brokerx-survey")).survey(topic, 0, range, || {})
+}
+
+/// The offsets that a reader gets of a topic's only partition.
+fn offsets(platform: &PlatformOptions, topic: &str) -> anyhow::Result<Vec<i64>> {
+    let consumer: BaseConsumer = kafka::consumer_config(platform, "brokerx-offsets").create()?;
+    let (low, high) = consumer.fetch_watermarks(topic, 0, LIMIT)?;
+    let mut list = TopicPartitionList::new();
+    list.add_partition_offset(topic, 0, Offset::Offset(low))?;
+    consumer.assign(&list)?;
+    let mut offsets: Vec<i64> = Vec::new();
+    while offsets.last().is_none_or(|last| last + 1 < high) {
+        let message = consumer.poll(LIMIT).context("nothing comes")??;
+        offsets.push(message.offset());
+    }
+    kafka::empty(&consumer);
+    Ok(offsets)
+}
+
+fn all_partitions(topic: &'static str) -> impl Iterator<Item = (&'static str, i32)> {
+    (0..catalogue::topic(topic).partitions).map(move |partition| (topic, partition))
+}
+
+fn producer_of(fixture: &Fixture) -> anyhow::Result<FutureProducer> {
+    Ok(kafka::producer_config(&fixture.platform).create()?)
+}
+
+fn transactional(platform: &PlatformOptions, id: &str) -> anyhow::Result<FutureProducer> {
+    let producer: FutureProducer = kafka::producer_config(platform)
+        .set("transactional.id", id)
+        .set("transaction.timeout.ms", "30000")
+        .set("message.timeout.ms", "30000")
+        .create()?;
+    producer.init_transactions(LIMIT)?;
+    Ok(producer)
+}
+
+async fn send(producer: &FutureProducer, topic: &str, partition: i32, text: &str) -> anyhow::Result<()> {
+    let record = FutureRecord::<str, str>::to(topic)
+        .partition(partition)
+        .key("x")
+        .payload(text);
+    let sent = producer.send(record, LIMIT).await;
+    ensure!(sent.is_ok(), "{sent:?}");
+    Ok(())
+}
