@@ -24,10 +24,7 @@ use super::options::Options;
 
 pub use place::wipe;
 use place::{Place, not_ready};
-pub use roles::Role;
-
-/// The database, and the role that owns it.
-pub const DATABASE: &str = "brokerx";
+pub use roles::{DATABASE, Role};
 
 const INIT_LIMIT: Duration = Duration::from_secs(120);
 

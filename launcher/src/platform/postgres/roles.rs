@@ -11,8 +11,10 @@ use crate::home::{Layout, Secrets};
 use crate::platform::compose;
 use crate::ports::{Ports, loopback};
 
-use super::DATABASE;
 use super::place::Place;
+
+/// The database, and the role that owns it.
+pub const DATABASE: &str = "brokerx";
 
 const FILE: &str = "postgres/roles.sql";
 
