@@ -68,6 +68,8 @@ enum Command {
         #[command(flatten)]
         options: TailOptions,
     },
+    /// Show who may read and write which topic, as arguments of Kafka's `kafka-acls.sh`, a line each
+    Acls,
     /// Write the documentation of the topics
     Docs {
         /// The file
@@ -141,6 +143,11 @@ async fn run(Options { platform, command, .. }: Options) -> Result<ExitCode> {
         }
         Command::Tail { topic, options } => show(&platform, &topic, &options).await?,
         Command::DeadLetters { options } => show(&platform, DeadLetter::TOPIC, &options).await?,
+        Command::Acls => {
+            for acl in catalogue::acls() {
+                println!("{acl}");
+            }
+        }
         Command::Docs { out } => write_docs(&out)?,
     }
     Ok(ExitCode::SUCCESS)
