@@ -9,7 +9,7 @@
 mod migrations;
 mod row;
 
-pub use migrations::migrator;
+pub use migrations::{are_applied, migrator};
 
 #[doc(hidden)]
 pub use sqlx;

@@ -1,7 +1,7 @@
 //! Migrations as part of the program.
 
-use sqlx::SqlSafeStr;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
+use sqlx::{AssertSqlSafe, PgConnection, SqlSafeStr};
 
 /// A migrator of the files with these names in the folder `migrations` of the crate that asks. A file
 /// that is not there is an error of the compiler; one that is not named is found by
@@ -29,6 +29,32 @@ pub fn migrator(files: &[(&str, &'static str)]) -> Migrator {
         Migration::new(version, description.into(), kind, sql.into_sql_str(), false)
     };
     Migrator::with_migrations(files.iter().map(migration).collect())
+}
+
+/// Whether the database has all of these migrations, as they are here. `table` notes what was done; it is
+/// only read, so that a role which may not migrate can ask. A table that is not there, or may not be read,
+/// has none.
+///
+/// # Errors
+/// When the database cannot be reached.
+pub async fn are_applied(
+    migrator: &Migrator,
+    table: &'static str,
+    connection: &mut PgConnection,
+) -> sqlx::Result<bool> {
+    let query = format!("SELECT version, checksum FROM {table} WHERE success");
+    // The name of the table stands in the program.
+    let rows = sqlx::query_as(AssertSqlSafe(query)).fetch_all(connection).await;
+    let done: Vec<(i64, Vec<u8>)> = match rows {
+        Ok(done) => done,
+        Err(sqlx::Error::Database(_)) => return Ok(false),
+        Err(error) => return Err(error),
+    };
+    let is_done = |it: &Migration| {
+        done.iter()
+            .any(|(version, sum)| *version == it.version && *sum == *it.checksum)
+    };
+    Ok(migrator.migrations.iter().all(is_done))
 }
 
 #[cfg(test)]

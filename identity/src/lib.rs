@@ -12,6 +12,7 @@ pub mod database;
 pub mod keys;
 pub mod links;
 mod revocations;
+mod signatures;
 pub mod tokens;
 
 pub use revocations::Revocations;

@@ -1,10 +1,14 @@
-//! The JSON Web Tokens that clients authenticate with: HS256, issuer `brokerx`, audience
+//! The JSON Web Tokens that clients authenticate with: EdDSA (Ed25519), issuer `brokerx`, audience
 //! `brokerx.web`. A token does not show whether it was revoked; [`crate::Revocations`] knows.
+//!
+//! Whoever gives tokens ([`Tokens`]) has the secret key; whoever only checks them ([`Verifier`]) has the
+//! public one, and cannot make a token.
 
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use serde::{Deserialize, Serialize};
 
-use crate::keys::SecretKey;
+use crate::keys::{PublicKey, SecretKey};
+use crate::signatures;
 
 /// The `iss` of every token.
 pub const ISSUER: &str = "brokerx";
@@ -54,29 +58,86 @@ pub enum TokenError {
     Expired,
 }
 
-/// Gives and checks tokens with one key.
+/// Checks tokens, and cannot make them.
+#[derive(Clone)]
+pub struct Verifier {
+    key: DecodingKey,
+    validation: Validation,
+    /// The key of tokens that a release before Ed25519 gave, HS256: what holds it can make such tokens.
+    former: Option<(DecodingKey, Validation)>,
+}
+
+impl Verifier {
+    /// Checks the tokens that the holder of the secret half gives.
+    pub fn new(key: &PublicKey) -> Self {
+        signatures::install();
+        Self {
+            key: DecodingKey::from_ed_der(key.bytes()),
+            validation: validation(Algorithm::EdDSA),
+            former: None,
+        }
+    }
+
+    /// The claims of a genuine token that has not expired.
+    ///
+    /// # Errors
+    /// [`TokenError`]: the token is not genuine, or it has expired.
+    pub fn verify(&self, token: &str, now_unix_seconds: i64) -> Result<Claims, TokenError> {
+        let header = jsonwebtoken::decode_header(token).map_err(|_| TokenError::Invalid)?;
+        // Each algorithm has a key of its own, so that a token cannot have a public key taken for a secret.
+        let (key, validation) = match (header.alg, &self.former) {
+            (Algorithm::HS256, Some((key, validation))) => (key, validation),
+            _ => (&self.key, &self.validation),
+        };
+        let claims = jsonwebtoken::decode::<Claims>(token, key, validation)
+            .map_err(|_| TokenError::Invalid)?
+            .claims;
+        if now_unix_seconds >= claims.exp {
+            return Err(TokenError::Expired);
+        }
+        Ok(claims)
+    }
+}
+
+/// What must be true of a token of this algorithm. No token can choose another one, and none can choose `none`.
+fn validation(algorithm: Algorithm) -> Validation {
+    let mut validation = Validation::new(algorithm);
+    validation.set_issuer(&[ISSUER]);
+    validation.set_audience(&[AUDIENCE]);
+    validation.set_required_spec_claims(&["iss", "aud", "sub", "exp"]);
+    // The expiry is compared in `verify`, with the caller's clock and without leeway.
+    validation.validate_exp = false;
+    validation
+}
+
+/// Gives and checks tokens.
 #[derive(Clone)]
 pub struct Tokens {
-    encoding: EncodingKey,
-    decoding: DecodingKey,
-    validation: Validation,
+    signing: EncodingKey,
+    public_key: PublicKey,
+    verifier: Verifier,
 }
 
 impl Tokens {
-    /// Tokens signed with this key.
+    /// Tokens signed with the Ed25519 pair that is derived from this key. Tokens that an older release signed
+    /// with the key itself (HS256) are still genuine.
     pub fn new(key: &SecretKey) -> Self {
-        // Only HS256: a token cannot choose another algorithm, and cannot choose `none`.
-        let mut validation = Validation::new(Algorithm::HS256);
-        validation.set_issuer(&[ISSUER]);
-        validation.set_audience(&[AUDIENCE]);
-        validation.set_required_spec_claims(&["iss", "aud", "sub", "exp"]);
-        // The expiry is compared in `verify`, with the caller's clock and without leeway.
-        validation.validate_exp = false;
+        let (seed, public) = signatures::key_pair_of(key.bytes());
+        let public_key = PublicKey::new(public);
+        let former = (DecodingKey::from_secret(key.bytes()), validation(Algorithm::HS256));
         Self {
-            encoding: EncodingKey::from_secret(key.bytes()),
-            decoding: DecodingKey::from_secret(key.bytes()),
-            validation,
+            signing: EncodingKey::from_ed_der(&seed),
+            public_key,
+            verifier: Verifier {
+                former: Some(former),
+                ..Verifier::new(&public_key)
+            },
         }
+    }
+
+    /// What others check these tokens with.
+    pub fn public_key(&self) -> PublicKey {
+        self.public_key
     }
 
     /// A new token, valid from now on for `valid_seconds`, and its claims.
@@ -101,23 +162,17 @@ impl Tokens {
             iat: now_unix_seconds,
             exp: now_unix_seconds + valid_seconds,
         };
-        let token = jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &self.encoding)
+        let token = jsonwebtoken::encode(&Header::new(Algorithm::EdDSA), &claims, &self.signing)
             .expect("plain claims serialize");
         (token, claims)
     }
 
-    /// The claims of a genuine token that has not expired.
+    /// As [`Verifier::verify`].
     ///
     /// # Errors
-    /// [`TokenError`]: the token is not genuine, or it has expired.
+    /// As [`Verifier::verify`].
     pub fn verify(&self, token: &str, now_unix_seconds: i64) -> Result<Claims, TokenError> {
-        let claims = jsonwebtoken::decode::<Claims>(token, &self.decoding, &self.validation)
-            .map_err(|_| TokenError::Invalid)?
-            .claims;
-        if now_unix_seconds >= claims.exp {
-            return Err(TokenError::Expired);
-        }
-        Ok(claims)
+        self.verifier.verify(token, now_unix_seconds)
     }
 }
 
@@ -167,5 +222,35 @@ mod tests {
         ] {
             assert_eq!(tokens("01").verify(&token, 100), Err(TokenError::Invalid), "{token}");
         }
+    }
+
+    #[test]
+    fn who_only_checks_tokens_cannot_make_them() {
+        let tokens = tokens("01");
+        let verifier = Verifier::new(&tokens.public_key());
+        let (token, claims) = tokens.issue("client", Some("7".to_owned()), Role::Client, 100, 50);
+        assert_eq!(verifier.verify(&token, 149), Ok(claims.clone()));
+        assert_eq!(verifier.verify(&token, 150), Err(TokenError::Expired));
+        // With all that a verifier knows: its key as a secret, or as a seed.
+        let key = tokens.public_key();
+        let forged = [
+            (Algorithm::HS256, EncodingKey::from_secret(key.bytes())),
+            (Algorithm::EdDSA, EncodingKey::from_ed_der(key.bytes())),
+        ];
+        for (algorithm, key) in forged {
+            let token = jsonwebtoken::encode(&Header::new(algorithm), &claims, &key).unwrap();
+            assert_eq!(verifier.verify(&token, 100), Err(TokenError::Invalid), "{algorithm:?}");
+            assert_eq!(tokens.verify(&token, 100), Err(TokenError::Invalid), "{algorithm:?}");
+        }
+        // One with the signature of another, and one that an older release gave, which only the secret key shows.
+        let (another, _) = tokens.issue("another", None, Role::Operator, 100, 50);
+        let (content, _) = token.rsplit_once('.').unwrap();
+        let (_, signature) = another.rsplit_once('.').unwrap();
+        let altered = format!("{content}.{signature}");
+        assert_eq!(verifier.verify(&altered, 100), Err(TokenError::Invalid));
+        let key = EncodingKey::from_secret(&[1; 32]);
+        let former = jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &key).unwrap();
+        assert_eq!(verifier.verify(&former, 100), Err(TokenError::Invalid));
+        assert_eq!(tokens.verify(&former, 100), Ok(claims));
     }
 }

@@ -40,7 +40,7 @@ pub struct Options {
     /// Most connections to PostgreSQL
     #[arg(long, env = "BROKERX_DATABASE_CONNECTIONS_MAX", default_value_t = 10)]
     pub database_connections_max: u32,
-    /// Key that signs tokens: hexadecimal, at least 32 bytes; the notifier needs the same
+    /// Key that signs tokens: hexadecimal, at least 32 bytes; the notifier needs the public one that belongs to it
     #[arg(long, env = "BROKERX_JWT_KEY", hide_env_values = true)]
     pub jwt_key: SecretKey,
     /// Key that signs links in mails: hexadecimal, at least 32 bytes; the notifier needs the same

@@ -115,7 +115,7 @@ pub async fn run(options: Options, shutdown: Shutdown) -> anyhow::Result<()> {
         health.add("kafka"),
         shutdown.clone(),
     )?;
-    tokio::spawn(database::migrate_when_reachable(
+    tokio::spawn(database::ensure_current_when_reachable(
         database_options.clone(),
         health.add("identity"),
         shutdown.clone(),

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use brokerx_identity::keys::SecretKey;
+use brokerx_identity::keys::{PublicKey, SecretKey};
 use brokerx_market::MarketOptions;
 use brokerx_topics::service::{PlatformOptions, ServerOptions, ServiceOptions};
 use lettre::message::Mailbox;
@@ -36,9 +36,9 @@ pub struct Options {
     /// Most connections to PostgreSQL
     #[arg(long, env = "BROKERX_DATABASE_CONNECTIONS_MAX", default_value_t = 10, value_parser = clap::value_parser!(u32).range(3..))]
     pub database_connections_max: u32,
-    /// Key that tokens are checked with: hexadecimal, at least 32 bytes; the ingress needs the same
-    #[arg(long, env = "BROKERX_JWT_KEY", hide_env_values = true)]
-    pub jwt_key: SecretKey,
+    /// Key that tokens are checked with, which belongs to the ingress's secret one: what `brokerx-operator token-key` prints
+    #[arg(long, env = "BROKERX_JWT_PUBLIC_KEY")]
+    pub jwt_public_key: PublicKey,
     /// Key that signs links in mails: hexadecimal, at least 32 bytes; the ingress needs the same
     #[arg(long, env = "BROKERX_MAIL_KEY", hide_env_values = true)]
     pub mail_key: SecretKey,

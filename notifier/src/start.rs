@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use anyhow::Context;
-use brokerx_identity::tokens::Tokens;
+use brokerx_identity::tokens::Verifier;
 use brokerx_identity::{Revocations, database};
 use brokerx_market::Readiness;
 use brokerx_topics::codec::Codec;
@@ -125,7 +125,7 @@ pub async fn run(options: Options, shutdown: Shutdown) -> anyhow::Result<()> {
         accounts,
         history,
         market: Arc::clone(&market),
-        tokens: Tokens::new(&options.jwt_key),
+        tokens: Verifier::new(&options.jwt_public_key),
         revocations: Revocations::default(),
         acks: Arc::clone(&acks),
         metrics: FeedMetrics::new(&mut metrics),

@@ -10,4 +10,4 @@ pub mod reconciliation;
 mod tables;
 
 pub use progress::{last_event, positions};
-pub use tables::migrate;
+pub use tables::{ensure_current, migrate};

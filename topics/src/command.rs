@@ -74,6 +74,8 @@ enum Command {
         #[command(flatten)]
         decision: Decision,
     },
+    /// Show who may read and write which topic, as arguments of Kafka's `kafka-acls.sh`, a line each
+    Acls,
     /// Write the documentation of the topics
     Docs {
         /// The file
@@ -151,6 +153,11 @@ async fn run(Options { platform, command, .. }: Options) -> Result<ExitCode> {
             let place = format!("{}-{} offset {}", decision.topic, decision.partition, decision.offset);
             let wrong = decide(&platform, decision).await?;
             println!("{place} is passed by everybody from now on; what stood in the way: {wrong}");
+        }
+        Command::Acls => {
+            for acl in catalogue::acls() {
+                println!("{acl}");
+            }
         }
         Command::Docs { out } => write_docs(&out)?,
     }

@@ -4,7 +4,10 @@ use std::path::PathBuf;
 
 use anyhow::{Context, ensure};
 use brokerx_identity::database;
+use brokerx_identity::keys::SecretKey;
+use brokerx_identity::tokens::Tokens;
 use clap::{Parser, Subcommand};
+use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection, PgConnection};
 
 use super::{Lifetime, Listing, add, list, revoke, seed};
@@ -16,7 +19,7 @@ const SEED_EMAIL: &str = "seed@brokerx.invalid";
 #[derive(Debug, Parser)]
 #[command(version, about)]
 struct Options {
-    /// PostgreSQL
+    /// PostgreSQL; for `migrate` as the owner of the database
     #[arg(long, env = "BROKERX_DATABASE_URL", hide_env_values = true)]
     database_url: String,
     #[command(subcommand)]
@@ -25,6 +28,14 @@ struct Options {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Brings the schemas `identity` and `projection` up to date and grants the roles of the processes their rights
+    Migrate,
+    /// Prints the public key that belongs to the key which signs tokens
+    TokenKey {
+        /// The key that signs tokens: hexadecimal, at least 32 bytes
+        #[arg(long, env = "BROKERX_JWT_KEY", hide_env_values = true)]
+        jwt_key: SecretKey,
+    },
     /// Adds an operator, or gives one a further key; prints a JSON line with client_id, key_id and, once, api_key
     Add {
         /// The operator's e-mail address
@@ -70,11 +81,20 @@ pub fn main() -> anyhow::Result<()> {
 
 async fn run(options: Options) -> anyhow::Result<()> {
     let connect_options = database::connect_options(&options.database_url)?;
-    database::migrate(&connect_options).await?;
+    match &options.command {
+        Command::Migrate => return migrate(&connect_options).await,
+        Command::TokenKey { jwt_key } => {
+            println!("{}", Tokens::new(jwt_key).public_key());
+            return Ok(());
+        }
+        _ => database::ensure_current(&connect_options).await?,
+    }
     let mut connection = PgConnection::connect_with(&connect_options)
         .await
         .context("the database cannot be reached")?;
     match options.command {
+        // Done above.
+        Command::Migrate | Command::TokenKey { .. } => {}
         Command::Add { email, lifetime } => {
             let added = add(&mut connection, &email, lifetime).await?;
             println!("{}", serde_json::to_string(&added)?);
@@ -102,5 +122,15 @@ async fn run(options: Options) -> anyhow::Result<()> {
             );
         }
     }
+    Ok(())
+}
+
+async fn migrate(connect_options: &PgConnectOptions) -> anyhow::Result<()> {
+    database::migrate(connect_options).await?;
+    let mut connection = PgConnection::connect_with(connect_options).await?;
+    brokerx_projection::migrate(&mut connection)
+        .await
+        .context("a migration of the schema projection failed")?;
+    connection.close().await?;
     Ok(())
 }

@@ -64,12 +64,14 @@ pub fn run(layout: &Layout, binary: &str, arguments: &Arguments, needs: Needs) -
         _ if needs == Needs::Nothing => {}
         Some(state) => {
             let secrets = Secrets::load_or_create(layout)?;
-            let environment = services::environment(layout, &state.ports, &secrets);
-            command.envs(environment.iter().cloned());
+            let environment = |program| services::environment(layout, &state.ports, &secrets, program);
+            command.envs(environment(binary));
             if needs == Needs::Operator && !wants_help {
                 let operator = || {
                     let mut operator = Command::new(layout.binary(services::OPERATOR_BINARY));
-                    operator.envs(environment.iter().cloned()).current_dir(layout.root());
+                    operator
+                        .envs(environment(services::OPERATOR_BINARY))
+                        .current_dir(layout.root());
                     operator
                 };
                 return Ok(exit_code(run_with_key(command, operator)?).into());

@@ -14,8 +14,18 @@ pub struct Secrets {
     pub jwt_key: String,
     /// Derives the links and codes in mails, 32 bytes in hexadecimal.
     pub mail_key: String,
+    /// What the tokens are checked with; no secret, and empty until the system has asked for it.
+    pub jwt_public_key: String,
     /// Password of the database's owner.
     pub database_password: String,
+    /// Password of the ingress's role in the database.
+    pub ingress_password: String,
+    /// Password of settlement's role.
+    pub settlement_password: String,
+    /// Password of the notifier's role.
+    pub notifier_password: String,
+    /// Password of the role that reads the projection.
+    pub reader_password: String,
 }
 
 impl Secrets {
@@ -27,7 +37,12 @@ impl Secrets {
         Ok(Secrets {
             jwt_key: load_or_create(layout, "jwt-key", 32)?,
             mail_key: load_or_create(layout, "mail-key", 32)?,
+            jwt_public_key: String::new(),
             database_password: load_or_create(layout, "database-password", 16)?,
+            ingress_password: load_or_create(layout, "database-password-ingress", 16)?,
+            settlement_password: load_or_create(layout, "database-password-settlement", 16)?,
+            notifier_password: load_or_create(layout, "database-password-notifier", 16)?,
+            reader_password: load_or_create(layout, "database-password-reader", 16)?,
         })
     }
 }

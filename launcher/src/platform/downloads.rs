@@ -117,7 +117,38 @@ impl Fetch<'_> {
             .arg(format!("-Dkafka.version={}", self.versions.kafka))
             .arg("-DincludeScope=runtime")
             .arg(format!("-DoutputDirectory={}", place.display()));
-        self.run(maven, &file_name(place), MAVEN_LIMIT)
+        self.run(maven, &file_name(place), MAVEN_LIMIT)?;
+        self.check_jars(place)
+    }
+
+    /// Checks that the jars are those whose digests are known, and no others: all of them run inside Kafka.
+    fn check_jars(&self, place: &Path) -> Result<()> {
+        let digests = self.layout.compose("kafka/jars.sha256");
+        let wrong = |reason: String| Failure::Download {
+            what: file_name(place),
+            reason,
+        };
+        let known = fs::read_to_string(&digests).map_err(Failure::io(format!("cannot read {}", digests.display())))?;
+        let known = known.lines().filter(|line| !line.starts_with('#')).count();
+        let files = fs::read_dir(place).map_err(Failure::io(format!("cannot read {}", place.display())))?;
+        let found = files.count();
+        if found != known {
+            return Err(wrong(format!(
+                "{found} jars came, and {} knows {known}",
+                digests.display()
+            )));
+        }
+        let checked = Command::new("sha256sum")
+            .args(["--check", "--strict", "--quiet"])
+            .arg(&digests)
+            .current_dir(place)
+            .output()
+            .map_err(Failure::io("cannot run sha256sum"))?;
+        if checked.status.success() {
+            return Ok(());
+        }
+        let text = String::from_utf8_lossy(&checked.stdout).trim().to_owned();
+        Err(wrong(format!("not the expected jars: {text}")))
     }
 
     fn registry(&self, place: &Path) -> Result<()> {
@@ -182,5 +213,49 @@ impl Fetch<'_> {
             what: what.to_owned(),
             reason,
         })
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_jar_that_is_not_known_is_refused() {
+        let checkout = tempfile::tempdir().unwrap();
+        let layout = Layout::at(checkout.path());
+        let place = checkout.path().join("jars");
+        fs::create_dir_all(&place).unwrap();
+        fs::create_dir_all(checkout.path().join("compose/kafka")).unwrap();
+        // The digest of "1".
+        let digest = "6b86b273ff34fce19d6b804eff5a3f5747ada4eaa22f1d49c01e52ddb7875b4b";
+        let known = format!("# why\n{digest}  a.jar\n");
+        fs::write(layout.compose("kafka/jars.sha256"), known).unwrap();
+        let versions = Versions::read(&Layout::of_checkout()).unwrap();
+        let fetch = Fetch {
+            layout: &layout,
+            versions: &versions,
+        };
+        let outcome = |content: &str| {
+            fs::write(place.join("a.jar"), content).unwrap();
+            fetch.check_jars(&place)
+        };
+        assert!(outcome("1").is_ok());
+        assert!(outcome("2").is_err());
+        assert!(outcome("1").is_ok());
+        fs::write(place.join("b.jar"), "1").unwrap();
+        assert!(fetch.check_jars(&place).is_err());
+        fs::remove_file(place.join("b.jar")).unwrap();
+        fs::remove_file(place.join("a.jar")).unwrap();
+        assert!(fetch.check_jars(&place).is_err());
+    }
+
+    #[test]
+    fn the_known_jars_are_of_the_version_that_is_fetched() {
+        let layout = Layout::of_checkout();
+        let versions = Versions::read(&layout).unwrap();
+        let known = fs::read_to_string(layout.compose("kafka/jars.sha256")).unwrap();
+        assert!(known.contains(&format!("kafka_2.13-{}.jar\n", versions.kafka)));
     }
 }

@@ -17,6 +17,7 @@ use crate::progress::Progress;
 
 pub use downloads::Downloads;
 pub use options::Options;
+pub use postgres::Role;
 
 /// A running platform. Dropping it kills it; [`Platform::stop`] stops it cleanly.
 pub struct Platform {
@@ -99,9 +100,19 @@ impl Platform {
         registry::url(&self.options.ports)
     }
 
-    /// The connection URL of the database.
+    /// The connection URL of the database as its owner.
     pub fn database_url(&self) -> String {
-        postgres::url(&self.options.ports, &self.secrets)
+        self.database_url_of(Role::Owner)
+    }
+
+    /// The connection URL of the database as a role.
+    pub fn database_url_of(&self, role: Role) -> String {
+        role.url(&self.options.ports, &self.secrets)
+    }
+
+    /// From now on processes are told that tokens are checked with this key.
+    pub(crate) fn set_jwt_public_key(&mut self, key: String) {
+        self.secrets.jwt_public_key = key;
     }
 
     /// Kafka, PostgreSQL and the registry, in the order of their start.

@@ -27,6 +27,7 @@ use scratch::Scratch;
 use services::{OPERATOR_BINARY, SERVICES, ServicePorts, TOOL_BINARIES, TOPICS_BINARY};
 
 const APPLY_LIMIT: Duration = Duration::from_secs(120);
+const MIGRATE_LIMIT: Duration = Duration::from_secs(120);
 const SEED_LIMIT: Duration = Duration::from_secs(120);
 
 /// A running system. Dropping it kills everything; [`System::stop`] stops it cleanly.
@@ -104,9 +105,9 @@ impl System {
     /// # Errors
     /// As [`Platform::steps`].
     pub fn steps(layout: &Layout) -> Result<usize> {
-        const TOPICS: usize = 1;
+        const TOPICS_AND_DATABASE: usize = 2;
         let seed = usize::from(!seeded(layout).exists());
-        Ok(Platform::steps(layout)? + TOPICS + SERVICES.len() + seed)
+        Ok(Platform::steps(layout)? + TOPICS_AND_DATABASE + SERVICES.len() + seed)
     }
 
     /// The test that this system is for went well: nothing of it is kept.
@@ -116,11 +117,18 @@ impl System {
         }
     }
 
-    /// Topics first, then all services side by side, then what only a first start does.
+    /// Topics and tables first, then all services side by side, then what only a first start does.
     fn bring_up(&mut self) -> Result<()> {
         let progress = self.options().progress.clone();
         progress.step("creating topics, schemas and genesis", || {
             self.run_to_end(TOPICS_BINARY, &["apply"], APPLY_LIMIT)
+        })?;
+        progress.step("migrating the database", || {
+            self.run_as_owner(OPERATOR_BINARY, &["migrate"], MIGRATE_LIMIT)?;
+            let key = self.output(OPERATOR_BINARY, &["token-key"])?;
+            self.platform
+                .set_jwt_public_key(String::from_utf8_lossy(&key.stdout).trim().to_owned());
+            Ok::<(), Failure>(())
         })?;
         for service in &SERVICES {
             let ports = service.ports(&self.options().ports);
@@ -147,15 +155,21 @@ impl System {
     }
 
     fn run_to_end(&self, binary: &str, arguments: &[&str], limit: Duration) -> Result<()> {
+        self.run_command(self.command(binary, arguments), binary, arguments, limit)
+    }
+
+    fn run_as_owner(&self, binary: &str, arguments: &[&str], limit: Duration) -> Result<()> {
+        self.run_command(self.command_as_owner(binary, arguments), binary, arguments, limit)
+    }
+
+    fn run_command(&self, command: Command, binary: &str, arguments: &[&str], limit: Duration) -> Result<()> {
         let name = binary.trim_start_matches("brokerx-");
         let log = self.layout().log(name);
-        run_logged(self.command(binary, arguments), &log, limit, |reason| {
-            Failure::NotReady {
-                name: name.to_owned(),
-                reason: format!("`{binary} {}` failed", arguments.join(" ")),
-                log: log.clone(),
-                log_tail: reason,
-            }
+        run_logged(command, &log, limit, |reason| Failure::NotReady {
+            name: name.to_owned(),
+            reason: format!("`{binary} {}` failed", arguments.join(" ")),
+            log: log.clone(),
+            log_tail: reason,
         })
     }
 
@@ -164,12 +178,20 @@ impl System {
         let mut command = Command::new(self.layout().binary(binary));
         command
             .args(arguments)
-            .envs(self.environment())
+            .envs(self.environment(binary))
             .current_dir(self.layout().root());
         command
     }
 
-    /// Runs such a command to its end and returns what it printed.
+    /// As [`System::command`], with the rights of the database's owner: for migrations, and to drop what can
+    /// be folded again.
+    pub fn command_as_owner(&self, binary: &str, arguments: &[&str]) -> Command {
+        let mut command = self.command(binary, arguments);
+        command.env(services::DATABASE_URL, self.platform.database_url());
+        command
+    }
+
+    /// Runs a [`System::command`] to its end and returns what it printed.
     ///
     /// # Errors
     /// When it cannot be run; its own failure is in the status.
@@ -266,9 +288,9 @@ impl System {
         &self.options().layout
     }
 
-    /// What its processes are told by their environment.
-    pub fn environment(&self) -> Vec<(String, String)> {
-        services::environment(self.layout(), &self.options().ports, self.platform.secrets())
+    /// What a program of it is told by its environment.
+    fn environment(&self, binary: &str) -> Vec<(String, String)> {
+        services::environment(self.layout(), &self.options().ports, self.platform.secrets(), binary)
     }
 
     /// The base URL of the HTTP API.

@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use brokerx_identity::Revocations;
-use brokerx_identity::tokens::Tokens;
+use brokerx_identity::tokens::Verifier;
 use brokerx_schemas::AccountId;
 use brokerx_topics::service::{Places, Shutdown};
 
@@ -42,7 +42,7 @@ pub struct Feed {
     /// The market.
     pub market: Arc<Market>,
     /// Checks tokens.
-    pub tokens: Tokens,
+    pub tokens: Verifier,
     /// Tokens that are not accepted any more.
     pub revocations: Revocations,
     /// Takes acknowledgements.

@@ -37,9 +37,9 @@ pub(super) async fn open(url: &str) -> Result<PgConnection, ProjectorError> {
         .map_err(ProjectorError::Database)
 }
 
-/// Brings the schema up to date.
-pub(super) async fn migrate(connection: &mut PgConnection) -> Result<(), ProjectorError> {
-    timeout(MIGRATE_LIMIT, brokerx_projection::migrate(connection))
+/// Makes sure that the schema is up to date: its owner has done that, unless this process is the owner.
+pub(super) async fn ensure_current(connection: &mut PgConnection) -> Result<(), ProjectorError> {
+    timeout(MIGRATE_LIMIT, brokerx_projection::ensure_current(connection))
         .await
         .map_err(|_| ProjectorError::Late("migrating the projection"))?
         .map_err(ProjectorError::Migrate)

@@ -17,7 +17,7 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(200);
 /// What `project` does.
 #[derive(clap::Args, Clone, Debug)]
 pub struct RebuildOptions {
-    /// Drop the projection first and refold it from the first record of every log
+    /// Drop the projection first and refold it from the first record of every log; needs the URL of the database's owner
     #[arg(long)]
     pub rebuild: bool,
     /// Give up after this time, seconds
@@ -59,7 +59,7 @@ pub async fn project(
             .map_err(|_| ProjectorError::ReaderDied)??
     };
     let mut connection = database::open(&options.database_url).await?;
-    database::migrate(&mut connection).await?;
+    database::ensure_current(&mut connection).await?;
     let stop = Shutdown::default();
     let running = tokio::spawn(projector.run(stop.clone()));
     let reached = tokio::select! {

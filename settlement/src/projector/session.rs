@@ -43,7 +43,7 @@ pub(super) struct Parts {
 /// Projects until something fails.
 pub(super) async fn run(parts: &Parts, backoff: &mut Backoff) -> Result<Infallible, ProjectorError> {
     let mut connection = database::open(&parts.database_url).await?;
-    database::migrate(&mut connection).await?;
+    database::ensure_current(&mut connection).await?;
     while !database::try_own(&mut connection).await? {
         // An owner that says nothing may be frozen: until it has lost its lease nobody projects.
         match database::owner_silence(&mut connection).await? {

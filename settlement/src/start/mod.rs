@@ -56,8 +56,10 @@ async fn serve(options: &Options, codec: Codec, shutdown: Shutdown) -> anyhow::R
         shutdown.clone(),
     ));
     let failed = tokio::select! {
-        failed = parts.failed() => Err(failed),
+        // First: a part that ends because it was asked to has not failed.
+        biased;
         () = shutdown.requested() => Ok(()),
+        failed = parts.failed() => Err(failed),
     };
     shutdown.request();
     let stopped = parts.stop().await;

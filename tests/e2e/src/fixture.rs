@@ -53,6 +53,7 @@ impl Fixture {
             kafka_brokers: system.platform().kafka_brokers(),
             schema_registry_url: system.platform().registry_url(),
             schema_dir: None,
+            kafka_security: Default::default(),
         };
         let codec = Codec::connect(&platform.schema_registry_url, LIMIT).await?;
         let database = PgPoolOptions::new()

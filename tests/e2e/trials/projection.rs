@@ -49,9 +49,11 @@ pub async fn the_refolded_projection_has_the_same_rows(fixture: &Fixture) -> any
     wait_until_quiet(&fixture.platform, &fixture.database).await?;
     let before = hashes(fixture).await?;
     fixture.system().process("settlement").stop();
-    let output = fixture
+    // Only the owner of the tables can drop them.
+    let mut rebuild = fixture
         .system()
-        .output("brokerx-settlement", &["project", "--rebuild"])?;
+        .command_as_owner("brokerx-settlement", &["project", "--rebuild"]);
+    let output = rebuild.output()?;
     ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let after = hashes(fixture).await?;
     ensure!(before == after, "before {before:?}\nafter {after:?}");

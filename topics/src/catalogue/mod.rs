@@ -4,6 +4,7 @@
 //! and become the documentation for other teams ([`document`]). They are part of the binary: what a
 //! build creates is what was reviewed with it.
 
+mod acls;
 mod document;
 #[cfg(test)]
 mod tests;
@@ -11,6 +12,7 @@ mod topic;
 
 use std::sync::LazyLock;
 
+pub use acls::{Acl, Operation, Resource, acls};
 pub use document::document;
 pub use topic::{Cleanup, Kind, Retention, TimestampType, Topic};
 

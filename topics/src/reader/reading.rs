@@ -437,6 +437,7 @@ mod tests {
                 kafka_brokers: String::new(),
                 schema_registry_url: String::new(),
                 schema_dir: None,
+                kafka_security: Default::default(),
             },
             codec: Codec::detached(),
             metrics: ReadMetrics::new(&mut crate::service::metrics()),

@@ -32,6 +32,7 @@ pub fn client_config(platform: &PlatformOptions) -> ClientConfig {
         .set("retry.backoff.ms", "50")
         .set("retry.backoff.max.ms", "1000")
         .set("message.max.bytes", MESSAGE_BYTES_MAX.to_string());
+    platform.kafka_security.apply(&mut config);
     config
 }
 

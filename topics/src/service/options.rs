@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use clap::Parser;
 use tracing_subscriber::filter::Targets;
 
+use super::security::KafkaSecurity;
+
 /// Where Kafka and the schema registry are.
 #[derive(clap::Args, Clone, Debug)]
 pub struct PlatformOptions {
@@ -22,6 +24,9 @@ pub struct PlatformOptions {
     /// Where the schemas that the process has met are kept, so that it starts while the registry is away; may be shared
     #[arg(long, env = "BROKERX_SCHEMA_DIR")]
     pub schema_dir: Option<PathBuf>,
+    /// Who this process is to Kafka.
+    #[command(flatten)]
+    pub kafka_security: KafkaSecurity,
 }
 
 /// Who a process is, where it serves and what it logs.

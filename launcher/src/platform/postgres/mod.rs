@@ -1,6 +1,7 @@
 //! PostgreSQL as a local process; its settings are in `compose/postgres`.
 
 mod place;
+mod roles;
 
 use std::fs::{self, DirBuilder};
 use std::io::Write;
@@ -13,7 +14,7 @@ use nix::sys::signal::Signal;
 
 use crate::failure::{Failure, Result};
 use crate::home::{Layout, Secrets};
-use crate::ports::{Ports, loopback};
+use crate::ports::loopback;
 use crate::process::tool::run_logged;
 use crate::process::{Probe, Spec};
 
@@ -23,22 +24,11 @@ use super::options::Options;
 
 pub use place::wipe;
 use place::{Place, not_ready};
-
-/// The database, and the role that owns it.
-pub const DATABASE: &str = "brokerx";
+pub use roles::{DATABASE, Role};
 
 const INIT_LIMIT: Duration = Duration::from_secs(120);
 
-/// The connection URL for the services.
-pub fn url(ports: &Ports, secrets: &Secrets) -> String {
-    format!(
-        "postgres://{DATABASE}:{}@{}/{DATABASE}",
-        secrets.database_password,
-        loopback(ports.postgres)
-    )
-}
-
-/// Makes the cluster and the database when that is not done yet.
+/// Makes the cluster, the database and its roles when that is not done yet.
 ///
 /// # Errors
 /// [`Failure::NotReady`] when initialisation fails, [`Failure::Io`].
@@ -47,6 +37,7 @@ pub fn prepare(layout: &Layout, options: &Options, downloads: &Downloads, secret
     if !place.data.join("PG_VERSION").is_file() {
         place.initialise(layout, secrets)?;
     }
+    roles::make(&place, layout, secrets)?;
     let port = [("port", options.ports.postgres.to_string())];
     let mut arguments = vec!["-D".to_owned(), place.data.display().to_string()];
     for (name, value) in compose::pairs(layout, "postgres/settings.properties", &port)? {
@@ -108,28 +99,39 @@ impl Place {
         fs::rename(&draft, &self.data).map_err(Failure::io(context))
     }
 
-    /// Single-user mode, since the download has no client program.
     fn create_database(&self, layout: &Layout, data: &Path) -> Result<()> {
+        let sql = format!("CREATE DATABASE {DATABASE};\n");
+        self.in_single_user_mode(layout, data, "postgres", &sql, "cannot create the database")
+    }
+
+    /// Runs statements, each on a line of its own, on data that nobody serves: the download has no client
+    /// program.
+    fn in_single_user_mode(
+        &self,
+        layout: &Layout,
+        data: &Path,
+        database: &str,
+        sql: &str,
+        context: &str,
+    ) -> Result<()> {
         let mut postgres = self.command("postgres", data);
         postgres
-            .args(["--single", "-D"])
+            .args(["--single", "-c", "exit_on_error=true"])
+            // A statement that fails is shown in the log; the passwords in it must not be.
+            .args(["-c", "log_min_error_statement=panic", "-D"])
             .arg(data)
-            .arg("postgres")
+            .arg(database)
             .stdin(Stdio::piped());
-        let log = layout.log("postgres");
-        let context = "cannot create the database";
         let output = fs::File::options()
             .create(true)
             .append(true)
-            .open(&log)
+            .open(layout.log("postgres"))
             .map_err(Failure::io(context))?;
         postgres.stdout(output.try_clone().map_err(Failure::io(context))?);
         postgres.stderr(output);
         let mut child = postgres.spawn().map_err(Failure::io(context))?;
         if let Some(mut input) = child.stdin.take() {
-            input
-                .write_all(format!("CREATE DATABASE {DATABASE};\n").as_bytes())
-                .map_err(Failure::io(context))?;
+            input.write_all(sql.as_bytes()).map_err(Failure::io(context))?;
         }
         let status = child.wait().map_err(Failure::io(context))?;
         if status.success() {

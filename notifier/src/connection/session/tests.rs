@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicU64;
 
 use brokerx_identity::Revocations;
 use brokerx_identity::keys::SecretKey;
-use brokerx_identity::tokens::Tokens;
+use brokerx_identity::tokens::{Tokens, Verifier};
 use brokerx_market::Keeper;
 use brokerx_schemas::{BookSnapshot, InstrumentStatus, MarketData};
 use brokerx_topics::service::{Places, Shutdown, metrics};
@@ -42,7 +42,7 @@ fn connect() -> (Session, Receiver<Push>) {
         accounts: Arc::new(Accounts::default()),
         history: Arc::new(History::new(database, 1)),
         market: Arc::new(market),
-        tokens: Tokens::new(&key),
+        tokens: Verifier::new(&Tokens::new(&key).public_key()),
         revocations: Revocations::default(),
         acks: Arc::new(Acks::new(AckMetrics::default())),
         metrics: FeedMetrics::new(&mut metrics()),
