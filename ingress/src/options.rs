@@ -79,6 +79,9 @@ pub struct Options {
     /// Requests of one client or operator at once
     #[arg(long, env = "BROKERX_CLIENT_BURST", default_value_t = 4_000, value_parser = clap::value_parser!(u32).range(1..))]
     pub client_burst: u32,
+    /// Commands (orders, their changes, payments) of one client on one UTC day and this instance: each is kept in a log for ever
+    #[arg(long, env = "BROKERX_COMMANDS_PER_DAY", default_value_t = 2_000_000, value_parser = clap::value_parser!(u32).range(1..))]
+    pub commands_per_day: u32,
     /// Origins of web pages that may call the API, separated by commas, such as `https://app.example.com`
     #[arg(long, env = "BROKERX_CORS_ORIGINS", value_delimiter = ',', value_parser = origin)]
     pub cors_origins: Vec<HeaderValue>,

@@ -80,6 +80,7 @@ pub async fn run(options: Options, shutdown: Shutdown) -> anyhow::Result<()> {
         CommandLimits {
             reply: options.reply_limit(),
             deadline: Duration::from_millis(options.deadline_ms),
+            per_day: options.commands_per_day,
         },
         Arc::clone(&pending),
         Arc::clone(&told),

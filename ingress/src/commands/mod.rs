@@ -8,6 +8,7 @@
 //! request may be sent again.
 
 mod pending;
+mod quota;
 mod replies;
 mod told;
 
@@ -30,6 +31,7 @@ use crate::http::Problem;
 use crate::telemetry::CommandMetrics;
 
 pub use pending::Pending;
+use quota::DayQuota;
 pub use replies::ReplySink;
 pub use told::{Decision, Told, UNDECIDED_FOR};
 
@@ -53,6 +55,8 @@ pub struct CommandLimits {
     pub reply: Duration,
     /// How long after it is sent a command may still be applied.
     pub deadline: Duration,
+    /// Commands of one client on one UTC day.
+    pub per_day: u32,
 }
 
 /// Sends commands.
@@ -61,6 +65,7 @@ pub struct Commands {
     codec: Codec,
     reply_to: ReplyTo,
     limits: CommandLimits,
+    quota: DayQuota,
     pending: Arc<Pending>,
     told: Arc<Told>,
     replies_flow: Arc<AtomicBool>,
@@ -90,6 +95,7 @@ impl Commands {
             producer,
             codec,
             reply_to,
+            quota: DayQuota::new(limits.per_day),
             limits,
             pending,
             told,
@@ -100,16 +106,17 @@ impl Commands {
         }
     }
 
-    /// Sends a command to settlement and waits for its outcome.
+    /// Sends a client's command to settlement and waits for its outcome.
     ///
     /// # Errors
-    /// 503 when nothing was sent.
+    /// When nothing was sent: 503, or 429 when the account has had its commands of the day.
     pub async fn account(
         &self,
         account_id: AccountId,
         trace: &Trace,
         command: impl FnOnce(CommandMeta) -> AccountCommand,
     ) -> Result<Outcome, Problem> {
+        self.count(account_id)?;
         self.account_within(self.limits.reply, account_id, None, trace, command)
             .await
     }
@@ -118,7 +125,7 @@ impl Commands {
     /// late, [`Told::decision`] knows of it.
     ///
     /// # Errors
-    /// 503 when nothing was sent.
+    /// As [`Commands::account`].
     pub async fn order(
         &self,
         account_id: AccountId,
@@ -126,8 +133,19 @@ impl Commands {
         trace: &Trace,
         command: impl FnOnce(CommandMeta) -> AccountCommand,
     ) -> Result<Outcome, Problem> {
+        self.count(account_id)?;
         self.account_within(self.limits.reply, account_id, Some(client_order_id), trace, command)
             .await
+    }
+
+    fn count(&self, account_id: AccountId) -> Result<(), Problem> {
+        self.quota.take(account_id, now_us()).map_err(|wait| {
+            Problem::too_many(
+                "DAILY_QUOTA",
+                "the account has sent all the commands that it may send today (UTC)",
+                wait,
+            )
+        })
     }
 
     /// What was told of accounts and orders.
