@@ -35,7 +35,6 @@ impl Guard {
             rounds += 1;
             let session = self.log_in().await?;
             let id = format!("guarded-{rounds}");
-            // Far below what anybody sells for.
             let order = place_order(&id, &self.symbol, "buy", 1, Some(Cents(97_00)), "GTC");
             let placed = done("an order", async || session.place(&order).await).await?;
             ensure!(placed["order"]["status"] != "rejected", "{placed}");

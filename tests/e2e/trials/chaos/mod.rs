@@ -93,7 +93,8 @@ pub async fn nothing_is_lost_or_doubled_while_processes_die(fixture: &Fixture) -
     let guard = Guard {
         api: fixture.api.clone(),
         key: fixture.operator_key.clone(),
-        symbol: symbols[0].clone(),
+        // Nobody else trades it: what it rests is cancelled and nothing else.
+        symbol: fixture.instrument().await?,
         email,
         account_id: guarded.account_id,
     };
