@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use super::{Topic, all};
+use super::{Kind, Topic, all};
 
 /// The processes, each with the parts that the catalogue names and the consumer groups that it may be in: all
 /// whose names begin so.
@@ -86,8 +86,8 @@ pub fn acls() -> BTreeSet<Acl> {
         let resource = || Resource::Topic(topic.name.clone());
         for writer in &topic.writers {
             grant(principal_of(&parts, topic, writer), resource(), Operation::Write);
-            // What operators do over HTTP, the ingress writes for them.
-            if writer == "operators" {
+            // What operators do over HTTP, the ingress writes for them. What else is theirs they do with the tool.
+            if writer == "operators" && topic.kind == Kind::Inbox {
                 grant("ingress", resource(), Operation::Write);
             }
         }
@@ -156,11 +156,12 @@ mod tests {
                 "dead-letters",
                 "instruments",
                 "market-data",
+                "passed-offsets",
                 "replies",
                 "trades"
             ]
         );
-        assert_eq!(may("matcher", Operation::Read), ["book-commands"]);
+        assert_eq!(may("matcher", Operation::Read), ["book-commands", "passed-offsets"]);
         assert_eq!(
             may("ingress", Operation::Write),
             ["account-commands", "auth", "book-commands"]
