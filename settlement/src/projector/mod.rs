@@ -54,6 +54,7 @@ mod rows;
 mod session;
 mod set_aside;
 mod tables;
+mod transaction;
 
 use brokerx_topics::codec::Codec;
 use brokerx_topics::service::{self, Health, Metrics, PlatformOptions, Shutdown};
