@@ -1,7 +1,6 @@
 //! Rate limits in fixed memory.
 //!
-//! The generic cell rate algorithm: a slot is one atomic number, the time at which a key's bucket will
-//! be full again. Keys are hashed, with a secret seed, into a fixed number of slots; two keys that meet
+//! A slot is one atomic number, the time at which a key's bucket will be full again ([`Rate`]). Keys are hashed, with a secret seed, into a fixed number of slots; two keys that meet
 //! in a slot share its rate. Nothing is allocated per key, so a flood of addresses costs no memory.
 
 use std::hash::{BuildHasher, Hash, RandomState};
@@ -10,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use axum::http::HeaderName;
 use axum::response::{IntoResponse, Response};
+use brokerx_topics::service::Rate;
 
 use crate::http::Problem;
 
@@ -23,8 +23,7 @@ pub struct RateLimit {
     hasher: RandomState,
     epoch: Instant,
     per_second: u32,
-    interval_ns: u64,
-    burst_ns: u64,
+    rate: Rate,
 }
 
 impl RateLimit {
@@ -39,14 +38,13 @@ impl RateLimit {
 
     /// `burst` at once, at least 1, and in the long run one in each `interval`.
     pub fn every(interval: Duration, burst: u32) -> Self {
-        let interval_ns = interval.as_nanos() as u64;
+        let per_second = 1_000_000_000 / interval.as_nanos().max(1);
         Self {
             slots: std::iter::repeat_with(AtomicU64::default).take(SLOTS).collect(),
             hasher: RandomState::new(),
             epoch: Instant::now(),
-            per_second: (1_000_000_000 / interval_ns.max(1)).min(u64::from(u32::MAX)) as u32,
-            interval_ns,
-            burst_ns: interval_ns * u64::from(burst.max(1)),
+            per_second: u32::try_from(per_second).unwrap_or(u32::MAX),
+            rate: Rate::every(interval, burst),
         }
     }
 
@@ -62,10 +60,7 @@ impl RateLimit {
         let slot = &self.slots[self.hasher.hash_one(key) as usize % SLOTS];
         let mut full_at_ns = slot.load(Ordering::Relaxed);
         loop {
-            let next_ns = full_at_ns.max(now_ns) + self.interval_ns;
-            if next_ns > now_ns + self.burst_ns {
-                return Err(Duration::from_nanos(next_ns - now_ns - self.burst_ns));
-            }
+            let next_ns = self.rate.take(full_at_ns, now_ns)?;
             match slot.compare_exchange_weak(full_at_ns, next_ns, Ordering::Relaxed, Ordering::Relaxed) {
                 Ok(_) => return Ok(()),
                 Err(changed) => full_at_ns = changed,

@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use brokerx_topics::service::Rate;
+
 /// Refusals that a client may cause at once before its connection ends: it should have slowed down.
 const REFUSALS: u32 = 20;
 /// In the long run, one refusal in this time.
@@ -46,30 +48,28 @@ impl Pace {
     }
 }
 
-/// The generic cell rate algorithm: one moment, at which the bucket will be full again.
+/// A bucket of its own for one connection.
 #[derive(Debug)]
 struct Bucket {
-    interval: Duration,
-    depth: Duration,
-    full_at: Option<Instant>,
+    rate: Rate,
+    epoch: Instant,
+    full_at_ns: u64,
 }
 
 impl Bucket {
     fn new(interval: Duration, burst: u32) -> Self {
         Self {
-            interval,
-            depth: interval.saturating_mul(burst.max(1)),
-            full_at: None,
+            rate: Rate::every(interval, burst),
+            epoch: Instant::now(),
+            full_at_ns: 0,
         }
     }
 
     fn take(&mut self, now: Instant) -> bool {
-        let next = self.full_at.map_or(now, |full_at| full_at.max(now)) + self.interval;
-        let has_one = next <= now + self.depth;
-        if has_one {
-            self.full_at = Some(next);
-        }
-        has_one
+        let now_ns = now.saturating_duration_since(self.epoch).as_nanos() as u64;
+        let taken = self.rate.take(self.full_at_ns, now_ns);
+        self.full_at_ns = taken.unwrap_or(self.full_at_ns);
+        taken.is_ok()
     }
 }
 
