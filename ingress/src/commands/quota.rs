@@ -6,8 +6,8 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use brokerx_schemas::AccountId;
+use brokerx_topics::service::clock::{day_of, until_midnight};
 
-const DAY_US: i64 = 86_400 * 1_000_000;
 /// Accounts that are counted, some 40 bytes each; those beyond are not: nobody pays for what others do.
 const ACCOUNTS_MAX: usize = 1_000_000;
 
@@ -40,7 +40,7 @@ impl DayQuota {
     pub fn take(&self, account_id: AccountId, now_us: i64) -> Result<(), Duration> {
         // The counts are intact even after a thread panicked while it held the lock.
         let mut counted = self.counted.lock().unwrap_or_else(PoisonError::into_inner);
-        let day = now_us.div_euclid(DAY_US);
+        let day = day_of(now_us);
         if counted.day != day {
             *counted = Counted {
                 day,
@@ -53,8 +53,7 @@ impl DayQuota {
         }
         let commands = counted.commands.entry(account_id).or_default();
         if *commands >= self.most {
-            let left_us = DAY_US - now_us.rem_euclid(DAY_US);
-            return Err(Duration::from_micros(u64::try_from(left_us).unwrap_or(0)));
+            return Err(until_midnight(now_us));
         }
         *commands += 1;
         Ok(())
@@ -69,7 +68,7 @@ mod tests {
     fn each_account_has_its_commands_anew_each_day() {
         let quota = DayQuota::new(2);
         let (one, other) = (AccountId(1), AccountId(2));
-        let hour_us = DAY_US / 24;
+        let hour_us = 3_600 * 1_000_000;
         for _ in 0..2 {
             assert_eq!(quota.take(one, 23 * hour_us), Ok(()));
         }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::http::StatusCode;
 use brokerx_json::names;
 use brokerx_schemas::{Reason, Refusal};
-use brokerx_topics::service::clock::now_us;
+use brokerx_topics::service::clock::{now_us, until_midnight};
 
 use crate::http::Problem;
 
@@ -112,13 +112,6 @@ pub fn problem(reason: Reason) -> Problem {
     }
 }
 
-/// How long the UTC day still lasts: the limit on payments of a day ends with it.
-fn until_midnight(now_us: i64) -> Duration {
-    const DAY_SECONDS: u64 = 86_400;
-    let second = u64::try_from(now_us / 1_000_000).unwrap_or(0);
-    Duration::from_secs(DAY_SECONDS - second % DAY_SECONDS)
-}
-
 /// The problem for a refusal. After a version conflict it carries the order's current version.
 pub fn refused(refusal: &Refusal) -> Problem {
     let problem = problem(refusal.reason);
@@ -163,9 +156,6 @@ mod tests {
 
     #[test]
     fn a_limit_of_the_day_ends_at_midnight() {
-        for (second, left) in [(0, 86_400), (1, 86_399), (86_399, 1), (86_400, 86_400)] {
-            assert_eq!(until_midnight(second * 1_000_000 + 5), Duration::from_secs(left));
-        }
         let problem = problem(Reason::PaymentLimit);
         assert_eq!((problem.status().as_u16(), problem.code()), (429, "PAYMENT_LIMIT"));
         assert!((1..=86_400).contains(&problem.retry_after_seconds().unwrap()));
