@@ -1,7 +1,7 @@
 //! The machine as the runner drives it: it takes in a record and does the work that follows.
 
 use brokerx_schemas::{BookCommand, Config};
-use brokerx_topics::machine::{Context, LOGIC_VERSION, Machine, Outputs, Setup, SnapshotError, Step};
+use brokerx_topics::machine::{Context, LOGIC_VERSION, Machine, Outputs, Setup, SnapshotError, Step, permille};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::instruments::Action;
@@ -76,10 +76,7 @@ impl Machine for Matcher {
     }
 
     fn memory_permille(&self) -> i64 {
-        let most = usize::try_from(self.config.closed_keys_per_partition_max)
-            .unwrap_or(1)
-            .max(1);
-        i64::try_from(self.keys.len().saturating_mul(1_000) / most).unwrap_or(i64::MAX)
+        permille(self.keys.len(), self.config.closed_keys_per_partition_max)
     }
 
     fn resume(&mut self, context: &Context, outputs: &mut Outputs) -> Step {

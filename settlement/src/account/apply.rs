@@ -6,7 +6,7 @@ use std::ops::Bound;
 use brokerx_schemas::{
     AccountCommand, AccountEvent, AccountEventKind, AccountId, Config, DayClosed, PaymentDirection, Reply, ReplyKind,
 };
-use brokerx_topics::machine::{Context, LOGIC_VERSION, Machine, Outputs, Setup, SnapshotError, Step};
+use brokerx_topics::machine::{Context, LOGIC_VERSION, Machine, Outputs, Setup, SnapshotError, Step, permille};
 
 use super::answer::Answer;
 use super::cancel::{self, Sweep};
@@ -253,10 +253,7 @@ impl Machine for AccountMachine {
     }
 
     fn memory_permille(&self) -> i64 {
-        let most = usize::try_from(self.rules.config.closed_keys_per_partition_max)
-            .unwrap_or(1)
-            .max(1);
-        i64::try_from(self.memory.keys.saturating_mul(1_000) / most).unwrap_or(i64::MAX)
+        permille(self.memory.keys, self.rules.config.closed_keys_per_partition_max)
     }
 
     fn resume(&mut self, context: &Context, outputs: &mut Outputs) -> Step {

@@ -46,12 +46,12 @@ pub(super) fn cancel(account: &mut Account, desk: &mut Desk<'_>, command: Cancel
         key: admitted.key,
         deadline_us: command.meta.deadline_us,
     };
-    if let Some(waiting) = waiting_behind(account, order_id) {
-        if waiting.0.len() >= Followers::MAX {
+    if let Some((leader, in_flight)) = leader(account, order_id) {
+        if in_flight.followers.0.len() >= Followers::MAX {
             return refuse_for_now(account, desk, &command.meta, Reason::TooManyRequests, Some(order_id));
         }
         admitted.remember_pending(account);
-        return follow(account, order_id, follower);
+        return follow(account, leader, follower);
     }
     admitted.remember_pending(account);
     let now_us = desk.now_us();
@@ -63,16 +63,15 @@ pub(super) fn cancel(account: &mut Account, desk: &mut Desk<'_>, command: Cancel
     forward(account, desk, order_id, follower, Followers::default());
 }
 
-/// What waits behind the cancel of an order that is in flight; none when none is.
-fn waiting_behind(account: &Account, order_id: OrderId) -> Option<&Followers> {
+/// The cancel of an order that is in flight.
+fn leader(account: &Account, order_id: OrderId) -> Option<(CommandId, &InFlight)> {
     let leader = account.orders.get(&order_id)?.cancel.0?;
-    Some(&account.in_flight.get(&leader)?.followers)
+    Some((leader, account.in_flight.get(&leader)?))
 }
 
 /// Lets a cancel wait behind the one that is in flight.
-fn follow(account: &mut Account, order_id: OrderId, follower: Follower) {
-    let leader = account.orders.get(&order_id).and_then(|order| order.cancel.0);
-    if let Some(mut leader) = leader.and_then(|leader| account.in_flight.edit(leader)) {
+fn follow(account: &mut Account, leader: CommandId, follower: Follower) {
+    if let Some(mut leader) = account.in_flight.edit(leader) {
         leader.followers.0.push(follower);
     }
 }
@@ -251,23 +250,19 @@ pub(super) fn sweep(account: &mut Account, desk: &mut Desk<'_>, mut sweep: Sweep
             // The client was promised that all orders are cancelled: no deadline takes that back.
             deadline_us: i64::MAX,
         };
-        match waiting_behind(account, *order_id) {
+        match leader(account, *order_id) {
             None => forward(account, desk, *order_id, cancel, Followers::default()),
             // One that no deadline can stop is there already, in flight or behind it.
-            Some(_) if ends_for_sure(account, *order_id) => {}
-            Some(_) => follow(account, *order_id, cancel),
+            Some((_, in_flight)) if ends_for_sure(in_flight) => {}
+            Some((leader, _)) => follow(account, leader, cancel),
         }
     }
     sweep.after = next.last().copied();
     (next.len() == CANCELS_PER_STEP).then_some(sweep)
 }
 
-/// Whether a cancel of the order is under way that no deadline can stop.
-fn ends_for_sure(account: &Account, order_id: OrderId) -> bool {
-    let leader = account.orders.get(&order_id).and_then(|order| order.cancel.0);
-    let Some(leader) = leader.and_then(|leader| account.in_flight.get(&leader)) else {
-        return false;
-    };
+/// Whether no deadline can stop a cancel, or one that waits behind it.
+fn ends_for_sure(leader: &InFlight) -> bool {
     let is_sweep = |action: Action| matches!(action, Action::Cancel { with_all: true } | Action::CancelBecause(_));
     is_sweep(leader.action) || leader.followers.0.iter().any(|follower| is_sweep(follower.action))
 }

@@ -22,6 +22,9 @@ enum Decision {
     Refused(Reason),
 }
 
+/// What whoever waits is told when the book's answer cannot be.
+const FROZEN: Decision = Decision::Refused(Reason::Frozen);
+
 pub(super) fn command_done(account: &mut Account, desk: &mut Desk<'_>, done: CommandDone) {
     let Some(mut in_flight) = account.in_flight.remove(&done.command_id) else {
         return desk.freeze(account, BrokenInvariant::UnknownCommand);
@@ -31,13 +34,7 @@ pub(super) fn command_done(account: &mut Account, desk: &mut Desk<'_>, done: Com
     let now_us = desk.now_us();
     let Some(mut order) = account.orders.edit(order_id).filter(|order| order.id == done.order_id) else {
         desk.freeze(account, BrokenInvariant::UnknownOrder);
-        answer_all(
-            account,
-            desk,
-            in_flight,
-            followers.0,
-            &Decision::Refused(Reason::Frozen),
-        );
+        answer_all(account, desk, in_flight, followers.0, &FROZEN);
         return;
     };
     desk.touched = Some(order.symbol);
@@ -62,13 +59,7 @@ pub(super) fn command_done(account: &mut Account, desk: &mut Desk<'_>, done: Com
     drop(order);
     let Some((kind, decision)) = decided else {
         desk.freeze(account, BrokenInvariant::ImpossibleAnswer);
-        answer_all(
-            account,
-            desk,
-            in_flight,
-            followers.0,
-            &Decision::Refused(Reason::Frozen),
-        );
+        answer_all(account, desk, in_flight, followers.0, &FROZEN);
         return desk.close_if_over(account, order_id);
     };
     let is_filled = account

@@ -73,6 +73,12 @@ pub trait Machine: Sized + Send + 'static {
     fn restore_slice(&mut self, slice: &[u8]) -> Result<(), SnapshotError>;
 }
 
+/// The share of `most` that is used, in thousandths, for [`Machine::memory_permille`].
+pub fn permille(used: usize, most: i32) -> i64 {
+    let most = usize::try_from(most).unwrap_or(1).max(1);
+    i64::try_from(used.saturating_mul(1_000) / most).unwrap_or(i64::MAX)
+}
+
 /// Whether a machine is done with a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]

@@ -7,7 +7,7 @@ use brokerx_schemas::PassedOffset;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::{Offset, TopicPartitionList};
 
-use super::Passes;
+use super::{Passes, client};
 use crate::catalogue;
 use crate::codec::Codec;
 use crate::service::clock::now_us;
@@ -93,7 +93,7 @@ pub async fn decide(platform: &PlatformOptions, decision: Decision) -> Result<St
 
 /// One of our groups that is behind an offset already, and how far.
 fn ahead(platform: &PlatformOptions, topic: &str, partition: i32, offset: i64) -> Result<Option<(String, i64)>> {
-    let asker: BaseConsumer = kafka::consumer_config(platform, "brokerx-passes").create()?;
+    let asker = client(platform)?;
     let groups = asker
         .fetch_group_list(None, ANSWER_LIMIT)
         .context("the consumer groups cannot be listed")?;

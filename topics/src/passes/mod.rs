@@ -27,6 +27,7 @@ use arc_swap::ArcSwap;
 use brokerx_schemas::{Message, Passage, PassedOffset};
 use rdkafka::client::{Client, ClientContext};
 use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::KafkaError;
 use rdkafka::producer::{FutureProducer, FutureRecord};
 use rdkafka::{Message as _, Offset, TopicPartitionList};
 
@@ -104,13 +105,13 @@ impl Passes {
     }
 
     fn ask_anew(&self) -> Result<(i64, i64)> {
-        let consumer: BaseConsumer = kafka::consumer_config(&self.shared.platform, "brokerx-passes").create()?;
+        let consumer = client(&self.shared.platform)?;
         Ok(consumer.fetch_watermarks(Passage::TOPIC, 0, ANEW_LIMIT)?)
     }
 
     fn read(&self, low: i64, high: i64) -> Result<()> {
         let topic = Passage::TOPIC;
-        let consumer: BaseConsumer = kafka::consumer_config(&self.shared.platform, "brokerx-passes").create()?;
+        let consumer = client(&self.shared.platform)?;
         let mut list = TopicPartitionList::new();
         list.add_partition_offset(topic, 0, Offset::Offset(low))?;
         consumer.assign(&list)?;
@@ -144,7 +145,7 @@ impl Passes {
     pub async fn reload(&self) -> Result<()> {
         let passes = self.clone();
         tokio::task::spawn_blocking(move || {
-            let consumer: BaseConsumer = kafka::consumer_config(&passes.shared.platform, "brokerx-passes").create()?;
+            let consumer = client(&passes.shared.platform)?;
             passes.refresh(consumer.client())
         })
         .await?
@@ -176,6 +177,11 @@ impl Passes {
             .context("the decision was not acknowledged")?;
         self.reload().await
     }
+}
+
+/// A client of its own for what is asked here; it is in no group.
+fn client(platform: &PlatformOptions) -> Result<BaseConsumer, KafkaError> {
+    kafka::consumer_config(platform, "brokerx-passes").create()
 }
 
 /// What an operator is told about a record that cannot be read.
