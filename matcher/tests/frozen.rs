@@ -77,6 +77,45 @@ fn a_broken_book_is_frozen_and_the_others_go_on() {
     assert_eq!(ended.count(), 2, "delisting releases what rested in it");
 }
 
+/// The diagnosis needs a frozen book as it is, so it refuses cancels; once it is delisted, it says that it has
+/// no order any more.
+#[test]
+fn a_frozen_book_lets_go_of_its_orders_when_it_is_delisted() {
+    for (logic_version, afterwards) in [(2, Reason::Frozen), (3, Reason::OrderClosed)] {
+        let mut desk = Desk::of_version(Config::default(), logic_version);
+        desk.feed(BookCommand::ListInstrument(listing()));
+        desk.feed(BookCommand::NewOrder(limit(1, 1, Side::Sell, 101_00, 5)));
+        let mut machine = rebuilt(&desk.fold);
+        machine.corrupt(symbol(), BookSide::Sell);
+        let mut outputs = Outputs::default();
+        let mut apply = |command| {
+            assert_eq!(machine.apply(&CONTEXT, command, &mut outputs), Step::Done);
+            let messages = outputs.drain().map(|output| output.message);
+            messages.collect::<Vec<_>>()
+        };
+        apply(BookCommand::NewOrder(limit(2, 2, Side::Sell, 101_00, 5)));
+        let cancel = CancelBookOrder {
+            command_id: CommandId([7; 16]),
+            order_id: OrderId(1),
+            account_id: AccountId(1),
+            symbol: symbol(),
+            deadline_us: i64::MAX,
+        };
+        let mut refusal = |command| {
+            apply(command).into_iter().find_map(|message| match message {
+                AnyMessage::AccountCommand(AccountCommand::CommandDone(done)) => {
+                    assert_eq!(done.status, BookStatus::Rejected);
+                    done.reason
+                }
+                _ => None,
+            })
+        };
+        assert_eq!(refusal(BookCommand::CancelBookOrder(cancel)), Some(Reason::Frozen));
+        assert_eq!(refusal(BookCommand::DelistInstrument(instrument_command())), None);
+        assert_eq!(refusal(BookCommand::CancelBookOrder(cancel)), Some(afterwards));
+    }
+}
+
 /// A sweep that breaks its book has triggered a stop, which cannot enter any more.
 #[test]
 fn a_stop_that_was_triggered_by_a_book_that_broke_ends() {

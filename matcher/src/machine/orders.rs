@@ -128,8 +128,7 @@ impl Matcher {
             true => Err(Reason::ExpiredRequest),
             // The orders of a delisted instrument have ended.
             false => match self.by_symbol.get(&cancel.symbol) {
-                Some(listing) if self.listings[*listing].standing.frozen => Err(Reason::Frozen),
-                Some(listing) => Ok(*listing),
+                Some(listing) => self.may_cancel(*listing),
                 None => Err(Reason::UnknownSymbol),
             },
         };
@@ -148,6 +147,16 @@ impl Matcher {
             Progress::Done(answer),
             outputs,
         );
+    }
+
+    /// A frozen book is left as it is for the diagnosis, until it is delisted: then its orders have ended.
+    fn may_cancel(&self, listing: usize) -> Result<usize, Reason> {
+        let standing = self.listings[listing].standing;
+        match (standing.frozen, standing.delisted) {
+            (true, true) if self.logic_version >= 3 => Err(Reason::OrderClosed),
+            (true, _) => Err(Reason::Frozen),
+            (false, _) => Ok(listing),
+        }
     }
 
     fn refuse(&mut self, context: &Context, asked: &Asked, reason: Reason, leaves: i64, outputs: &mut Outputs) {

@@ -74,7 +74,14 @@ impl AccountMachine {
                 })
                 .flatten()
                 .map(|sweep| Work::Sweep(account_id, sweep)),
-            Some(Work::Forget(second)) => self.forget(second).then_some(Work::Forget(second)),
+            Some(Work::Tick { forget_until, second }) => match self.forget(forget_until) {
+                true => Some(Work::Tick { forget_until, second }),
+                false => self.is_due(second).then_some(Work::Ask { asked: None, second }),
+            },
+            Some(Work::Ask { asked, second }) => {
+                let left = self.ask_again(asked, second, context, outputs);
+                (left.is_some() || self.is_due(second)).then_some(Work::Ask { asked: left, second })
+            }
             Some(Work::CloseDay { day, after }) => {
                 self.close_day(day, after, context, outputs)
                     .map(|after| Work::CloseDay {
@@ -93,7 +100,12 @@ impl AccountMachine {
     /// How many seconds a key is remembered after the second in which it ended: until the whole
     /// window has passed since the last microsecond of that second.
     fn key_window_seconds(&self) -> i64 {
-        self.rules.config.closed_key_seconds + 1
+        self.rules.config.closed_key_seconds.saturating_add(1)
+    }
+
+    /// Whether the books are asked again for the orders of some account in a second.
+    fn is_due(&self, second: i64) -> bool {
+        self.to_ask.first().is_some_and(|(due, _)| *due <= second)
     }
 
     /// Forgets keys that ended in or before a second. Returns whether there may be more.
@@ -103,6 +115,7 @@ impl AccountMachine {
                 return false;
             };
             self.restore_account(account_id, |account, _| match key {
+                RememberedKey::Order(order_id) if account.is_needed_after(order_id, second) => {}
                 RememberedKey::Order(order_id) => account.forget_order(order_id),
                 RememberedKey::Command(key) => drop(account.commands.remove(&key)),
             });
@@ -214,8 +227,7 @@ impl Machine for AccountMachine {
     }
 
     fn configure(&mut self, config: &Config, logic_version: i32) {
-        self.rules.config = config.clone();
-        self.rules.logic_version = logic_version;
+        self.set_rules(config, logic_version);
     }
 
     fn apply(&mut self, context: &Context, input: AccountCommand, outputs: &mut Outputs) -> Step {
@@ -242,14 +254,20 @@ impl Machine for AccountMachine {
     }
 
     fn tick(&mut self, context: &Context, second: i64, outputs: &mut Outputs) -> Step {
-        self.work = Some(Work::Forget(second - self.key_window_seconds()));
+        self.work = Some(Work::Tick {
+            forget_until: second.saturating_sub(self.key_window_seconds()),
+            second,
+        });
         self.go_on(context, outputs)
     }
 
-    /// Only keys wait for time: a day closes by what the books say.
+    /// Keys wait for time, and accounts for which the books are asked again: a day closes by what the books
+    /// say.
     fn next_tick(&self) -> Option<i64> {
-        let oldest = self.memory.oldest()?;
-        Some(oldest.saturating_add(self.key_window_seconds()))
+        let oldest = self.memory.oldest();
+        let forgets = oldest.map(|oldest| oldest.saturating_add(self.key_window_seconds()));
+        let asks = self.to_ask.first().map(|(second, _)| *second);
+        forgets.into_iter().chain(asks).min()
     }
 
     fn memory_permille(&self) -> i64 {

@@ -5,7 +5,11 @@
 //! to the one in flight, which is its answer too, unless that one came too late for its own deadline: then
 //! the next one goes to the book. So the commands in flight are bounded by the open orders: a place, a
 //! replace and a cancel for each.
+//!
+//! From logic version 3 on the books are asked again for the orders of an account that may not trade
+//! (`asks`), up to 16 times although a cancel is in flight: its answer may be lost.
 
+use std::collections::BTreeSet;
 use std::ops::Bound;
 
 use brokerx_schemas::{
@@ -124,6 +128,7 @@ fn forward(account: &mut Account, desk: &mut Desk<'_>, order_id: OrderId, cancel
         answer: cancel.answer,
         key: cancel.key,
         followers,
+        sent: desk.sent(),
     };
     account.in_flight.insert(command_id, in_flight);
     let cancel = CancelBookOrder {
@@ -164,6 +169,20 @@ pub(super) struct Sweep {
     action: Action,
     symbol: Option<Symbol>,
     after: Option<OrderId>,
+    reach: Reach,
+}
+
+/// Which orders a sweep cancels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reach {
+    /// Open ones. One that is being cancelled already is not cancelled once more.
+    Once,
+    /// Open ones again, and of a frozen account those that have ended while a command is in flight: the book's
+    /// answer shows that what was sent before has none any more.
+    Again {
+        /// Although a cancel of the same order is in flight.
+        beside_others: bool,
+    },
 }
 
 impl Sweep {
@@ -175,7 +194,17 @@ impl Sweep {
             action: Action::CancelBecause(reason),
             symbol: None,
             after: None,
+            reach: Reach::Once,
         }
+    }
+
+    /// Once more, because the account still may not trade; none when it may.
+    pub(super) fn again(account: &Account, context: &Context) -> Option<Self> {
+        let reach = Reach::Again {
+            beside_others: account.core.asks.beside_others(),
+        };
+        let once_more = Self::because(account.reason_to_leave()?, context);
+        Some(Self { reach, ..once_more })
     }
 
     fn asked(command_id: CommandId, symbol: Option<Symbol>) -> Self {
@@ -184,6 +213,7 @@ impl Sweep {
             action: Action::Cancel { with_all: true },
             symbol,
             after: None,
+            reach: Reach::Once,
         }
     }
 }
@@ -226,13 +256,7 @@ pub(super) fn set_kill_switch(account: &mut Account, desk: &mut Desk<'_>, comman
 
 /// Forwards the next cancels of a sweep. Returns what is left of it; none when it is done.
 pub(super) fn sweep(account: &mut Account, desk: &mut Desk<'_>, mut sweep: Sweep) -> Option<Sweep> {
-    let from = sweep.after.map_or(Bound::Unbounded, Bound::Excluded);
-    let next: Vec<OrderId> = account
-        .open_orders
-        .range((from, Bound::Unbounded))
-        .take(CANCELS_PER_STEP)
-        .copied()
-        .collect();
+    let next = next_of(account, &sweep);
     for order_id in &next {
         let wanted = account
             .orders
@@ -252,6 +276,9 @@ pub(super) fn sweep(account: &mut Account, desk: &mut Desk<'_>, mut sweep: Sweep
         };
         match leader(account, *order_id) {
             None => forward(account, desk, *order_id, cancel, Followers::default()),
+            Some(_) if sweep.reach == (Reach::Again { beside_others: true }) => {
+                forward(account, desk, *order_id, cancel, Followers::default());
+            }
             // One that no deadline can stop is there already, in flight or behind it.
             Some((_, in_flight)) if ends_for_sure(in_flight) => {}
             Some((leader, _)) => follow(account, leader, cancel),
@@ -259,6 +286,38 @@ pub(super) fn sweep(account: &mut Account, desk: &mut Desk<'_>, mut sweep: Sweep
     }
     sweep.after = next.last().copied();
     (next.len() == CANCELS_PER_STEP).then_some(sweep)
+}
+
+/// The next orders of a sweep.
+fn next_of(account: &Account, sweep: &Sweep) -> Vec<OrderId> {
+    let from = (sweep.after.map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded);
+    let open = account.open_orders.range(from).take(CANCELS_PER_STEP).copied();
+    if sweep.reach == Reach::Once || account.core.frozen.is_none() {
+        return open.collect();
+    }
+    let in_flight = account.in_flight.iter().map(|(_, command)| command.order_id);
+    let all: BTreeSet<OrderId> = open.chain(in_flight).collect();
+    all.range(from).take(CANCELS_PER_STEP).copied().collect()
+}
+
+/// Cancels an order that has ended here, because its book spoke of it as one that it still has. What comes
+/// of it there is for an operator to correct.
+pub(super) fn recall(account: &mut Account, desk: &mut Desk<'_>, order_id: OrderId) {
+    if leader(account, order_id).is_some() {
+        return;
+    }
+    if let Some(mut order) = account.orders.edit(order_id) {
+        // Its key is remembered until the book has answered.
+        order.closed_us = None;
+    }
+    let cancel = Follower {
+        command_id: cancel_id(Sweep::because(Reason::Frozen, desk.context).command_id, order_id),
+        action: Action::CancelBecause(Reason::Frozen),
+        answer: None,
+        key: None,
+        deadline_us: i64::MAX,
+    };
+    forward(account, desk, order_id, cancel, Followers::default());
 }
 
 /// Whether no deadline can stop a cancel, or one that waits behind it.

@@ -11,7 +11,7 @@ use super::answer::Answer;
 use super::memory::{Memory, RememberedKey};
 use super::position::Cash;
 use super::rules::Rules;
-use super::state::{Account, BrokenInvariant};
+use super::state::{Account, BrokenInvariant, Sent};
 
 /// The surroundings of one command on one account.
 pub(super) struct Desk<'a> {
@@ -48,6 +48,14 @@ impl<'a> Desk<'a> {
 
     pub(super) fn now_us(&self) -> i64 {
         self.context.now_us()
+    }
+
+    /// The place of a command that goes to its book here.
+    pub(super) fn sent(&self) -> Sent {
+        match self.rules.since(3) {
+            true => Sent(self.context.offset),
+            false => Sent::default(),
+        }
     }
 
     /// Writes the account's next event; the cash goes with it when it changed.

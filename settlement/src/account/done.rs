@@ -32,23 +32,42 @@ pub(super) fn command_done(account: &mut Account, desk: &mut Desk<'_>, done: Com
     let followers = std::mem::take(&mut in_flight.followers);
     let order_id = in_flight.order_id;
     let now_us = desk.now_us();
+    if desk.rules.since(3) {
+        give_up_older(account, desk, &in_flight);
+    }
+    let book_decides = account.core.frozen.is_some() && desk.rules.since(3);
     let Some(mut order) = account.orders.edit(order_id).filter(|order| order.id == done.order_id) else {
+        if desk.rules.since(3)
+            && let Some(mut order) = account.orders.edit(order_id)
+        {
+            order.landed(done.command_id);
+        }
         desk.freeze(account, BrokenInvariant::UnknownOrder);
         answer_all(account, desk, in_flight, followers.0, &FROZEN);
+        if desk.rules.since(3) {
+            desk.close_if_over(account, order_id);
+        }
         return;
     };
     desk.touched = Some(order.symbol);
-    order.in_flight -= 1;
-    if order.cancel.0 == Some(done.command_id) {
-        order.cancel.0 = None;
-    }
-    let decided = match in_flight.action {
+    order.landed(done.command_id);
+    let was_open = order.is_open();
+    let mut decided = match in_flight.action {
         Action::Place => place_done(&mut order, &done),
         Action::Cancel { with_all: false } => cancel_done(&mut order, &done, Reason::CancelledByClient),
         Action::Cancel { with_all: true } => cancel_done(&mut order, &done, Reason::CancelledAll),
         Action::CancelBecause(reason) => cancel_done(&mut order, &done, reason),
-        Action::Replace => replace_done(&mut order, &done),
+        Action::Replace => replace_done(&mut order, &done, desk.rules.since(3)),
     };
+    let is_gone = says_gone(in_flight.action, &done) && desk.rules.since(3);
+    // It is neither in the book nor has it ended here.
+    let contradicts = is_gone && order.is_open() && !book_decides;
+    if is_gone && book_decides && order.is_open() {
+        decided = Some(gone(&mut order, in_flight.action, &done));
+    } else if is_gone && book_decides && !was_open && in_flight.action.is_cancel() && decided.is_none() {
+        // Recalled: gone there as here.
+        decided = Some((AccountEventKind::CommandRefused, Decision::Refused(Reason::OrderClosed)));
+    }
     // A replace is still in flight: its answer is the last word on the order.
     let says_it_later =
         desk.rules.since(2) && order.change.is_some() && matches!(decided, Some((AccountEventKind::OrderFilled, _)));
@@ -81,7 +100,73 @@ pub(super) fn command_done(account: &mut Account, desk: &mut Desk<'_>, done: Com
     let was_late = matches!(decision, Decision::Refused(Reason::ExpiredRequest));
     let also = after_answer(account, desk, order_id, followers, was_late);
     answer_all(account, desk, in_flight, also, &decision);
+    if contradicts {
+        desk.freeze(account, BrokenInvariant::ImpossibleAnswer);
+    }
     desk.close_if_over(account, order_id);
+}
+
+/// A book answers in the order in which it is asked. So what was sent for an order before the command that is
+/// answered here has no answer any more: nobody could read it, and it was decided to pass it. What it said is
+/// not known, so the account is frozen, and nothing waits for it any more.
+fn give_up_older(account: &mut Account, desk: &mut Desk<'_>, answered: &InFlight) {
+    let order_id = answered.order_id;
+    // The command that is answered still counts.
+    if account.orders.get(&order_id).is_none_or(|order| order.in_flight < 2) {
+        return;
+    }
+    let is_older =
+        |(_, command): &(&CommandId, &InFlight)| command.order_id == order_id && command.sent < answered.sent;
+    let older: Vec<CommandId> = account.in_flight.iter().filter(is_older).map(|(id, _)| *id).collect();
+    for command_id in older {
+        if account.core.frozen.is_none() {
+            desk.freeze(account, BrokenInvariant::ImpossibleAnswer);
+        }
+        let Some(mut command) = account.in_flight.remove(&command_id) else {
+            continue;
+        };
+        if let Some(mut order) = account.orders.edit(order_id) {
+            order.landed(command_id);
+            if command.action == Action::Replace {
+                order.change = None;
+            }
+        }
+        let followers = std::mem::take(&mut command.followers);
+        answer_all(account, desk, command, followers.0, &FROZEN);
+    }
+}
+
+/// Whether an answer says that the book does not have the order, whatever it says besides.
+fn says_gone(action: Action, done: &CommandDone) -> bool {
+    match done.status {
+        BookStatus::Filled | BookStatus::Cancelled => true,
+        BookStatus::Rejected => {
+            let does_not_know = [Reason::OrderClosed, Reason::NotFound, Reason::UnknownSymbol];
+            action == Action::Place || done.reason.is_none_or(|reason| does_not_know.contains(&reason))
+        }
+        BookStatus::Working | BookStatus::Replaced | BookStatus::Unknown => false,
+    }
+}
+
+/// Ends an order of a frozen account because its book says that it is gone, whatever is left of it there: what
+/// differs is for an operator to correct.
+fn gone(order: &mut Order, action: Action, done: &CommandDone) -> (AccountEventKind, Decision) {
+    let (reason, decision) = match action {
+        Action::Cancel { with_all: false } => (Reason::CancelledByClient, Decision::Done),
+        Action::Cancel { with_all: true } => (Reason::CancelledAll, Decision::Done),
+        Action::CancelBecause(reason) => (reason, Decision::Done),
+        Action::Place | Action::Replace => {
+            let reason = done.reason.unwrap_or(Reason::Frozen);
+            let decision = match done.status {
+                BookStatus::Rejected => Decision::Refused(reason),
+                _ => Decision::Done,
+            };
+            (reason, decision)
+        }
+    };
+    order.change = None;
+    end(order, OrderStatus::Cancelled, reason);
+    (AccountEventKind::OrderCancelled, decision)
 }
 
 /// Whether the book has yet to answer the place or replace that put the order where it is: its answer says
@@ -157,7 +242,7 @@ fn cancel_done(order: &mut Order, done: &CommandDone, reason: Reason) -> Option<
     }
 }
 
-fn replace_done(order: &mut Order, done: &CommandDone) -> Option<(AccountEventKind, Decision)> {
+fn replace_done(order: &mut Order, done: &CommandDone, counts_leaves: bool) -> Option<(AccountEventKind, Decision)> {
     if done.status == BookStatus::Rejected {
         order.change = None;
         let reason = done.reason.unwrap_or(Reason::OrderClosed);
@@ -174,8 +259,11 @@ fn replace_done(order: &mut Order, done: &CommandDone) -> Option<(AccountEventKi
             true
         }
         BookStatus::Filled => order.status == OrderStatus::Filled,
-        // The rules cancelled what was left on the new terms.
-        BookStatus::Cancelled if order.is_open() => {
+        // The rules cancelled what was left on the new terms; nothing, where a book of the first version
+        // says so.
+        BookStatus::Cancelled
+            if order.is_open() && (!counts_leaves || order.leaves() == 0 || order.leaves() == done.leaves_quantity) =>
+        {
             end(
                 order,
                 OrderStatus::Cancelled,
@@ -247,8 +335,10 @@ pub(super) fn order_triggered(account: &mut Account, desk: &mut Desk<'_>, trigge
 
 pub(super) fn order_ended(account: &mut Account, desk: &mut Desk<'_>, ended: OrderEnded) {
     let now_us = desk.now_us();
+    let book_decides = account.core.frozen.is_some() && desk.rules.since(3);
     let order = account.orders.edit(ended.order_id);
-    let Some(mut order) = order.filter(|order| order.is_open() && order.leaves() == ended.leaves_quantity) else {
+    let agrees = |order: &Order| book_decides || order.leaves() == ended.leaves_quantity;
+    let Some(mut order) = order.filter(|order| order.is_open() && agrees(order)) else {
         return desk.freeze(account, unknown_or_impossible(account, ended.order_id));
     };
     let (status, kind) = match ended.cause {

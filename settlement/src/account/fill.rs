@@ -4,6 +4,7 @@ use brokerx_schemas::{
     AccountEvent, AccountEventKind, Execution, Fill, LedgerAccount, Liquidity, OrderStatus, Posting, Side, Symbol,
 };
 
+use super::cancel::recall;
 use super::desk::{Desk, event};
 use super::done::{awaits_answer, record_filled};
 use super::fees::Traded;
@@ -17,7 +18,12 @@ pub(super) fn fill(account: &mut Account, desk: &mut Desk<'_>, fill: Fill) {
         return desk.freeze(account, BrokenInvariant::UnknownOrder);
     };
     let Some(booking) = book(order, &account.core.cash, &account.position(fill.symbol), &fill) else {
-        return desk.freeze(account, BrokenInvariant::ImpossibleFill);
+        let has_ended = !order.is_open();
+        desk.freeze(account, BrokenInvariant::ImpossibleFill);
+        if has_ended && fill.leaves_quantity > 0 && desk.rules.since(3) {
+            recall(account, desk, fill.order_id);
+        }
+        return;
     };
     let Some(mut order) = account.orders.edit(fill.order_id) else {
         return;

@@ -6,6 +6,7 @@ use brokerx_schemas::{
     ThawAccount,
 };
 
+use super::asks::Asks;
 use super::desk::{Desk, blank_reply, event, refusal};
 use super::hash::content_hash;
 use super::idempotency::{Request, admit};
@@ -32,8 +33,8 @@ pub(super) fn adjust_balance(account: &mut Account, desk: &mut Desk<'_>, command
     let Some(admitted) = admit(account, desk, request) else {
         return;
     };
-    let after = match judge(account, &command) {
-        Ok(after) => after,
+    let (after, counter) = match judge(account, &command) {
+        Ok(judged) => judged,
         Err(reason) => return admitted.refuse(account, desk, refusal(reason), None),
     };
     let asset = match after {
@@ -55,7 +56,7 @@ pub(super) fn adjust_balance(account: &mut Account, desk: &mut Desk<'_>, command
         0 => Vec::new(),
         amount => vec![
             line(LedgerAccount::Client, amount),
-            line(LedgerAccount::Corrections, -amount),
+            line(LedgerAccount::Corrections, counter),
         ],
     };
     let positions = command.symbol.map(|symbol| account.position(symbol).view(symbol));
@@ -86,9 +87,12 @@ enum After {
     Position(Symbol, Position),
 }
 
+/// What a correction leaves, and its counter side. Of a number whose counter side is beyond 64 bits there is
+/// no correction, under any logic version.
+///
 /// # Errors
 /// Why it cannot be done.
-fn judge(account: &Account, command: &AdjustBalance) -> Result<After, Reason> {
+fn judge(account: &Account, command: &AdjustBalance) -> Result<(After, i64), Reason> {
     let is_frozen = account.core.frozen.is_some();
     let Some(symbol) = command.symbol else {
         let cash = account.core.cash;
@@ -98,10 +102,11 @@ fn judge(account: &Account, command: &AdjustBalance) -> Result<After, Reason> {
             return Err(Reason::InvalidAmount);
         }
         let after = Cash { balance_cents, ..cash };
-        return match is_frozen || after.is_sound() {
-            true => Ok(After::Cash(after)),
-            false => Err(Reason::InsufficientFunds),
-        };
+        if !is_frozen && !after.is_sound() {
+            return Err(Reason::InsufficientFunds);
+        }
+        let counter = command.amount.checked_neg().ok_or(Reason::InvalidAmount)?;
+        return Ok((After::Cash(after), counter));
     };
     if command.amount == 0 && command.cost_cents == 0 {
         return Err(Reason::InvalidQuantity);
@@ -114,10 +119,11 @@ fn judge(account: &Account, command: &AdjustBalance) -> Result<After, Reason> {
         cost_cents: cost_cents.ok_or(Reason::InvalidAmount)?,
         ..position
     };
-    match is_frozen || after.is_sound() {
-        true => Ok(After::Position(symbol, after)),
-        false => Err(Reason::InsufficientShares),
+    if !is_frozen && !after.is_sound() {
+        return Err(Reason::InsufficientShares);
     }
+    let counter = command.amount.checked_neg().ok_or(Reason::InvalidQuantity)?;
+    Ok((After::Position(symbol, after), counter))
 }
 
 /// Lets a frozen account go on. Its orders have left the books by then, so what is reserved can be
@@ -136,6 +142,10 @@ pub(super) fn thaw(account: &mut Account, desk: &mut Desk<'_>, command: ThawAcco
     };
     if account.core.frozen.is_some() {
         let Some(thawed) = sound_again(account) else {
+            if desk.rules.since(3) {
+                // Whatever is left to ask the books is asked with the next tick, as if for the first time.
+                account.core.asks = Asks::default();
+            }
             return admitted.refuse(account, desk, refusal(Reason::AccountUnsound), None);
         };
         account.core.cash = thawed;
@@ -144,6 +154,9 @@ pub(super) fn thaw(account: &mut Account, desk: &mut Desk<'_>, command: ThawAcco
             account.positions.edit_or_default(*symbol).reserved_quantity = 0;
         }
         account.core.frozen = None;
+        if desk.rules.since(3) {
+            account.core.asks = Asks::default();
+        }
         let thawed = AccountEvent {
             status: Some(account.status_view()),
             limits: Some(account.limits(desk.rules)),
@@ -161,6 +174,11 @@ pub(super) fn thaw(account: &mut Account, desk: &mut Desk<'_>, command: ThawAcco
             ..event(AccountEventKind::Thawed, Some(command.meta.command_id))
         };
         desk.record(account, thawed);
+        for symbol in symbols {
+            if desk.rules.since(3) && account.position(symbol).is_empty() {
+                account.positions.remove(&symbol);
+            }
+        }
     }
     admitted.finish(account, desk, Outcome::Account, blank_reply(ReplyKind::Account));
 }
@@ -171,9 +189,9 @@ fn sound_again(account: &Account) -> Option<Cash> {
     if !account.open_orders.is_empty() || account.in_flight.len() > 0 {
         return None;
     }
-    let pending = account.payments.iter().map(|(_, payment)| payment.reserved_cents());
+    let mut pending = account.payments.iter().map(|(_, payment)| payment.reserved_cents());
     let cash = Cash {
-        reserved_cents: pending.sum(),
+        reserved_cents: pending.try_fold(0_i64, i64::checked_add)?,
         ..account.core.cash
     };
     let unreserved = |position: &Position| Position {

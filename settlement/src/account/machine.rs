@@ -1,11 +1,12 @@
 //! The state of the account machine, and what a change of one account brings with it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use brokerx_schemas::{AccountId, Reason};
+use brokerx_schemas::{AccountId, Config, Reason};
 use brokerx_topics::machine::{Context, Outputs, Setup};
 
-use super::cancel::Sweep;
+use super::asks::Asks;
+use super::cancel::{self, Sweep};
 use super::days::Days;
 use super::desk::Desk;
 use super::memory::Memory;
@@ -22,6 +23,9 @@ pub struct AccountMachine {
     pub(super) memory: Memory,
     pub(super) days: Days,
     pub(super) contradictions: u64,
+    /// When the books are asked again for the orders of which account, from logic version 3 on. Follows from
+    /// the accounts.
+    pub(super) to_ask: BTreeSet<(i64, AccountId)>,
     /// An account that was just frozen: its orders leave the books before the next record.
     pub(super) to_sweep: Option<(AccountId, Sweep)>,
     /// What the record that answered `More` has left to do.
@@ -32,8 +36,18 @@ pub struct AccountMachine {
 #[derive(Debug)]
 pub(super) enum Work {
     Sweep(AccountId, Sweep),
-    /// Forget keys that ended in or before a second.
-    Forget(i64),
+    /// A tick: forget keys that ended in or before a second, then ask the books again for the orders of
+    /// those who are due in the second of the tick.
+    Tick {
+        forget_until: i64,
+        second: i64,
+    },
+    /// The books are asked again for the orders of an account, then for those of the others who are due in
+    /// the second of the tick.
+    Ask {
+        asked: Option<(AccountId, Sweep)>,
+        second: i64,
+    },
     CloseDay {
         day: i32,
         after: Option<AccountId>,
@@ -50,6 +64,7 @@ impl AccountMachine {
             memory: Memory::default(),
             days: Days::default(),
             contradictions: 0,
+            to_ask: BTreeSet::new(),
             to_sweep: None,
             work: None,
         }
@@ -67,6 +82,7 @@ impl AccountMachine {
         let account = self.accounts.get_mut(&account_id)?;
         let before = account.hash();
         let keys = account.remembered_keys();
+        let asks_at = account.asks_at();
         let mut desk = Desk::new(context, &self.rules, &mut self.memory, outputs, account);
         let result = act(account, &mut desk);
         if let Some(broken) = account
@@ -76,12 +92,59 @@ impl AccountMachine {
             desk.freeze(account, broken);
         }
         let froze = desk.froze;
+        if froze && self.rules.since(3) {
+            account.core.asks = Asks::first(context.now_ms.div_euclid(1_000));
+        }
+        if self.rules.since(3) {
+            reschedule(&mut self.to_ask, account_id, asks_at, account.asks_at());
+        }
         self.memory.keys = self.memory.keys - keys + account.remembered_keys();
         self.accounts_hash = self.accounts_hash.wrapping_sub(before).wrapping_add(account.hash());
         if froze && self.rules.since(2) {
             self.to_sweep = Some((account_id, Sweep::because(Reason::Frozen, context)));
         }
         Some(result)
+    }
+
+    /// Another configuration or logic version. With version 3 accounts that may not trade are asked for
+    /// which an older version did not sweep.
+    pub(super) fn set_rules(&mut self, config: &Config, logic_version: i32) {
+        let is_new = !self.rules.since(3) && logic_version >= 3;
+        self.rules.config = config.clone();
+        self.rules.logic_version = logic_version;
+        if is_new {
+            let due = |(id, account): (&AccountId, &Account)| account.asks_at().map(|second| (second, *id));
+            self.to_ask = self.accounts.iter().filter_map(due).collect();
+        }
+    }
+
+    /// Asks the books again for the next orders: of the account that was begun, or of the first that is due
+    /// in or before a second. Returns what is left of that account.
+    pub(super) fn ask_again(
+        &mut self,
+        asked: Option<(AccountId, Sweep)>,
+        second: i64,
+        context: &Context,
+        outputs: &mut Outputs,
+    ) -> Option<(AccountId, Sweep)> {
+        let (account_id, sweep) = match asked {
+            Some((account_id, sweep)) => (account_id, Some(sweep)),
+            None => {
+                let due = self.to_ask.first().filter(|(due, _)| *due <= second);
+                (due?.1, None)
+            }
+        };
+        let left = self.on_account(account_id, context, outputs, |account, desk| {
+            let sweep = match sweep {
+                Some(sweep) => sweep,
+                None => {
+                    account.core.asks = account.core.asks.and_again(second);
+                    Sweep::again(account, desk.context)?
+                }
+            };
+            cancel::sweep(account, desk, sweep)
+        });
+        left.flatten().map(|sweep| (account_id, sweep))
     }
 
     /// Makes an account that does not exist yet.
@@ -100,9 +163,26 @@ impl AccountMachine {
         if let Some(account) = self.accounts.get_mut(&account_id) {
             let before = account.hash();
             let keys = account.remembered_keys();
+            let asks_at = account.asks_at();
             act(account, &mut self.memory);
+            if self.rules.since(3) {
+                reschedule(&mut self.to_ask, account_id, asks_at, account.asks_at());
+            }
             self.memory.keys = self.memory.keys - keys + account.remembered_keys();
             self.accounts_hash = self.accounts_hash.wrapping_sub(before).wrapping_add(account.hash());
         }
+    }
+}
+
+/// Keeps the order of those who are asked for again up to date.
+fn reschedule(to_ask: &mut BTreeSet<(i64, AccountId)>, account_id: AccountId, before: Option<i64>, after: Option<i64>) {
+    if before == after {
+        return;
+    }
+    if let Some(second) = before {
+        to_ask.remove(&(second, account_id));
+    }
+    if let Some(second) = after {
+        to_ask.insert((second, account_id));
     }
 }

@@ -20,13 +20,15 @@
 //!   filled by it (`ORDER_FILLED` behind the execution or the replace) or when it freezes the account. A
 //!   record that brings nothing new leaves none: a repeat of a known key, an account status that is not newer,
 //!   the same payment result, a command that is refused and not remembered.
-//! - Commands in flight are at most a place, a replace and a cancel for each open order.
+//! - Commands in flight are at most a place, a replace and a cancel for each open order; for an order of an
+//!   account that may not trade, a few cancels more (`asks`).
 //! - A terminal order never changes its status, its fills or its fees.
 //!
 //! A record of a worker that contradicts this is not booked: it freezes the account (`FROZEN`). Its open
 //! orders are cancelled, its commands are refused from then on but cancels, the kill switch and what operators
-//! do to put it right, while its fills and answers are still booked. The partition goes on, and so does the
-//! account once an operator thaws it (`intervention`).
+//! do to put it right, while its fills and answers are still booked. An order that its book says it does not
+//! have has ended, whatever else the two disagree about. The partition goes on, and so does the account once an
+//! operator thaws it (`intervention`).
 //!
 //! # Duplicates
 //! Workers' records are made unique by the fold (dense edges), clients' by their keys
@@ -44,7 +46,7 @@
 //! - An order that was accepted keeps its fee schedule; new limits concern only what comes after.
 //!
 //! # Files, each of which uses only files named before it
-//! - `hash`, `fees`, `position`, `answer`, `memory`, `days`, `rules`: parts that know no other; `entries`,
+//! - `hash`, `fees`, `position`, `answer`, `asks`, `memory`, `days`, `rules`: parts that know no other; `entries`,
 //!   `order`, `payment`, `remembered`, `reservation`: what an account is made of
 //! - `state`: one account; `desk`: where decisions become records; `idempotency`: repeats
 //! - `checks`, `cancel`, `place`, `replace`, `pay`, `transfer`, `intervention`, `status`: what clients and
@@ -54,6 +56,7 @@
 
 mod answer;
 mod apply;
+mod asks;
 mod cancel;
 mod checks;
 mod days;

@@ -100,6 +100,14 @@ impl Order {
         self.updated_us = now_us;
     }
 
+    /// A command on it is not in flight any more.
+    pub(super) fn landed(&mut self, command_id: CommandId) {
+        self.in_flight -= 1;
+        if self.cancel.0 == Some(command_id) {
+            self.cancel.0 = None;
+        }
+    }
+
     /// The terms that a replace in flight asks for, unless they stand already.
     pub(super) fn asked(&self) -> Option<&Terms> {
         match &self.change {

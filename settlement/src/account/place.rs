@@ -155,6 +155,7 @@ fn accept(account: &mut Account, desk: &mut Desk<'_>, command: PlaceOrder, mut o
         answer: later,
         key: None,
         followers: Followers::default(),
+        sent: desk.sent(),
     };
     account.in_flight.insert(command_id, in_flight);
     let accepted = event(AccountEventKind::OrderAccepted, Some(command_id));

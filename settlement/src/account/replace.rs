@@ -57,6 +57,7 @@ pub(super) fn replace(account: &mut Account, desk: &mut Desk<'_>, command: Repla
         answer: Answer::of(&command.meta),
         key: admitted.key,
         followers: Followers::default(),
+        sent: desk.sent(),
     };
     account.in_flight.insert(command_id, in_flight);
     let requested = event(AccountEventKind::OrderReplaceRequested, Some(command_id));

@@ -10,6 +10,7 @@ use brokerx_schemas::{
 };
 
 use super::answer::Answer;
+use super::asks::Asks;
 use super::entries::Entries;
 use super::hash::{content_hash, entry_hash};
 use super::order::Order;
@@ -50,6 +51,12 @@ pub(super) enum Action {
     CancelBecause(Reason),
 }
 
+impl Action {
+    pub(super) fn is_cancel(self) -> bool {
+        matches!(self, Self::Cancel { .. } | Self::CancelBecause(_))
+    }
+}
+
 /// A command that a book has not answered.
 #[derive(Clone, Debug, PartialEq, Hash, Serialize, Deserialize)]
 pub(super) struct InFlight {
@@ -60,6 +67,21 @@ pub(super) struct InFlight {
     pub(super) key: Option<u128>,
     #[serde(default)]
     pub(super) followers: Followers,
+    #[serde(default)]
+    pub(super) sent: Sent,
+}
+
+/// The offset of the record because of which a command went to its book; 0 before logic version 3. A book
+/// answers in this order. 0 is no part of the hash, as it was before there was this field.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(super) struct Sent(pub(super) i64);
+
+impl Hash for Sent {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        if self.0 != 0 {
+            self.0.hash(state);
+        }
+    }
 }
 
 /// A cancel that waits for the answer to an earlier one of the same order.
@@ -108,6 +130,9 @@ pub(super) struct Core {
     /// The number of the event that closed the account's last day, from logic version 2 on.
     #[serde(default)]
     pub(super) closed_seq: i64,
+    /// Since it may not trade any more, from logic version 3 on.
+    #[serde(default)]
+    pub(super) asks: Asks,
 }
 
 impl Hash for Core {
@@ -123,6 +148,7 @@ impl Hash for Core {
             deposits,
             withdrawals,
             closed_seq,
+            asks,
         } = self;
         let limits = limits.map(|limits| {
             let AccountLimits {
@@ -138,6 +164,7 @@ impl Hash for Core {
         if *closed_seq != 0 {
             closed_seq.hash(hasher);
         }
+        asks.hash(hasher);
     }
 }
 
@@ -178,6 +205,7 @@ impl Account {
                 deposits: PaymentDay::default(),
                 withdrawals: PaymentDay::default(),
                 closed_seq: 0,
+                asks: Asks::default(),
             },
             positions: Entries::default(),
             orders: Entries::default(),
@@ -208,6 +236,23 @@ impl Account {
 
     pub(super) fn may_trade(&self) -> bool {
         self.core.state == AccountState::Active && !self.core.kill_switch
+    }
+
+    /// Why its orders leave the books, if they do.
+    pub(super) fn reason_to_leave(&self) -> Option<Reason> {
+        match (self.core.frozen, self.core.state) {
+            (Some(_), _) => Some(Reason::Frozen),
+            (None, AccountState::Active) => None,
+            (None, _) => Some(Reason::AccountNotActive),
+        }
+    }
+
+    /// The second in which the books are asked again for its orders; none when there is nothing to ask.
+    pub(super) fn asks_at(&self) -> Option<i64> {
+        self.reason_to_leave()?;
+        // What is in flight keeps a frozen account from being thawed.
+        let waits = !self.open_orders.is_empty() || self.core.frozen.is_some() && self.in_flight.len() > 0;
+        waits.then(|| self.core.asks.next_second())
     }
 
     pub(super) fn limits(&self, rules: &Rules) -> AccountLimits {
@@ -259,6 +304,16 @@ impl Account {
         };
         self.orders.remove(&order_id);
         self.insert_rejected(order_id, rejected);
+    }
+
+    /// Whether an order is open or in flight again, or was until after a second: it was recalled.
+    pub(super) fn is_needed_after(&self, order_id: OrderId, second: i64) -> bool {
+        let order = self.orders.get(&order_id);
+        order.is_some_and(|order| {
+            order
+                .closed_us
+                .is_none_or(|closed_us| closed_us.div_euclid(1_000_000) > second)
+        })
     }
 
     /// Forgets an order whose time is over.

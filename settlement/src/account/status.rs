@@ -2,6 +2,7 @@
 
 use brokerx_schemas::{AccountEvent, AccountEventKind, AccountState, AccountStatus, Reason, ReplyKind, SetLimits};
 
+use super::asks::Asks;
 use super::cancel::Sweep;
 use super::desk::{Desk, blank_reply, event, refusal};
 use super::hash::content_hash;
@@ -23,6 +24,12 @@ pub(super) fn account_status(account: &mut Account, desk: &mut Desk<'_>, status:
         ..event(AccountEventKind::StatusChanged, None)
     };
     desk.record(account, changed);
+    if desk.rules.since(3) {
+        account.core.asks = match account.reason_to_leave() {
+            Some(_) => Asks::first(desk.context.now_ms.div_euclid(1_000)),
+            None => Asks::default(),
+        };
+    }
     let may_not_trade = status.state != AccountState::Active && desk.rules.since(2);
     may_not_trade.then(|| Sweep::because(Reason::AccountNotActive, desk.context))
 }

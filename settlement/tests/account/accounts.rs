@@ -394,7 +394,7 @@ fn a_frozen_account_is_corrected_and_thawed() {
     };
     thaw(&mut bench);
     assert_eq!(bench.refused(), Reason::AccountUnsound, "its order is still open");
-    bench.done(&order, cancel.command_id, BookStatus::Cancelled, None, 6);
+    bench.done(&order, cancel.command_id, BookStatus::Cancelled, None, 4);
     let view = bench.event().order.clone().unwrap();
     assert_eq!(
         (view.status, view.reason),

@@ -6,6 +6,8 @@ mod accounts;
 mod bench;
 mod book;
 mod clients;
+mod desk;
+mod freezes;
 mod idempotency;
 mod oracle;
 mod orders;

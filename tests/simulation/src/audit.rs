@@ -5,12 +5,15 @@ use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use brokerx_schemas::{
-    AccountEvent, AccountEventKind, AccountId, AnyMessage, LedgerAccount, OrderId, OrderStatus, ReplyKind, TradeId,
+    AccountEvent, AccountEventKind, AccountId, AnyMessage, LedgerAccount, OrderId, OrderStatus, Reason, ReplyKind,
+    TradeId,
 };
 
 use crate::log::{LogRecord, Logs};
 use crate::station::Node;
-use crate::workload::Asked;
+use crate::workload::astray::frozen_accounts;
+use crate::workload::mending::{FORGED, MISSING, booked, corrected, differences, traded};
+use crate::workload::{Asked, Workload};
 
 /// Something that is wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,13 +26,15 @@ impl fmt::Display for Finding {
 }
 
 /// Everything that is wrong.
-pub fn audit(nodes: &[Box<dyn Node>], logs: &Logs, asked: &Asked) -> Vec<Finding> {
+pub fn audit(nodes: &[Box<dyn Node>], logs: &Logs, workload: &Workload) -> Vec<Finding> {
+    let asked = &workload.asked;
+    let disputed = workload.disputed(logs);
     let mut findings = Vec::new();
     edges_and_states(nodes, logs, &mut findings);
     let events = events(logs);
-    sequences(&events, asked, &mut findings);
+    sequences(&events, asked, &disputed, &mut findings);
     money(&events, &mut findings);
-    trades(&events, logs, &mut findings);
+    trades(&events, logs, &disputed, &mut findings);
     outcomes(&events, logs, asked, &mut findings);
     findings
 }
@@ -101,7 +106,7 @@ fn events(logs: &Logs) -> Vec<&AccountEvent> {
         .collect()
 }
 
-fn sequences(events: &[&AccountEvent], asked: &Asked, findings: &mut Vec<Finding>) {
+fn sequences(events: &[&AccountEvent], asked: &Asked, disputed: &BTreeSet<AccountId>, findings: &mut Vec<Finding>) {
     let mut last: BTreeMap<AccountId, i64> = BTreeMap::new();
     let mut frozen: BTreeMap<AccountId, usize> = BTreeMap::new();
     for event in events {
@@ -117,9 +122,15 @@ fn sequences(events: &[&AccountEvent], asked: &Asked, findings: &mut Vec<Finding
             *frozen.entry(event.account_id).or_default() += 1;
         }
     }
-    // Each stray answer is noticed, and nothing else freezes an account.
-    if frozen != asked.frozen {
-        findings.push(Finding(format!("frozen: {frozen:?}, made to: {:?}", asked.frozen)));
+    // Each stray answer is noticed, and nothing else freezes an account that agrees with its books.
+    for account_id in frozen.keys().chain(asked.frozen.keys()) {
+        let count = |map: &BTreeMap<AccountId, usize>| map.get(account_id).copied().unwrap_or(0);
+        let (frozen, made_to) = (count(&frozen), count(&asked.frozen));
+        if frozen < made_to || frozen > made_to && !disputed.contains(account_id) {
+            findings.push(Finding(format!(
+                "account {account_id} was frozen {frozen} times, made to {made_to} times"
+            )));
+        }
     }
 }
 
@@ -127,12 +138,26 @@ fn money(events: &[&AccountEvent], findings: &mut Vec<Finding>) {
     let mut clearing: BTreeMap<&str, i64> = BTreeMap::new();
     let mut held: BTreeMap<(AccountId, &str), i64> = BTreeMap::new();
     let mut shown: BTreeMap<(AccountId, String), i64> = BTreeMap::new();
+    let mut frozen: BTreeSet<AccountId> = BTreeSet::new();
     for event in events {
+        match event.kind {
+            AccountEventKind::Frozen => drop(frozen.insert(event.account_id)),
+            AccountEventKind::Thawed => drop(frozen.remove(&event.account_id)),
+            _ => {}
+        }
+        // What is frozen may be unsound until it is corrected.
+        let is_frozen = frozen.contains(&event.account_id);
+        let note = event.intervention.as_ref().map_or("", |made| made.note.as_str());
+        let is_of_trade = note.starts_with(MISSING) || note.starts_with(FORGED);
         let mut sums: BTreeMap<&str, i64> = BTreeMap::new();
         for posting in &event.postings {
             *sums.entry(&posting.asset).or_default() += posting.amount;
             match posting.ledger_account {
                 LedgerAccount::Clearing => *clearing.entry(&posting.asset).or_default() += posting.amount,
+                // What one side has not booked, or booked and never traded, is corrected.
+                LedgerAccount::Corrections if is_of_trade => {
+                    *clearing.entry(&posting.asset).or_default() += posting.amount;
+                }
                 LedgerAccount::Client => *held.entry((event.account_id, &posting.asset)).or_default() += posting.amount,
                 _ => {}
             }
@@ -145,13 +170,13 @@ fn money(events: &[&AccountEvent], findings: &mut Vec<Finding>) {
         }
         if let Some(cash) = event.cash {
             shown.insert((event.account_id, "USD".to_owned()), cash.balance_cents);
-            if cash.reserved_cents < 0 || cash.reserved_cents > cash.balance_cents {
+            if !is_frozen && (cash.reserved_cents < 0 || cash.reserved_cents > cash.balance_cents) {
                 findings.push(Finding(format!("account {}: {cash:?}", event.account_id)));
             }
         }
         for position in &event.positions {
             shown.insert((event.account_id, position.symbol.to_string()), position.quantity);
-            if position.reserved_quantity < 0 || position.reserved_quantity > position.quantity {
+            if !is_frozen && (position.reserved_quantity < 0 || position.reserved_quantity > position.quantity) {
                 findings.push(Finding(format!("account {}: {position:?}", event.account_id)));
             }
         }
@@ -168,36 +193,36 @@ fn money(events: &[&AccountEvent], findings: &mut Vec<Finding>) {
     }
 }
 
-fn trades(events: &[&AccountEvent], logs: &Logs, findings: &mut Vec<Finding>) {
-    let mut fills: BTreeMap<(OrderId, TradeId), (i64, i64)> = BTreeMap::new();
+/// Every trade is booked once on each side, and nothing else is: or it was corrected, for an account that
+/// missed a record of its book or was told of a trade that never was.
+fn trades(events: &[&AccountEvent], logs: &Logs, disputed: &BTreeSet<AccountId>, findings: &mut Vec<Finding>) {
+    let mut seen: BTreeSet<(OrderId, TradeId)> = BTreeSet::new();
     for event in events {
-        if let (Some(order), Some(execution)) = (&event.order, event.execution) {
-            let value = (execution.price_cents, execution.quantity);
-            if fills.insert((order.order_id, execution.trade_id), value).is_some() {
-                findings.push(Finding(format!(
-                    "order {} has trade {} twice",
-                    order.order_id, execution.trade_id
-                )));
-            }
+        if let (Some(order), Some(execution)) = (&event.order, event.execution)
+            && !seen.insert((order.order_id, execution.trade_id))
+        {
+            findings.push(Finding(format!(
+                "order {} has trade {} twice",
+                order.order_id, execution.trade_id
+            )));
         }
     }
-    for (_, record) in logs.deduplicated("trades") {
-        let AnyMessage::TradeEvent(brokerx_schemas::TradeEvent::Trade(trade)) = &record.message else {
-            continue;
-        };
-        for order_id in [trade.maker_order_id, trade.taker_order_id] {
-            if fills.remove(&(order_id, trade.trade_id)) != Some((trade.price_cents, trade.quantity)) {
-                findings.push(Finding(format!(
-                    "trade {} is not an execution of order {order_id}",
-                    trade.trade_id
-                )));
-            }
+    let traded = traded(logs);
+    for (key, part) in booked(logs) {
+        if traded.get(&key).is_some_and(|traded| *traded != part) {
+            findings.push(Finding(format!("{key:?}: {part:?} was booked")));
         }
     }
-    for (order_id, trade_id) in fills.into_keys() {
-        findings.push(Finding(format!(
-            "order {order_id} has an execution without trade {trade_id}"
-        )));
+    let corrected = corrected(logs);
+    for (note, (part, _)) in differences(logs) {
+        let sides = [None, Some(part.symbol)];
+        let is_corrected = sides.iter().all(|symbol| corrected.contains(&(note.clone(), *symbol)));
+        if !disputed.contains(&part.account_id) || !is_corrected {
+            findings.push(Finding(format!("{note}: {part:?}, and it was not corrected")));
+        }
+    }
+    for account_id in frozen_accounts(logs) {
+        findings.push(Finding(format!("account {account_id} cannot be thawed")));
     }
 }
 
@@ -264,9 +289,31 @@ pub fn happened(logs: &Logs) -> BTreeMap<String, usize> {
     let mut count = |what: String| *counts.entry(what).or_default() += 1;
     for event in events(logs) {
         count(format!("{:?}", event.kind));
+        if event.kind == AccountEventKind::OrderCancelled && event.command_id.is_some() {
+            let view = event.order.as_ref();
+            let by_freeze = view.is_some_and(|order| order.reason == Some(Reason::Frozen));
+            count(if by_freeze { "swept" } else { "cancelled" }.to_owned());
+        }
         let ended = event.order.as_ref().filter(|order| order.status.is_terminal());
         if let Some(reason) = ended.and_then(|order| order.reason) {
             count(format!("{reason:?}"));
+        }
+    }
+    for (_, passes) in logs.passed() {
+        count(format!("{passes:?} passed"));
+    }
+    for (note, symbol) in corrected(logs) {
+        for what in [MISSING, FORGED] {
+            if symbol.is_none() && note.starts_with(what) {
+                count(format!("{what} corrected"));
+            }
+        }
+    }
+    let mut versions = BTreeMap::new();
+    for event in events(logs) {
+        let before = versions.insert(event.account_id, event.logic_version);
+        if before.is_some_and(|before| before < event.logic_version) {
+            count(format!("LogicVersion{}", event.logic_version));
         }
     }
     for (_, record) in logs.deduplicated("market-data") {

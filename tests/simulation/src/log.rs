@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use brokerx_schemas::{AccountCommand, AccountEvent, AnyMessage, BookCommand, InboxMessage};
+use brokerx_schemas::{
+    AccountCommand, AccountEvent, AccountId, AnyMessage, BookCommand, DeadLetter, InboxMessage, Message, UnusableRecord,
+};
 use brokerx_topics::machine::{Content, Identity, Record};
 
 /// A record as it stands in a log.
@@ -14,6 +16,30 @@ pub struct LogRecord {
     pub appended_ms: i64,
     /// The value.
     pub message: AnyMessage,
+    /// Nobody can read it, and it was decided that everybody passes it.
+    pub is_passed: bool,
+}
+
+/// A kind of record of a book that is passed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Passes {
+    /// A trade of an account's order.
+    Fill,
+    /// The answer to a command.
+    Answer,
+    /// The end of an order by the rules.
+    End,
+}
+
+impl Passes {
+    fn concerns(self, command: &AccountCommand) -> Option<AccountId> {
+        match (self, command) {
+            (Self::Fill, AccountCommand::Fill(fill)) => Some(fill.account_id),
+            (Self::Answer, AccountCommand::CommandDone(done)) => Some(done.account_id),
+            (Self::End, AccountCommand::OrderEnded(ended)) => Some(ended.account_id),
+            _ => None,
+        }
+    }
 }
 
 /// All topics.
@@ -22,6 +48,8 @@ pub struct Logs {
     partitions: BTreeMap<(&'static str, i32), Vec<LogRecord>>,
     /// The brokers' clock, milliseconds; the scheduler moves it.
     pub now_ms: i64,
+    /// The next record of this kind that a worker writes is passed.
+    passes: Option<Passes>,
 }
 
 impl Logs {
@@ -33,12 +61,51 @@ impl Logs {
         }
     }
 
+    /// Nobody will be able to read the next record of a kind.
+    pub fn pass_next(&mut self, passes: Passes) {
+        self.passes = Some(passes);
+    }
+
+    /// Appends what a worker has sent; it is passed when it is of the kind of which that was decided.
+    pub fn append_sent(&mut self, partition: i32, identity: Identity, message: AnyMessage) {
+        let is_passed = match (&message, self.passes) {
+            (AnyMessage::AccountCommand(command), Some(passes)) => passes.concerns(command).is_some(),
+            _ => false,
+        };
+        if is_passed {
+            self.passes = None;
+        }
+        self.push(partition, Some(identity), message, is_passed);
+    }
+
     /// Appends a record.
     pub fn append(&mut self, partition: i32, identity: Option<Identity>, message: AnyMessage) {
+        self.push(partition, identity, message, false);
+    }
+
+    /// Records of books that accounts should have heard and that were passed, and whose they are. One that
+    /// stands in the log a second time, before or behind, was not missed.
+    pub fn passed(&self) -> Vec<(AccountId, Passes)> {
+        let records = self.deduplicated(AccountCommand::TOPIC).into_iter();
+        let passed = records.filter(|(_, record)| record.is_passed);
+        let concerned = passed.filter_map(|(_, record)| match &record.message {
+            AnyMessage::AccountCommand(command) => {
+                let kinds = [Passes::Fill, Passes::Answer, Passes::End].into_iter();
+                kinds
+                    .filter_map(|kind| kind.concerns(command).map(|account_id| (account_id, kind)))
+                    .next()
+            }
+            _ => None,
+        });
+        concerned.collect()
+    }
+
+    fn push(&mut self, partition: i32, identity: Option<Identity>, message: AnyMessage, is_passed: bool) {
         let record = LogRecord {
             identity,
             appended_ms: self.now_ms,
             message,
+            is_passed,
         };
         self.partitions
             .entry((record.message.topic(), partition))
@@ -64,7 +131,7 @@ impl Logs {
             appended_ms: record.appended_ms,
             identity: record.identity.clone(),
             digest: offset as u128,
-            input: Content::Decoded(I::from_any(&record.message)),
+            input: content(I::from_any(&record.message), record.is_passed),
         }
     }
 
@@ -89,6 +156,23 @@ impl Logs {
                 next
             })
             .collect()
+    }
+}
+
+/// The value of a record as a machine gets it.
+pub fn content<I>(input: I, is_passed: bool) -> Content<I> {
+    match is_passed {
+        true => Content::Passed(Box::new(DeadLetter::UnusableRecord(UnusableRecord {
+            topic: String::new(),
+            partition: 0,
+            offset: 0,
+            reason: "it was passed".to_owned(),
+            key_hex: None,
+            value_hex: None,
+            headers: Vec::new(),
+            appended_ms: 0,
+        }))),
+        false => Content::Decoded(input),
     }
 }
 

@@ -135,11 +135,7 @@ fn append(source: &str, emission: &Emission, logs: &mut Logs) {
         source: source.to_owned(),
         seq: emission.seq,
     };
-    logs.append(
-        emission.output.partition,
-        Some(identity),
-        emission.output.message.clone(),
-    );
+    logs.append_sent(emission.output.partition, identity, emission.output.message.clone());
 }
 
 impl<M: Machine> Node for Station<M>

@@ -16,10 +16,10 @@ use std::path::PathBuf;
 use brokerx_matcher::machine::Matcher;
 use brokerx_schemas::{AnyMessage, Message};
 use brokerx_settlement::account::AccountMachine;
-use brokerx_simulation::log::{Inbox, Logs};
+use brokerx_simulation::log::{Inbox, Logs, content};
 use brokerx_simulation::workload::PARTITIONS;
 use brokerx_simulation::world::{Plan, run_with_logs};
-use brokerx_topics::machine::{Content, Emission, Fold, Identity, Machine, Record};
+use brokerx_topics::machine::{Emission, Fold, Identity, Machine, Record};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::Xxh3;
@@ -36,6 +36,9 @@ struct Entry<I> {
     /// Source and number; none for a record that no worker wrote.
     identity: Option<(String, u64)>,
     input: I,
+    /// Nobody could read it, and it was passed.
+    #[serde(default)]
+    is_passed: bool,
 }
 
 /// The result of folding a partition.
@@ -71,7 +74,7 @@ fn fold<M: Machine>(partition: i32, entries: Vec<Entry<M::Input>>) -> Folded {
             appended_ms: entry.appended_ms,
             identity: entry.identity.map(|(source, seq)| Identity { source, seq }),
             digest: offset as u128,
-            input: Content::Decoded(entry.input),
+            input: content(entry.input, entry.is_passed),
         };
         fold.apply(record, &mut emissions).unwrap();
         while !fold.is_between_records() {
@@ -138,6 +141,7 @@ where
                 appended_ms: record.appended_ms,
                 identity: record.identity.clone().map(|identity| (identity.source, identity.seq)),
                 input: M::Input::from_any(&record.message),
+                is_passed: record.is_passed,
             })
             .collect();
         let bytes = rmp_serde::to_vec_named(&entries).unwrap();

@@ -15,7 +15,7 @@ fn seeds() -> u64 {
 }
 
 /// Kinds of events and of market data, and reasons, each of which must occur often.
-const HAPPENS: [&str; 27] = [
+const HAPPENS: [&str; 35] = [
     "OrderReplaced",
     "OrderTriggered",
     "OrderExpired",
@@ -43,6 +43,14 @@ const HAPPENS: [&str; 27] = [
     "Frozen",
     "Thawed",
     "BalanceAdjusted",
+    "Fill passed",
+    "Answer passed",
+    "End passed",
+    "missing trade corrected",
+    "forged trade corrected",
+    "swept",
+    "LogicVersion2",
+    "LogicVersion3",
 ];
 
 #[test]

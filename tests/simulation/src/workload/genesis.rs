@@ -32,8 +32,12 @@ pub fn genesis(seed: u64) -> Genesis {
     Genesis {
         log_id: "simulation".to_owned(),
         generation: 0,
-        // Every fourth log was begun before.
-        logic_version: if seed % 4 == 2 { 1 } else { LOGIC_VERSION },
+        // Every fourth log was begun under the first version, every eighth under the second.
+        logic_version: match seed % 8 {
+            2 | 6 => 1,
+            4 => 2,
+            _ => LOGIC_VERSION,
+        },
         config_version: 1,
         config: Config {
             collect_while_closed: collect,

@@ -1,18 +1,13 @@
 //! What becomes of accounts and of the rules: suspension, freeze and thaw, correction, a new logic version.
 
 use brokerx_schemas::{
-    AccountCommand, AccountId, AccountState, AccountStatus, AdjustBalance, BookCommand, BookStatus, CommandDone,
-    CommandId, ConfigChange, OrderId, ThawAccount,
+    AccountCommand, AccountState, AccountStatus, AdjustBalance, BookCommand, ConfigChange, Genesis, ThawAccount,
 };
-use brokerx_topics::machine::{Identity, LOGIC_VERSION};
-use brokerx_topics::partition::{account_key, partition_of};
+use brokerx_topics::machine::LOGIC_VERSION;
 use rand::{RngExt, rngs::Xoshiro256PlusPlus};
 
 use super::{PARTITIONS, Workload, any_account, any_symbol, genesis, send_account};
 use crate::log::Logs;
-
-/// A book partition that none of the runs has: it answers what nobody asked.
-const ASTRAY: &str = "book-commands-77";
 
 impl Workload {
     /// Suspends an account or, more often, reinstates it.
@@ -64,41 +59,28 @@ impl Workload {
         send_account(logs, account_id, command);
     }
 
-    fn freeze(&mut self, account_id: AccountId, logs: &mut Logs, random: &mut Xoshiro256PlusPlus) {
-        *self.asked.frozen.entry(account_id).or_default() += 1;
-        let partition = partition_of(&account_key(account_id), PARTITIONS);
-        let seq = self.astray.entry(partition).or_default();
-        *seq += 1;
-        let identity = Identity {
-            source: ASTRAY.to_owned(),
-            seq: *seq,
-        };
-        let answer = CommandDone {
-            account_id,
-            command_id: CommandId([0xff; 16]),
-            order_id: OrderId(1),
-            symbol: any_symbol(random),
-            status: BookStatus::Working,
-            reason: None,
-            leaves_quantity: 1,
-        };
-        logs.append(partition, Some(identity), AccountCommand::CommandDone(answer).into());
-    }
-
-    /// A log that was begun under an older logic version goes on under the newest, in every inbox.
-    pub(super) fn raise_logic_version(&mut self, seed: u64, logs: &mut Logs) {
-        if self.raised {
-            return;
+    /// A log goes on under the logic version after its own, in every inbox. Returns whether there is a newer
+    /// one still.
+    pub(super) fn raise_logic_version(&mut self, seed: u64, logs: &mut Logs) -> bool {
+        let Genesis {
+            logic_version, config, ..
+        } = genesis(seed);
+        let present = *self.logic_version.get_or_insert(logic_version);
+        if self.configurations > 0 && present == LOGIC_VERSION {
+            return false;
         }
-        self.raised = true;
+        let raised = LOGIC_VERSION.min(present + 1);
+        self.logic_version = Some(raised);
+        self.configurations += 1;
         let change = ConfigChange {
-            version: 2,
-            logic_version: LOGIC_VERSION,
-            config: genesis(seed).config,
+            version: 1 + self.configurations,
+            logic_version: raised,
+            config,
         };
         for partition in 0..PARTITIONS {
             logs.append(partition, None, AccountCommand::Config(change.clone()).into());
             logs.append(partition, None, BookCommand::Config(change.clone()).into());
         }
+        raised < LOGIC_VERSION
     }
 }

@@ -1,7 +1,9 @@
 //! Clients, an operator and a payment provider: the writers that are not folds.
 
+pub mod astray;
 mod genesis;
 mod guard;
+pub mod mending;
 mod operator;
 mod orders;
 
@@ -10,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use brokerx_schemas::{
     AccountCommand, AccountEventKind, AccountId, AccountState, AccountStatus, AnyMessage, BookCommand, CommandId,
     CommandMeta, ListInstrument, Message, PaymentId, PaymentResult, PaymentStatus, PlaceOrder, ReplyTo, RequestPayment,
-    Symbol, TransferDirection, TransferShares,
+    Symbol, TradeId, TransferDirection, TransferShares,
 };
 use brokerx_topics::partition::{account_key, partition_of, symbol_key};
 use rand::{RngExt, rngs::Xoshiro256PlusPlus};
@@ -35,6 +37,8 @@ pub struct Asked {
     pub commands: BTreeSet<CommandId>,
     /// How often each account was made to freeze.
     pub frozen: BTreeMap<AccountId, usize>,
+    /// Trades that never were, and the account that was told of each.
+    pub forged: BTreeMap<TradeId, AccountId>,
 }
 
 /// The writers.
@@ -50,10 +54,12 @@ pub struct Workload {
     /// The provider's answers so far, so that a repeated one is the same.
     outcomes: BTreeMap<PaymentId, PaymentStatus>,
     status_versions: BTreeMap<AccountId, i64>,
-    /// Answers that went astray, per partition.
+    /// Records of no book, per partition.
     astray: BTreeMap<i32, u64>,
-    /// Whether the logic version was raised.
-    raised: bool,
+    /// The logic version of the logs; that of their genesis before the first change.
+    logic_version: Option<i32>,
+    /// Changes of the configuration.
+    configurations: i32,
 }
 
 impl Workload {
@@ -129,7 +135,7 @@ impl Workload {
 
     /// One client does something, or something becomes of one.
     pub fn act(&mut self, seed: u64, logs: &mut Logs, random: &mut Xoshiro256PlusPlus) {
-        match random.random_range(0..104) {
+        match random.random_range(0..105) {
             0..53 => self.place(logs, random),
             53..62 => self.retry(logs, random),
             62..78 => self.cancel(logs, random),
@@ -139,7 +145,8 @@ impl Workload {
             90..95 => self.operate(logs, random),
             95..97 => self.suspend(logs, random),
             97..99 => self.freeze_or_thaw(logs, random),
-            99 => self.raise_logic_version(seed, logs),
+            99 => drop(self.raise_logic_version(seed, logs)),
+            100 => self.go_astray(logs, random),
             _ => {
                 let account_id = any_account(random);
                 self.deposit(account_id, logs, random);
