@@ -432,6 +432,8 @@ impl Trial {
             assert_eq!(others, -owed, "{name}: {asset} of the other sides");
         }
         // It trades on, and its answers agree.
+        self.is_book_frozen = false;
+        self.on_arrival.clear();
         let before = self.freezes;
         let order_id = self.place(Side::Buy, 5);
         self.trade(order_id, 5, 10_00);

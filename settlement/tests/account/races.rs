@@ -183,13 +183,15 @@ fn a_cancel_meets_its_checks_in_order() {
     assert_eq!(bench.forwarded.len(), 1);
 }
 
-/// A place, a replace and three cancels of one order are in flight, and what the cancels are called.
+/// A place, a replace and three cancels of one order were in flight, of which the book has answered the place
+/// and the replace, which came first; and what the cancels are called.
 fn three_cancels() -> (Bench, NewOrder, [CommandId; 3]) {
     let mut bench = Bench::new();
     bench.fund(10_000_00);
     let order = bench.limit(Side::Buy, 10, 100_00);
     let order = bench.place(order);
     let replace = bench.replace(order.order_id, 5, 100_00);
+    let replace_id = replace.meta.command_id;
     bench.apply(AccountCommand::ReplaceOrder(replace));
     let cancels = [1, 0, 0].map(|forwarded| {
         let mut cancel = bench.cancel(order.order_id);
@@ -200,6 +202,8 @@ fn three_cancels() -> (Bench, NewOrder, [CommandId; 3]) {
         cancel.meta.command_id
     });
     bench.restore();
+    bench.done(&order, order.command_id, BookStatus::Working, None, 10);
+    bench.done(&order, replace_id, BookStatus::Rejected, Some(Reason::PriceBand), 10);
     (bench, order, cancels)
 }
 
@@ -214,6 +218,9 @@ fn one_cancel_is_in_flight_and_its_answer_is_that_of_the_others() {
         ),
     ] {
         let (mut bench, order, cancels) = three_cancels();
+        if refused.is_some() {
+            bench.fill(&order, 10, 100_00, 0);
+        }
         bench.done(&order, cancels[0], status, reason, 10);
         let told: Vec<_> = bench.replies.iter().map(|reply| reply.command_id).collect();
         assert_eq!(told, cancels);
