@@ -23,6 +23,8 @@ pub struct Plan {
     pub faults_per_thousand: u32,
     /// The rules in force.
     pub discipline: Discipline,
+    /// Whether operators put accounts right once everything has come to rest.
+    pub mends: bool,
 }
 
 impl Plan {
@@ -33,6 +35,7 @@ impl Plan {
             steps: 1_500,
             faults_per_thousand: 40,
             discipline: Discipline::FULL,
+            mends: true,
         }
     }
 }
@@ -112,7 +115,7 @@ pub fn run_with_logs(plan: Plan) -> (Outcome, Logs) {
     }
     let mut drained = drain(&mut nodes, &mut logs, &mut workload, &mut random);
     let mut looks = 0;
-    while drained && workload.put_right(plan.seed, &mut logs, &mut random) {
+    while plan.mends && drained && workload.put_right(plan.seed, &mut logs, &mut random) {
         drained = looks < LOOKS_MAX && drain(&mut nodes, &mut logs, &mut workload, &mut random);
         looks += 1;
     }

@@ -90,14 +90,22 @@ fn a_seed_replays_exactly() {
 }
 
 fn is_missed(discipline: Discipline) -> bool {
-    (0..200).any(|seed| {
-        !run(Plan {
-            discipline,
-            ..Plan::of_seed(seed)
-        })
-        .findings
-        .is_empty()
+    finds(|seed| Plan {
+        discipline,
+        ..Plan::of_seed(seed)
     })
+}
+
+fn finds(plan: impl Fn(u64) -> Plan) -> bool {
+    (0..200).any(|seed| !run(plan(seed)).findings.is_empty())
+}
+
+#[test]
+fn without_operators_the_audit_finds_what_went_astray() {
+    assert!(finds(|seed| Plan {
+        mends: false,
+        ..Plan::of_seed(seed)
+    }));
 }
 
 #[test]

@@ -20,12 +20,11 @@ const ASTRAY: &str = "book-commands-77";
 impl Workload {
     /// Something goes astray.
     pub(super) fn go_astray(&mut self, logs: &mut Logs, random: &mut Xoshiro256PlusPlus) {
-        match random.random_range(0..8) {
+        match random.random_range(0..12) {
             0 | 1 => logs.pass_next(Passes::Fill),
             2 => logs.pass_next(Passes::Answer),
             3 => logs.pass_next(Passes::End),
-            4..7 => self.forge_fill(logs, random),
-            _ => {}
+            _ => self.forge_fill(logs, random),
         }
     }
 

@@ -135,7 +135,7 @@ impl Workload {
 
     /// One client does something, or something becomes of one.
     pub fn act(&mut self, seed: u64, logs: &mut Logs, random: &mut Xoshiro256PlusPlus) {
-        match random.random_range(0..105) {
+        match random.random_range(0..106) {
             0..53 => self.place(logs, random),
             53..62 => self.retry(logs, random),
             62..78 => self.cancel(logs, random),
@@ -146,7 +146,7 @@ impl Workload {
             95..97 => self.suspend(logs, random),
             97..99 => self.freeze_or_thaw(logs, random),
             99 => drop(self.raise_logic_version(seed, logs)),
-            100 => self.go_astray(logs, random),
+            100..102 => self.go_astray(logs, random),
             _ => {
                 let account_id = any_account(random);
                 self.deposit(account_id, logs, random);
