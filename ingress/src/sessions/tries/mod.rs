@@ -7,69 +7,35 @@
 //!
 //! Each instance counts for itself and learns from the database, at each try, what all of them have decided.
 //! So several instances allow the limit, and beyond it at most what each of them had on its way at that
-//! moment; and a restart forgets nothing. When the memory is full, the counts without a try on its way are
-//! dropped and learned again.
+//! moment; and a restart forgets nothing.
+//!
+//! Who tries is in [`keys`], what is remembered of them in [`memory`], what was refused in [`refusals`].
 
-use std::collections::HashMap;
-use std::net::IpAddr;
+mod keys;
+mod memory;
+mod refusals;
+
+#[cfg(test)]
+mod tests;
+
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
-use super::limits::{Count, Judgement, Limits, Rule};
+use super::limits::{Judgement, Limits, Rule};
+use keys::Key;
+pub(super) use keys::{History, Who};
+use memory::{KEYS_MAX, State};
+use refusals::Refusals;
+pub(super) use refusals::{Refusal, Unwritten};
 
 /// How long a try waits for those before it.
 const TURN_LIMIT: Duration = Duration::from_secs(3);
 /// Tries that wait at once, of all e-mails; further ones are refused.
 const WAITING_MAX: usize = 256;
-/// Keys that are remembered, some 200 bytes each.
-const KEYS_MAX: usize = 100_000;
 /// How long it is believed that an address is not a known one of a client.
 const STRANGER: Duration = Duration::from_secs(60);
-
-/// Who tries: the e-mail as it is compared, and from where.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Who {
-    pub(super) email_key: String,
-    pub(super) network: IpAddr,
-}
-
-/// What tries are counted by.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Key {
-    Network(IpAddr),
-    Pair(Who),
-    Email(String),
-}
-
-/// What the database remembers of somebody who tries: the ages of wrong tries, youngest first.
-#[derive(Clone, Debug, Default)]
-pub(super) struct History {
-    pub(super) of_network: Vec<Duration>,
-    pub(super) of_pair: Vec<Duration>,
-    pub(super) of_email: Vec<Duration>,
-    /// Whether this client has logged in from this network before.
-    pub(super) is_known: bool,
-}
-
-/// A try that is refused.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Refusal {
-    /// How long to wait.
-    pub(super) wait: Duration,
-    /// The key of the limit, when this is its first refusal of the window: it is to be written.
-    pub(super) first: Option<Key>,
-}
-
-/// Refusals at one limit that are not in the audit yet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Unwritten {
-    /// The row of the first one.
-    pub(super) attempt_id: i64,
-    /// How many followed it.
-    pub(super) refused: i64,
-}
 
 /// All tries.
 pub struct Tries {
@@ -77,28 +43,6 @@ pub struct Tries {
     state: Mutex<State>,
     /// A try has ended.
     ended: Notify,
-}
-
-#[derive(Default)]
-struct State {
-    entries: HashMap<Key, Entry>,
-    waiting: usize,
-    /// Of windows that are over.
-    unwritten: Vec<Unwritten>,
-}
-
-#[derive(Default)]
-struct Entry {
-    count: Count,
-    refusals: Option<Refusals>,
-    /// Of a pair: until when it is believed not to be known.
-    stranger_until: Option<Instant>,
-}
-
-struct Refusals {
-    since: Instant,
-    attempt_id: Option<i64>,
-    refused: i64,
 }
 
 /// The place of a try; dropped, it counts for nothing.
@@ -112,16 +56,6 @@ enum Step {
     Entered(Place),
     Busy(Key),
     Refused(Refusal),
-}
-
-impl Who {
-    fn keys(&self) -> [Key; 3] {
-        [
-            Key::Network(self.network),
-            Key::Pair(self.clone()),
-            Key::Email(self.email_key.clone()),
-        ]
-    }
 }
 
 impl Tries {
@@ -253,18 +187,13 @@ impl Tries {
         let window = self.limits.window;
         let entry = state.entry(key.clone(), window, now);
         match &mut entry.refusals {
-            Some(refusals) if now < refusals.since + window => {
-                refusals.refused += 1;
+            Some(refusals) if refusals.is_recent(window, now) => {
+                refusals.follow();
                 Refusal { wait, first: None }
             }
             over => {
-                let first = Refusals {
-                    since: now,
-                    attempt_id: None,
-                    refused: 0,
-                };
-                let over = over.replace(first).and_then(|refusals| refusals.unwritten());
-                state.unwritten.extend(over);
+                let over = over.replace(Refusals::begin(now));
+                state.unwritten.extend(over.and_then(|mut over| over.take_unwritten()));
                 Refusal { wait, first: Some(key) }
             }
         }
@@ -278,7 +207,7 @@ impl Tries {
             return;
         };
         match (attempt_id, &mut entry.refusals) {
-            (Some(_), Some(refusals)) => refusals.attempt_id = attempt_id,
+            (Some(attempt_id), Some(refusals)) => refusals.is_written(attempt_id),
             _ => entry.refusals = None,
         }
     }
@@ -289,12 +218,7 @@ impl Tries {
         let mut state = self.lock();
         let mut unwritten = std::mem::take(&mut state.unwritten);
         for entry in state.entries.values_mut() {
-            if let Some(refusals) = &mut entry.refusals
-                && let Some(sum) = refusals.unwritten()
-            {
-                refusals.refused = 0;
-                unwritten.push(sum);
-            }
+            unwritten.extend(entry.refusals.as_mut().and_then(Refusals::take_unwritten));
         }
         state.sweep(self.limits.window, now);
         unwritten
@@ -341,40 +265,6 @@ enum Standing {
     Refused(Key, Instant),
 }
 
-impl State {
-    fn entry(&mut self, key: Key, window: Duration, now: Instant) -> &mut Entry {
-        if self.entries.len() >= KEYS_MAX && !self.entries.contains_key(&key) {
-            self.sweep(window, now);
-            if self.entries.len() >= KEYS_MAX {
-                self.entries.retain(|_, entry| entry.count.in_flight > 0);
-            }
-        }
-        self.entries.entry(key).or_default()
-    }
-
-    fn sweep(&mut self, window: Duration, now: Instant) {
-        let State { entries, unwritten, .. } = self;
-        entries.retain(|_, entry| {
-            let is_recent = |refusals: &Refusals| now < refusals.since + window;
-            if entry.refusals.as_ref().is_some_and(|refusals| !is_recent(refusals)) {
-                unwritten.extend(entry.refusals.take().and_then(|refusals| refusals.unwritten()));
-            }
-            let is_stranger = entry.stranger_until.is_some_and(|until| now < until);
-            !entry.count.is_over(window, now) || entry.refusals.is_some() || is_stranger
-        });
-    }
-}
-
-impl Refusals {
-    fn unwritten(&self) -> Option<Unwritten> {
-        let attempt_id = self.attempt_id.filter(|_| self.refused > 0)?;
-        Some(Unwritten {
-            attempt_id,
-            refused: self.refused,
-        })
-    }
-}
-
 impl Place {
     /// The password was wrong.
     pub(super) fn wrong(mut self) {
@@ -406,165 +296,5 @@ impl<'a> Waiting<'a> {
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
         self.0.lock().waiting -= 1;
-    }
-}
-
-#[cfg(test)]
-#[allow(clippy::unwrap_used)]
-mod tests {
-    use brokerx_topics::service::source_of;
-
-    use super::*;
-
-    const WINDOW: Duration = Duration::from_secs(900);
-
-    fn tries() -> Arc<Tries> {
-        Tries::new(Limits {
-            per_pair: 5,
-            per_network: 20,
-            per_email: 10,
-            window: WINDOW,
-        })
-    }
-
-    fn who(email: &str, address: &str) -> Who {
-        Who {
-            email_key: email.to_owned(),
-            network: source_of(address.parse().unwrap()),
-        }
-    }
-
-    fn history(is_known: bool) -> History {
-        History {
-            is_known,
-            ..History::default()
-        }
-    }
-
-    /// Tries a wrong password; whether it was tried at all.
-    async fn wrong(tries: &Arc<Tries>, who: &Who, is_known: bool) -> bool {
-        match tries.enter(who, &history(is_known)).await {
-            Ok(place) => {
-                // Long enough for the others to come.
-                tokio::task::yield_now().await;
-                place.wrong();
-                true
-            }
-            Err(_) => false,
-        }
-    }
-
-    #[tokio::test]
-    async fn sixty_at_once_are_five_tries() {
-        let tries = tries();
-        let mut all = tokio::task::JoinSet::new();
-        for _ in 0..60 {
-            let tries = Arc::clone(&tries);
-            all.spawn(async move { wrong(&tries, &who("ada", "203.0.113.5"), false).await });
-        }
-        let tried = all.join_all().await.into_iter().filter(|tried| *tried).count();
-        assert_eq!(tried, 5);
-    }
-
-    #[tokio::test]
-    async fn right_passwords_at_once_all_pass() {
-        let tries = tries();
-        let mut all = tokio::task::JoinSet::new();
-        for number in 0..60 {
-            let tries = Arc::clone(&tries);
-            all.spawn(async move {
-                let client = who(&format!("client-{}", number % 4), "203.0.113.5");
-                let place = tries.enter(&client, &History::default()).await.unwrap();
-                tokio::task::yield_now().await;
-                drop(place);
-            });
-        }
-        all.join_all().await;
-    }
-
-    #[tokio::test]
-    async fn nobody_is_locked_out_by_somebody_else() {
-        let tries = tries();
-        let owner = who("ada", "198.51.100.7");
-        for _ in 0..5 {
-            assert!(wrong(&tries, &who("ada", "203.0.113.5"), false).await);
-        }
-        assert!(!wrong(&tries, &who("ada", "203.0.113.5"), false).await);
-        assert!(tries.enter(&owner, &history(false)).await.is_ok(), "from elsewhere");
-        // Spread over addresses, the e-mail is delayed, but not for those whom it knows.
-        for address in 0..2 {
-            for _ in 0..3 {
-                wrong(&tries, &who("ada", &format!("203.0.113.{}", 6 + address)), false).await;
-            }
-        }
-        let refusal = tries.enter(&owner, &history(false)).await.map(drop).unwrap_err();
-        assert!(refusal.wait <= Duration::from_secs(1), "{refusal:?}");
-        assert!(tries.enter(&owner, &history(true)).await.is_ok());
-        assert!(tries.enter(&who("bob", "203.0.113.9"), &history(false)).await.is_ok());
-    }
-
-    #[tokio::test]
-    async fn a_64_is_one_address() {
-        let tries = tries();
-        for number in 0..5 {
-            assert!(wrong(&tries, &who("ada", &format!("2001:db8::{number}")), false).await);
-        }
-        assert!(!wrong(&tries, &who("ada", "2001:db8::77"), false).await);
-        assert!(wrong(&tries, &who("ada", "2001:db8:0:1::77"), false).await);
-    }
-
-    #[tokio::test]
-    async fn an_address_that_tries_many_e_mails_is_refused_without_the_database() {
-        let tries = tries();
-        let one = |number: usize| who(&format!("client-{number}"), "203.0.113.5");
-        for number in 0..20 {
-            assert!(wrong(&tries, &one(number), false).await);
-        }
-        let first = tries.refused(&one(100)).unwrap();
-        assert_eq!(first.first, Some(Key::Network(one(0).network)), "whatever the e-mail");
-        tries.written(first.first.as_ref().unwrap(), Some(7));
-        for number in 0..30 {
-            assert_eq!(tries.refused(&one(200 + number)).unwrap().first, None);
-        }
-        let sum = Unwritten {
-            attempt_id: 7,
-            refused: 30,
-        };
-        assert_eq!(tries.unwritten(), [sum]);
-        assert_eq!(tries.unwritten(), []);
-        tries.put_back(vec![sum]);
-        assert_eq!(tries.unwritten(), [sum]);
-        assert_eq!(tries.lock().entries.len(), 41, "refused e-mails leave nothing");
-        let later = Instant::now() + WINDOW;
-        assert_eq!(tries.refused_at(&one(100), later), None);
-    }
-
-    #[tokio::test]
-    async fn what_other_instances_saw_counts_here() {
-        let tries = tries();
-        let ada = who("ada", "203.0.113.5");
-        let seen = History {
-            of_pair: vec![Duration::from_secs(10); 5],
-            ..History::default()
-        };
-        let refusal = tries.enter(&ada, &seen).await.map(drop).unwrap_err();
-        assert!(refusal.wait <= WINDOW - Duration::from_secs(10));
-        assert!(tries.refused(&ada).is_some(), "learned");
-    }
-
-    #[test]
-    fn memory_is_bounded() {
-        let tries = tries();
-        let now = Instant::now();
-        for number in 0..KEYS_MAX {
-            let one = who(&format!("client-{number}"), "203.0.113.5");
-            let seen = History {
-                of_pair: vec![Duration::from_secs(10)],
-                of_email: vec![Duration::from_secs(10)],
-                ..History::default()
-            };
-            drop(tries.step(&one, &seen, now));
-        }
-        assert!(tries.lock().entries.len() <= KEYS_MAX);
     }
 }
