@@ -6,6 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use brokerx_schemas::{CommandId, Reply};
 use tokio::sync::oneshot;
 
+type Table<'a> = MutexGuard<'a, HashMap<CommandId, oneshot::Sender<Box<Reply>>>>;
+
 /// A bounded table of waiting requests.
 #[derive(Debug)]
 pub struct Pending {
@@ -30,19 +32,26 @@ impl Pending {
         })
     }
 
-    /// A place for the outcome of a command; none when the table is full.
+    /// A place for the outcome of a client's command; none when the table is full.
     pub fn register(self: &Arc<Self>, command_id: CommandId) -> Option<Waiting> {
-        let mut waiting = self.lock();
-        if waiting.len() >= self.waiting_max {
-            return None;
-        }
+        let waiting = self.lock();
+        (waiting.len() < self.waiting_max).then(|| self.place(command_id, waiting))
+    }
+
+    /// A place for the outcome of an operator's command, however many clients wait. How many of these there are
+    /// is bounded by whoever sends them.
+    pub fn register_beyond(self: &Arc<Self>, command_id: CommandId) -> Waiting {
+        self.place(command_id, self.lock())
+    }
+
+    fn place(self: &Arc<Self>, command_id: CommandId, mut waiting: Table<'_>) -> Waiting {
         let (sender, receiver) = oneshot::channel();
         waiting.insert(command_id, sender);
-        Some(Waiting {
+        Waiting {
             pending: Arc::clone(self),
             command_id,
             receiver,
-        })
+        }
     }
 
     /// Hands an outcome to the request that waits for it; gives it back when none does, or no longer does.
@@ -62,13 +71,19 @@ impl Pending {
         self.lock().len()
     }
 
+    /// The command of some request that waits.
+    #[cfg(test)]
+    pub fn first(&self) -> Option<CommandId> {
+        self.lock().keys().next().copied()
+    }
+
     /// Whether none waits.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
     /// The map is intact even after a thread panicked while it held the lock.
-    fn lock(&self) -> MutexGuard<'_, HashMap<CommandId, oneshot::Sender<Box<Reply>>>> {
+    fn lock(&self) -> Table<'_> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -125,6 +140,7 @@ mod tests {
         let first = pending.register(id(1)).unwrap();
         let _second = pending.register(id(2)).unwrap();
         assert!(pending.register(id(3)).is_none());
+        drop(pending.register_beyond(id(4)));
         drop(first);
         assert_eq!(pending.len(), 1);
         assert!(pending.register(id(3)).is_some());
