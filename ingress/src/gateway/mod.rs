@@ -6,8 +6,10 @@ pub mod consistency;
 mod context;
 mod cors;
 mod layer;
+mod waiting;
 
-pub use access::{Caller, Operator, Refused, Scope};
+pub use access::{Caller, Operator, Refused, Scope, WRONG_KEYS};
 pub use context::{CORRELATION_ID, RequestContext};
 pub use cors::cors_layer;
 pub use layer::gateway;
+pub use waiting::WaitingReads;
