@@ -21,7 +21,7 @@ use brokerx_topics::service::{
 use crate::admin::InFlight;
 use crate::clients::{Passwords, RegistrationLimits, ReminderAges};
 use crate::commands::{CommandLimits, Commands, Pending, ReplySink, Told};
-use crate::gateway::{WRONG_KEYS, WaitingReads};
+use crate::gateway::{WaitingReads, WrongKeys};
 use crate::http::RateLimit;
 use crate::market::{Market, PublicReads};
 use crate::options::{LISTEN_DEFAULT, Options};
@@ -139,7 +139,7 @@ pub async fn run(options: Options, shutdown: Shutdown) -> anyhow::Result<()> {
         login_limit: RateLimit::every(sessions::RATE.1, sessions::RATE.0),
         commands,
         waiting_reads: WaitingReads::default(),
-        wrong_keys_limit: RateLimit::new(WRONG_KEYS.0, WRONG_KEYS.1),
+        wrong_keys: WrongKeys::default(),
         in_flight: InFlight::default(),
         market,
         public_reads: PublicReads::new(options.database_connections_max),

@@ -10,7 +10,7 @@ use sqlx::PgPool;
 use crate::admin::InFlight;
 use crate::clients::{Passwords, RegistrationLimits};
 use crate::commands::Commands;
-use crate::gateway::WaitingReads;
+use crate::gateway::{WaitingReads, WrongKeys};
 use crate::http::RateLimit;
 use crate::market::{Market, PublicReads};
 use crate::options::Options;
@@ -43,8 +43,8 @@ pub struct App {
     pub commands: Commands,
     /// Reads that wait for the projection.
     pub waiting_reads: WaitingReads,
-    /// The rate of wrong API keys of each address.
-    pub wrong_keys_limit: RateLimit,
+    /// Wrong API keys of each address; keys are known by their hashes.
+    pub wrong_keys: WrongKeys<Vec<u8>>,
     /// What operators asked for and is on its way.
     pub in_flight: InFlight,
     /// The market.

@@ -21,9 +21,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use brokerx_schemas::{
-    AccountCommand, AccountId, BookCommand, CommandId, CommandMeta, Message, Reply, ReplyTo, Symbol,
-};
+use brokerx_schemas::{AccountCommand, AccountId, BookCommand, CommandId, CommandMeta, Message, ReplyTo, Symbol};
 use brokerx_topics::catalogue;
 use brokerx_topics::codec::Codec;
 use brokerx_topics::headers::{Trace, trace_headers};
@@ -60,8 +58,8 @@ pub struct CommandLimits {
 /// Who sends a command.
 #[derive(Clone, Copy, Debug)]
 enum Sender {
-    /// One of many clients, who share the places in which outcomes are waited for.
-    Client,
+    /// One of many clients, by the account, who share the places in which outcomes are waited for.
+    Client(AccountId),
     /// One of few operators, whose commands in flight are bounded already: no number of clients keeps one from
     /// the kill switch.
     Operator,
@@ -179,7 +177,7 @@ impl Commands {
             Problem::too_many("DAILY_QUOTA", detail, wait)
         })?;
         let (sent, delivery) = self
-            .send_to_account(account_id, client_order_id, Sender::Client, trace, command)
+            .send_to_account(account_id, client_order_id, Sender::Client(account_id), trace, command)
             .inspect_err(|_| self.quota.give_back(account_id, share, now_us()))?;
         Ok(sent.outcome(delivery, self.limits.reply).await)
     }
@@ -265,7 +263,7 @@ impl Commands {
         let mut value = Vec::with_capacity(256);
         self.codec.encode(&command, &mut value).map_err(Problem::internal)?;
         let waiting = match sender {
-            Sender::Client => self.pending.register(command_id).ok_or_else(|| {
+            Sender::Client(account_id) => self.pending.register(command_id, account_id).ok_or_else(|| {
                 Problem::unavailable(
                     "OVERLOADED",
                     "too many requests wait for what became of their commands; nothing was sent, try again in a moment",

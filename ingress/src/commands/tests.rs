@@ -1,6 +1,6 @@
 //! The producer here never reaches a broker: what is sent waits in its queue, and outcomes are put in by hand.
 
-use brokerx_schemas::{CancelAllOrders, PlaceOrder, ReplyKind};
+use brokerx_schemas::{CancelAllOrders, PlaceOrder, Reply, ReplyKind};
 use brokerx_topics::service;
 use rdkafka::ClientConfig;
 

@@ -18,9 +18,6 @@ use super::RequestContext;
 use crate::http::Problem;
 use crate::state::{App, Shared};
 
-/// Wrong API keys of one address (IPv6: of one /64): a second in the long run, and at once.
-pub const WRONG_KEYS: (u32, u32) = (10, 100);
-
 /// What an API key may be used for. A token may be used for everything that its role may.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scope {
@@ -202,33 +199,32 @@ row! {
     }
 }
 
-/// As [`by_api_key`], until too many of an address were wrong: each try is a query, so a flood of invented keys
-/// would take the database from everybody.
+/// As [`by_api_key`], until too many of an address were wrong.
 async fn by_guarded_api_key(app: &App, parts: &Parts, key: &[u8]) -> Result<Caller, Refused> {
     let network = parts.extensions.get::<RequestContext>().map(RequestContext::network);
-    let limit = &app.wrong_keys_limit;
-    if let Err(wait) = limit.look(network) {
+    let hash = api_keys::hash(key);
+    if let Err(wait) = app.wrong_keys.admit(network, &hash) {
         app.metrics.rate_limited.inc();
-        return Err(Refused::Limited(Box::new(limit.refuse(wait))));
+        return Err(Refused::Limited(Box::new(app.wrong_keys.refuse(wait))));
     }
-    let caller = by_api_key(&app.database, key).await;
-    if caller
-        .as_ref()
-        .is_err_and(|problem| problem.status() == StatusCode::UNAUTHORIZED)
-    {
-        // Those that are on their way at once pass, as many as there are connections.
-        let _ = limit.take(network);
+    let caller = by_api_key(&app.database, &hash).await;
+    let is_wrong = |problem: &Problem| problem.status() == StatusCode::UNAUTHORIZED;
+    // The database may not have answered: then nothing is known of the key.
+    match &caller {
+        Ok(_) => app.wrong_keys.learn(network, hash, true),
+        Err(problem) if is_wrong(problem) => app.wrong_keys.learn(network, hash, false),
+        Err(_) => {}
     }
     Ok(caller?)
 }
 
-async fn by_api_key(database: &PgPool, key: &[u8]) -> Result<Caller, Problem> {
+async fn by_api_key(database: &PgPool, hash: &[u8]) -> Result<Caller, Problem> {
     let row: Option<KeyRow> = sqlx::query_as(
         "SELECT client_id::text AS client_id, account_id, role, status, scopes
          FROM api_keys JOIN clients USING (client_id)
          WHERE key_hash = $1 AND revoked_at IS NULL AND expires_at > now()",
     )
-    .bind(api_keys::hash(key))
+    .bind(hash)
     .fetch_optional(database)
     .await?;
     let row = row.ok_or_else(|| Problem::unauthenticated("the API key is not valid, has expired or was revoked"))?;
