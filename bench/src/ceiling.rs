@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::ensure;
 use brokerx_schemas::{AccountCommand, Message as _};
 use brokerx_topics::catalogue;
-use brokerx_topics::service::{PlatformOptions, kafka as clients};
+use brokerx_topics::service::{Drained, PlatformOptions, kafka as clients};
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::BaseConsumer;
@@ -117,7 +117,7 @@ impl Ceiling {
         Ok((latencies, took))
     }
 
-    fn consumer(&self, topic: &str) -> anyhow::Result<BaseConsumer> {
+    fn consumer(&self, topic: &str) -> anyhow::Result<Drained> {
         kafka::consumer_at_end(&self.platform, topic, &(0..self.partitions).collect::<Vec<_>>())
     }
 }

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
-use brokerx_topics::service::{PlatformOptions, kafka};
+use brokerx_topics::service::{Drained, PlatformOptions, kafka};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::producer::{BaseProducer, BaseRecord, DefaultProducerContext, Producer};
 use rdkafka::{Offset, TopicPartitionList};
@@ -14,10 +14,10 @@ pub fn producer(platform: &PlatformOptions) -> anyhow::Result<BaseProducer> {
 }
 
 /// A consumer at the end of some partitions.
-pub fn consumer_at_end(platform: &PlatformOptions, topic: &str, partitions: &[i32]) -> anyhow::Result<BaseConsumer> {
+pub fn consumer_at_end(platform: &PlatformOptions, topic: &str, partitions: &[i32]) -> anyhow::Result<Drained> {
     let mut config = kafka::consumer_config(platform, "brokerx-bench");
     config.set("fetch.wait.max.ms", "10");
-    let consumer: BaseConsumer = config.create()?;
+    let consumer: Drained = config.create()?;
     let mut assignment = TopicPartitionList::new();
     for partition in partitions {
         let end = end_of(&consumer, topic, *partition)?;

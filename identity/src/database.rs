@@ -99,7 +99,8 @@ fn migrator() -> Migrator {
         "0002_keys_of_audited_requests.sql",
         "0003_limits_of_login.sql",
         "0004_registrations.sql",
-        "0005_ends_of_api_keys.sql"
+        "0005_ends_of_api_keys.sql",
+        "0006_reading_what_is_new.sql"
     )
 }
 

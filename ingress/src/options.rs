@@ -37,8 +37,8 @@ pub struct Options {
     /// PostgreSQL, with the schemas `identity` (written here) and `projection` (written by settlement)
     #[arg(long, env = "BROKERX_DATABASE_URL", hide_env_values = true)]
     pub database_url: String,
-    /// Most connections to PostgreSQL
-    #[arg(long, env = "BROKERX_DATABASE_CONNECTIONS_MAX", default_value_t = 10)]
+    /// Most connections to PostgreSQL; half of them serve trades and candles, which anybody may read
+    #[arg(long, env = "BROKERX_DATABASE_CONNECTIONS_MAX", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..))]
     pub database_connections_max: u32,
     /// Key that signs tokens: hexadecimal, at least 32 bytes; the notifier needs the public one that belongs to it
     #[arg(long, env = "BROKERX_JWT_KEY", hide_env_values = true)]
@@ -79,14 +79,14 @@ pub struct Options {
     /// Requests of one client or operator at once
     #[arg(long, env = "BROKERX_CLIENT_BURST", default_value_t = 4_000, value_parser = clap::value_parser!(u32).range(1..))]
     pub client_burst: u32,
-    /// Commands (orders, their changes, payments) of one client on one UTC day and this instance: each is kept in a log for ever
+    /// Commands (orders, their changes, payments) of one client on one UTC day and this instance: each is kept in a log for ever. Cancels have a share of their own, twice as large
     #[arg(long, env = "BROKERX_COMMANDS_PER_DAY", default_value_t = 2_000_000, value_parser = clap::value_parser!(u32).range(1..))]
     pub commands_per_day: u32,
     /// Origins of web pages that may call the API, separated by commas, such as `https://app.example.com`
     #[arg(long, env = "BROKERX_CORS_ORIGINS", value_delimiter = ',', value_parser = origin)]
     pub cors_origins: Vec<HeaderValue>,
-    /// How long a token is good for, seconds
-    #[arg(long, env = "BROKERX_TOKEN_SECONDS", default_value_t = 24 * 60 * 60, value_parser = clap::value_parser!(i64).range(1..))]
+    /// How long a token is good for, seconds; a year at most
+    #[arg(long, env = "BROKERX_TOKEN_SECONDS", default_value_t = 24 * 60 * 60, value_parser = clap::value_parser!(i64).range(1..=366 * 24 * 60 * 60))]
     pub token_seconds: i64,
     /// Registrations of one address (IPv6: one /64) at once
     #[arg(long, env = "BROKERX_REGISTRATION_BURST", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]

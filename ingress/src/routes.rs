@@ -97,12 +97,12 @@ pub fn router(app: Shared) -> Router {
     let cors = (!options.cors_origins.is_empty()).then(|| cors_layer(&options.cors_origins));
     let mut router = routes()
         .router
-        .fallback(|| async { Problem::not_found("there is no such route") })
+        .fallback(|| async { Problem::not_found("there is nothing under this path") })
         .method_not_allowed_fallback(|| async {
             Problem::new(
                 StatusCode::METHOD_NOT_ALLOWED,
                 "METHOD_NOT_ALLOWED",
-                "this route does not take this method",
+                "this path does not take this method",
             )
         })
         .layer(DefaultBodyLimit::max(options.body_bytes_max))

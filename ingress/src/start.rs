@@ -21,8 +21,9 @@ use brokerx_topics::service::{
 use crate::admin::InFlight;
 use crate::clients::{Passwords, RegistrationLimits, ReminderAges};
 use crate::commands::{CommandLimits, Commands, Pending, ReplySink, Told};
+use crate::gateway::{WaitingReads, WrongKeys};
 use crate::http::RateLimit;
-use crate::market::Market;
+use crate::market::{Market, PublicReads};
 use crate::options::{LISTEN_DEFAULT, Options};
 use crate::outbox::Relay;
 use crate::routes;
@@ -137,8 +138,11 @@ pub async fn run(options: Options, shutdown: Shutdown) -> anyhow::Result<()> {
         tries: Tries::new(options.login_limits()),
         login_limit: RateLimit::every(sessions::RATE.1, sessions::RATE.0),
         commands,
+        waiting_reads: WaitingReads::default(),
+        wrong_keys: WrongKeys::default(),
         in_flight: InFlight::default(),
         market,
+        public_reads: PublicReads::new(options.database_connections_max),
         address_limit: RateLimit::new(options.address_rate, options.address_burst),
         client_limit: RateLimit::new(options.client_rate, options.client_burst),
         metrics: HttpMetrics::new(&mut metrics),

@@ -10,8 +10,9 @@ use sqlx::PgPool;
 use crate::admin::InFlight;
 use crate::clients::{Passwords, RegistrationLimits};
 use crate::commands::Commands;
+use crate::gateway::{WaitingReads, WrongKeys};
 use crate::http::RateLimit;
-use crate::market::Market;
+use crate::market::{Market, PublicReads};
 use crate::options::Options;
 use crate::sessions::Tries;
 use crate::telemetry::HttpMetrics;
@@ -40,10 +41,16 @@ pub struct App {
     pub login_limit: RateLimit,
     /// Sends commands.
     pub commands: Commands,
+    /// Reads that wait for the projection.
+    pub waiting_reads: WaitingReads,
+    /// Wrong API keys of each address; keys are known by their hashes.
+    pub wrong_keys: WrongKeys<Vec<u8>>,
     /// What operators asked for and is on its way.
     pub in_flight: InFlight,
     /// The market.
     pub market: Arc<Market>,
+    /// Reads of strangers from the database.
+    pub public_reads: PublicReads,
     /// The rate of each address.
     pub address_limit: RateLimit,
     /// The rate of each client.

@@ -73,7 +73,7 @@ pub struct CommandMetrics {
     pub sent: Counter,
     /// Commands that Kafka did not acknowledge.
     pub undelivered: Counter,
-    /// Commands without an outcome within the limit.
+    /// Commands without an outcome within the limit, or before their client hung up.
     pub late: Counter,
     /// From handing a command to the producer until its outcome, seconds.
     pub reply_seconds: Histogram,
@@ -98,7 +98,7 @@ impl CommandMetrics {
             ),
             (
                 "commands_late",
-                "Commands without an outcome within the limit",
+                "Commands without an outcome within the limit, or before their client hung up",
                 &metrics.late,
             ),
         ] {

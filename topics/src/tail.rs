@@ -21,7 +21,7 @@ use rdkafka::{Offset, TopicPartitionList};
 use serde::Serialize;
 
 use crate::codec::Registry;
-use crate::service::{PlatformOptions, kafka};
+use crate::service::{Drained, PlatformOptions, kafka};
 
 /// One question to the broker takes no longer than this.
 const ANSWER_LIMIT: Duration = Duration::from_secs(10);
@@ -123,7 +123,7 @@ pub(crate) async fn unreadable(
     partition: i32,
     offset: i64,
 ) -> Result<Option<String>> {
-    let consumer: BaseConsumer = kafka::consumer_config(platform, "brokerx-topics-tail").create()?;
+    let consumer: Drained = kafka::consumer_config(platform, "brokerx-topics-tail").create()?;
     let (low, high) = consumer
         .fetch_watermarks(topic, partition, ANSWER_LIMIT)
         .context("the broker does not answer")?;
@@ -144,7 +144,7 @@ pub(crate) async fn unreadable(
     }
 }
 
-fn open(platform: &PlatformOptions) -> Result<BaseConsumer> {
+fn open(platform: &PlatformOptions) -> Result<Drained> {
     // Reads by assignment: the group exists in name only, nothing is committed.
     let mut config = kafka::consumer_config(platform, "brokerx-topics-tail");
     config.set("enable.partition.eof", "true");

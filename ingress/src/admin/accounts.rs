@@ -12,6 +12,7 @@ use brokerx_schemas::{
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use super::amounts::{CENTS_MAX, QUANTITY_MAX};
 use super::audit::{Action, Audit};
 use super::{answer, late};
 use crate::gateway::consistency;
@@ -107,28 +108,31 @@ pub async fn transfer(
 ) -> Result<Response, Problem> {
     let account_id = account_id(&id)?;
     let mut errors = Vec::new();
-    let quantity = decimal::parse(&body.quantity, 0).ok().filter(|quantity| *quantity > 0);
+    let quantity = decimal::parse(&body.quantity, 0)
+        .ok()
+        .filter(|quantity| (1..=QUANTITY_MAX).contains(quantity));
     if quantity.is_none() {
         errors.push(FieldError::new(
             "quantity",
             "INVALID_QUANTITY",
-            "is a whole number of shares, more than 0",
+            "is a whole number of shares, from 1 to a trillion",
         ));
     }
-    let price = body
-        .price
-        .as_deref()
-        .map(|json| decimal::parse(json, 2).ok().filter(|cents| *cents >= 0));
+    let price = body.price.as_deref().map(|json| {
+        decimal::parse(json, 2)
+            .ok()
+            .filter(|cents| (0..=CENTS_MAX).contains(cents))
+    });
     if price == Some(None) {
         errors.push(FieldError::new(
             "price",
             "INVALID_PRICE",
-            "is at least 0, with at most two digits after the point",
+            "is from 0 to 10 trillion, with at most two digits after the point",
         ));
     }
     let direction = names::of_lower::<TransferDirection>(&body.direction);
     if direction.is_none() {
-        errors.push(FieldError::new("direction", "INVALID_REQUEST", "is in or out"));
+        errors.push(FieldError::new("direction", "INVALID_REQUEST", "is \"in\" or \"out\""));
     }
     let symbol = Symbol::new(&body.symbol)
         .ok()
@@ -178,6 +182,41 @@ pub struct LimitsBody {
     open_orders_max: i32,
 }
 
+fn limits_of(body: &LimitsBody) -> Result<AccountLimits, Problem> {
+    let notional = decimal::parse(&body.order_notional_max, 2)
+        .ok()
+        .filter(|cents| *cents >= 0);
+    let rules = [
+        (
+            body.order_quantity_max >= 0,
+            "order_quantity_max",
+            "is a whole number of shares, at least 0",
+        ),
+        (
+            notional.is_some(),
+            "order_notional_max",
+            "is an amount of at least 0, with at most two digits after the point",
+        ),
+        (
+            body.open_orders_max >= 0,
+            "open_orders_max",
+            "is a whole number, at least 0",
+        ),
+    ];
+    let broken = rules.iter().filter(|(is_met, ..)| !is_met);
+    let errors: Vec<_> = broken
+        .map(|(_, field, message)| FieldError::new(*field, "INVALID_REQUEST", *message))
+        .collect();
+    match notional {
+        Some(order_notional_cents_max) if errors.is_empty() => Ok(AccountLimits {
+            order_quantity_max: body.order_quantity_max,
+            order_notional_cents_max,
+            open_orders_max: body.open_orders_max,
+        }),
+        _ => Err(Problem::fields(errors)),
+    }
+}
+
 /// `PUT /admin/v1/accounts/{account_id}/limits`.
 pub async fn set_limits(
     audit: Audit,
@@ -186,19 +225,7 @@ pub async fn set_limits(
     Body(body): Body<LimitsBody>,
 ) -> Result<Response, Problem> {
     let account_id = account_id(&id)?;
-    let notional = decimal::parse(&body.order_notional_max, 2)
-        .ok()
-        .filter(|cents| *cents >= 0);
-    let (Some(order_notional_cents_max), true, true) =
-        (notional, body.order_quantity_max >= 0, body.open_orders_max >= 0)
-    else {
-        return Err(Problem::invalid_request("every limit is at least 0"));
-    };
-    let limits = AccountLimits {
-        order_quantity_max: body.order_quantity_max,
-        order_notional_cents_max,
-        open_orders_max: body.open_orders_max,
-    };
+    let limits = limits_of(&body)?;
     let action = action("set_limits", account_id, &idempotency_key, &body)?;
     let operator = audit.operator.client_id.clone();
     let command = move |meta| {
@@ -257,4 +284,29 @@ async fn kill_switch(
         Some(Json(done).into_response())
     };
     act_on(audit, action, account_id, command, answer).await
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_limit_that_cannot_be_is_named() {
+        let check = |text: &str| {
+            let body: LimitsBody = serde_json::from_str(text).unwrap();
+            let fields = |problem: Problem| -> Vec<String> {
+                let errors = problem.field_errors().iter();
+                errors.map(|error| error.field.to_string()).collect()
+            };
+            limits_of(&body).map_err(fields)
+        };
+        let good = r#"{"order_quantity_max":100,"order_notional_max":"5000.00","open_orders_max":0}"#;
+        assert_eq!(check(good).unwrap().order_notional_cents_max, 5_000_00);
+        let bad = r#"{"order_quantity_max":-1,"order_notional_max":"1.005","open_orders_max":-1}"#;
+        assert_eq!(
+            check(bad).unwrap_err(),
+            ["order_quantity_max", "order_notional_max", "open_orders_max"]
+        );
+    }
 }

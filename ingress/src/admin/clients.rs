@@ -54,7 +54,7 @@ async fn change(audit: &Audit, id: &str, change: StatusChange) -> Result<Respons
                 let problem = Problem::new(
                     StatusCode::CONFLICT,
                     "STATUS_CONFLICT",
-                    "the client is in another status",
+                    "the client's status does not allow this; it is named in the field status",
                 );
                 return Err(problem.with("status", status));
             }

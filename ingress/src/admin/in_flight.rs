@@ -24,9 +24,12 @@ impl InFlight {
     /// # Errors
     /// 503 when all are taken.
     pub(super) fn enter(&self) -> Result<OwnedSemaphorePermit, Problem> {
-        Arc::clone(&self.0)
-            .try_acquire_owned()
-            .map_err(|_| Problem::unavailable("OVERLOADED", "too many commands of operators are on their way"))
+        Arc::clone(&self.0).try_acquire_owned().map_err(|_| {
+            Problem::unavailable(
+                "OVERLOADED",
+                "too many commands of operators are on their way; nothing was done, try again in a moment",
+            )
+        })
     }
 
     /// Waits until none is on its way.

@@ -51,7 +51,11 @@ impl ListBody {
             || self.name.chars().count() > NAME_LENGTH_MAX
             || self.name.contains(char::is_control)
         {
-            errors.push(FieldError::new("name", "INVALID_REQUEST", "is 1 to 200 characters"));
+            errors.push(FieldError::new(
+                "name",
+                "INVALID_REQUEST",
+                "is a text of 1 to 200 characters on one line",
+            ));
         }
         let mut positive = |field: &'static str, json: Option<&RawValue>, default: Option<i64>| {
             let value = json
@@ -237,7 +241,7 @@ pub(super) async fn send(
 fn check_note(note: Option<&str>) -> Result<Option<String>, Problem> {
     match note {
         Some(note) if note.chars().count() > NOTE_LENGTH_MAX || note.contains(char::is_control) => {
-            let fault = FieldError::new("reason", "INVALID_REQUEST", "is at most 500 characters");
+            let fault = FieldError::new("reason", "INVALID_REQUEST", "is at most 500 characters on one line");
             Err(Problem::fields(vec![fault]))
         }
         note => Ok(note.map(str::to_owned)),

@@ -3,13 +3,14 @@
 use axum::Json;
 use axum::extract::Path;
 use axum::response::{IntoResponse, Response};
-use brokerx_json::{Cents, decimal};
+use brokerx_json::Cents;
 use brokerx_schemas::{AccountCommand, AdjustBalance, Reply, Symbol, ThawAccount};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use serde_json::value::RawValue;
 
 use super::accounts::{account_id, act_on, action};
+use super::amounts::{cents, shares};
 use super::audit::Audit;
 use crate::gateway::consistency;
 use crate::http::{Body, FieldError, IdempotencyKey, Problem};
@@ -26,7 +27,7 @@ pub struct AdjustmentBody {
     /// The instrument whose position changes.
     symbol: Option<String>,
     /// By how many shares, signed.
-    quantity: Option<i64>,
+    quantity: Option<Box<RawValue>>,
     /// By how much the cost of the position changes, signed.
     cost: Option<Box<RawValue>>,
     note: String,
@@ -43,12 +44,6 @@ pub struct ThawBody {
 type Terms = (Option<Symbol>, i64, i64);
 
 fn terms(body: &AdjustmentBody) -> Result<Terms, Problem> {
-    let cents = |field: &'static str, json: &RawValue| {
-        decimal::parse(json, 2).map_err(|_| {
-            let text = "is an amount with at most two digits after the point";
-            Problem::fields(vec![FieldError::new(field, "INVALID_AMOUNT", text)])
-        })
-    };
     match (&body.cash, &body.symbol) {
         (Some(cash), None) if body.quantity.is_none() && body.cost.is_none() => Ok((None, cents("cash", cash)?, 0)),
         (None, Some(symbol)) => {
@@ -56,10 +51,15 @@ fn terms(body: &AdjustmentBody) -> Result<Terms, Problem> {
                 Problem::fields(vec![FieldError::new("symbol", "UNKNOWN_SYMBOL", error.to_string())])
             })?;
             let cost = body.cost.as_deref().map(|cost| cents("cost", cost)).transpose()?;
-            Ok((Some(symbol), body.quantity.unwrap_or(0), cost.unwrap_or(0)))
+            let quantity = body
+                .quantity
+                .as_deref()
+                .map(|quantity| shares("quantity", quantity))
+                .transpose()?;
+            Ok((Some(symbol), quantity.unwrap_or(0), cost.unwrap_or(0)))
         }
         _ => Err(Problem::invalid_request(
-            "a correction is either of cash, or of symbol with quantity and cost",
+            "a correction is either of cash alone, or of a symbol with quantity, cost or both",
         )),
     }
 }
@@ -67,7 +67,7 @@ fn terms(body: &AdjustmentBody) -> Result<Terms, Problem> {
 fn note(text: &str) -> Result<String, Problem> {
     let good = (1..=NOTE_LENGTH_MAX).contains(&text.chars().count()) && !text.chars().any(char::is_control);
     good.then(|| text.to_owned()).ok_or_else(|| {
-        let text = "says why, in 1 to 256 characters";
+        let text = "says why, in 1 to 256 characters on one line";
         Problem::fields(vec![FieldError::new("note", "INVALID_REQUEST", text)])
     })
 }
@@ -165,6 +165,34 @@ mod tests {
             (r#"{"cash":"1","quantity":1,"note":"n"}"#, Err(422)),
             (r#"{"symbol":"aapl!","quantity":1,"note":"n"}"#, Err(422)),
             (r#"{"note":"n"}"#, Err(422)),
+            // What a sum or a change of sign could not hold.
+            (
+                r#"{"symbol":"AAPL","quantity":-9223372036854775808,"note":"n"}"#,
+                Err(422),
+            ),
+            (
+                r#"{"symbol":"AAPL","quantity":9223372036854775807,"note":"n"}"#,
+                Err(422),
+            ),
+            (r#"{"symbol":"AAPL","quantity":1000000000001,"note":"n"}"#, Err(422)),
+            (
+                r#"{"symbol":"AAPL","quantity":-1000000000000,"note":"n"}"#,
+                Ok((aapl, -1_000_000_000_000, 0)),
+            ),
+            (r#"{"symbol":"AAPL","quantity":1.5,"note":"n"}"#, Err(422)),
+            (
+                r#"{"symbol":"AAPL","quantity":1,"cost":"-92233720368547758.08","note":"n"}"#,
+                Err(422),
+            ),
+            (
+                r#"{"symbol":"AAPL","quantity":1,"cost":"10000000000000.01","note":"n"}"#,
+                Err(422),
+            ),
+            (r#"{"cash":"-92233720368547758.07","note":"n"}"#, Err(422)),
+            (
+                r#"{"cash":"-10000000000000.00","note":"n"}"#,
+                Ok((None, -1_000_000_000_000_000, 0)),
+            ),
         ] {
             let body: AdjustmentBody = serde_json::from_str(json).unwrap();
             assert_eq!(
@@ -173,6 +201,10 @@ mod tests {
                 "{json}"
             );
         }
+        let quantity = r#"{"symbol":"AAPL","quantity":-9223372036854775808,"note":"n"}"#;
+        let problem = terms(&serde_json::from_str(quantity).unwrap()).unwrap_err();
+        assert_eq!(problem.code(), "INVALID_QUANTITY");
+        assert_eq!(problem.field_errors()[0].field, "quantity");
         for (text, good) in [("ticket 4711", true), ("", false), ("a\nb", false)] {
             assert_eq!(note(text).is_ok(), good);
         }

@@ -1,6 +1,7 @@
 //! What operators do. Every handler takes an [`crate::gateway::Operator`] and is audited.
 
 mod accounts;
+mod amounts;
 mod audit;
 mod clients;
 mod in_flight;

@@ -37,7 +37,13 @@ impl RegistrationLimits {
             .take(network)
             .and_then(|()| self.pair.take((network, email_key)))
             .and_then(|()| self.email.take(email_key))
-            .map_err(|wait| Problem::too_many("REGISTRATION_LIMITED", "too many registrations", wait))
+            .map_err(|wait| {
+                Problem::too_many(
+                    "REGISTRATION_LIMITED",
+                    "too many registrations from this address, or of this e-mail; Retry-After says when to try again",
+                    wait,
+                )
+            })
     }
 }
 

@@ -60,7 +60,12 @@ impl Passwords {
     async fn in_turn<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Problem> {
         let turn = tokio::time::timeout(TURN_LIMIT, Arc::clone(&self.turns).acquire_owned())
             .await
-            .map_err(|_| Problem::unavailable("OVERLOADED", "too many passwords are being checked"))?
+            .map_err(|_| {
+                Problem::unavailable(
+                    "OVERLOADED",
+                    "too many passwords are being checked; try again in a moment",
+                )
+            })?
             .map_err(Problem::internal)?;
         tokio::task::spawn_blocking(move || {
             // Held until the work is done, even when the request has been given up.

@@ -53,7 +53,11 @@ pub(super) fn check_person(
     errors: &mut Vec<FieldError>,
 ) {
     if name.trim().is_empty() || name.chars().count() > NAME_LENGTH_MAX || name.chars().any(char::is_control) {
-        errors.push(FieldError::new("name", "INVALID_REQUEST", "is 1 to 200 characters"));
+        errors.push(FieldError::new(
+            "name",
+            "INVALID_REQUEST",
+            "is a text of 1 to 200 characters on one line",
+        ));
     }
     if phone.is_some_and(|phone| !is_phone(phone)) {
         errors.push(FieldError::new(
@@ -62,14 +66,19 @@ pub(super) fn check_person(
             "is an optional + and 5 to 20 digits, spaces or hyphens",
         ));
     }
-    let born = date_of_birth.map(str::parse::<Date>);
-    if born.is_some_and(|born| !born.is_ok_and(|born| born < today && born.year() >= 1900)) {
+    if date_of_birth.is_some_and(|text| !is_birthday(text, today)) {
         errors.push(FieldError::new(
             "date_of_birth",
             "INVALID_REQUEST",
-            "is a past date, YYYY-MM-DD",
+            "is a date in the past, from 1900 on, in the form YYYY-MM-DD",
         ));
     }
+}
+
+/// Only the plain form is taken: others that are read here may mean nothing to the database.
+fn is_birthday(text: &str, today: Date) -> bool {
+    let date = text.parse::<Date>().ok().filter(|date| date.to_string() == text);
+    date.is_some_and(|date| date < today && date.year() >= 1900)
 }
 
 fn is_phone(text: &str) -> bool {
@@ -160,6 +169,16 @@ mod tests {
             faults(" ", Some("call me"), Some("2030-01-01")),
             ["name", "phone", "date_of_birth"]
         );
+        for odd in [
+            "19901231",
+            "1990-12-31T10:00",
+            "1990-12-31T00:00:00[UTC]",
+            "+001990-12-31",
+            "1990-12-31 ",
+            "1899-12-31",
+        ] {
+            assert_eq!(faults("Ada", None, Some(odd)), ["date_of_birth"], "{odd}");
+        }
         assert_eq!(
             faults("A\u{7}", Some("+"), Some("1990-02-30")),
             ["name", "phone", "date_of_birth"]

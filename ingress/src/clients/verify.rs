@@ -113,15 +113,20 @@ async fn is_new(app: &App, context: &RequestContext, link: &Link) -> Result<bool
 fn mail_of(app: &App, token: &str) -> Result<i64, Problem> {
     let purposes = [VERIFY_EMAIL, VERIFY_REMINDER];
     links::verify(&app.options.mail_key, token, &purposes, now_unix_seconds()).map_err(|error| match error {
-        LinkError::Invalid => Problem::bad_request("INVALID_LINK", "the link is not valid"),
-        LinkError::Expired => gone("LINK_EXPIRED", "the link has expired"),
+        LinkError::Invalid => {
+            Problem::bad_request("INVALID_LINK", "the link is not one of ours, or not the whole of it")
+        }
+        LinkError::Expired => gone(
+            "LINK_EXPIRED",
+            "the link has expired; use that of a newer mail, or register again",
+        ),
     })
 }
 
 fn ended() -> Problem {
     gone(
         "LINK_ENDED",
-        "a newer link has taken its place, or the registration has ended",
+        "the link of a newer mail has taken its place, or the registration has ended and has to be made again",
     )
 }
 

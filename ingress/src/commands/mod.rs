@@ -5,48 +5,44 @@
 //! when it takes longer than the limit: the command may still be applied, until its deadline. Those that
 //! go on after their request has been answered ([`Commands::account_to_its_end`]) wait longer. All fail
 //! only when nothing was handed to the producer, so after every problem that they return the same
-//! request may be sent again.
+//! request may be sent again, and it does not count for the day.
 
+mod bounded;
 mod pending;
 mod quota;
 mod replies;
+mod sent;
 mod told;
+
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use brokerx_schemas::{
-    AccountCommand, AccountId, BookCommand, CommandId, CommandMeta, Message, Reply, ReplyTo, Symbol,
-};
+use brokerx_schemas::{AccountCommand, AccountId, BookCommand, CommandId, CommandMeta, Message, ReplyTo, Symbol};
 use brokerx_topics::catalogue;
 use brokerx_topics::codec::Codec;
 use brokerx_topics::headers::{Trace, trace_headers};
 use brokerx_topics::partition::{account_key, partition_of, symbol_key};
 use brokerx_topics::service::clock::now_us;
-use brokerx_topics::service::{DeliveringProducer, Outbound};
+use brokerx_topics::service::{DeliveringProducer, Delivery, Outbound};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
 use crate::http::Problem;
 use crate::telemetry::CommandMetrics;
 
 pub use pending::Pending;
-use quota::DayQuota;
+use quota::{DayQuota, Share};
 pub use replies::ReplySink;
+pub use sent::Outcome;
+use sent::Sent;
 pub use told::{Decision, Told, UNDECIDED_FOR};
 
 /// How long an outcome is waited for when no request waits: far longer than a command's deadline, and
 /// than a worker needs that takes over from one that died.
 const END_LIMIT: Duration = Duration::from_secs(60);
-
-/// What came of a command within the limit.
-#[derive(Debug)]
-pub enum Outcome {
-    /// The outcome has come.
-    Replied(Box<Reply>),
-    /// No outcome yet; the command may still be applied until its deadline.
-    Late,
-}
 
 /// Limits of commands.
 #[derive(Clone, Copy, Debug)]
@@ -55,8 +51,18 @@ pub struct CommandLimits {
     pub reply: Duration,
     /// How long after it is sent a command may still be applied.
     pub deadline: Duration,
-    /// Commands of one client on one UTC day.
+    /// Commands of one client on one UTC day; cancels are counted apart.
     pub per_day: u32,
+}
+
+/// Who sends a command.
+#[derive(Clone, Copy, Debug)]
+enum Sender {
+    /// One of many clients, by the account, who share the places in which outcomes are waited for.
+    Client(AccountId),
+    /// One of few operators, whose commands in flight are bounded already: no number of clients keeps one from
+    /// the kill switch.
+    Operator,
 }
 
 /// Sends commands.
@@ -116,9 +122,7 @@ impl Commands {
         trace: &Trace,
         command: impl FnOnce(CommandMeta) -> AccountCommand,
     ) -> Result<Outcome, Problem> {
-        self.count(account_id)?;
-        self.account_within(self.limits.reply, account_id, None, trace, command)
-            .await
+        self.counted(Share::Commands, account_id, None, trace, command).await
     }
 
     /// As [`Commands::account`], of an order that a client places under an id of its own: when its outcome is
@@ -133,19 +137,49 @@ impl Commands {
         trace: &Trace,
         command: impl FnOnce(CommandMeta) -> AccountCommand,
     ) -> Result<Outcome, Problem> {
-        self.count(account_id)?;
-        self.account_within(self.limits.reply, account_id, Some(client_order_id), trace, command)
-            .await
+        let id = Some(client_order_id.to_owned());
+        self.counted(Share::Commands, account_id, id, trace, command).await
     }
 
-    fn count(&self, account_id: AccountId) -> Result<(), Problem> {
-        self.quota.take(account_id, now_us()).map_err(|wait| {
-            Problem::too_many(
-                "DAILY_QUOTA",
-                "the account has sent all the commands that it may send today (UTC)",
-                wait,
-            )
-        })
+    /// As [`Commands::account`], of a command that ends one order or all: whoever has had the commands of the
+    /// day can still send it.
+    ///
+    /// # Errors
+    /// When nothing was sent: 503, or 429 when the account sends far more cancels than orders.
+    pub async fn cancel(
+        &self,
+        account_id: AccountId,
+        trace: &Trace,
+        command: impl FnOnce(CommandMeta) -> AccountCommand,
+    ) -> Result<Outcome, Problem> {
+        self.counted(Share::Cancels, account_id, None, trace, command).await
+    }
+
+    async fn counted(
+        &self,
+        share: Share,
+        account_id: AccountId,
+        client_order_id: Option<String>,
+        trace: &Trace,
+        command: impl FnOnce(CommandMeta) -> AccountCommand,
+    ) -> Result<Outcome, Problem> {
+        self.quota.take(account_id, share, now_us()).map_err(|wait| {
+            let detail = match share {
+                Share::Commands => {
+                    "the account has sent all the orders, changes and payments that it may send today (UTC); \
+                     cancels are still taken"
+                }
+                Share::Cancels => {
+                    "the account has sent all the cancels that it may send today (UTC); one a second is still taken, \
+                     and one is enough to cancel all orders"
+                }
+            };
+            Problem::too_many("DAILY_QUOTA", detail, wait)
+        })?;
+        let (sent, delivery) = self
+            .send_to_account(account_id, client_order_id, Sender::Client(account_id), trace, command)
+            .inspect_err(|_| self.quota.give_back(account_id, share, now_us()))?;
+        Ok(sent.outcome(delivery, self.limits.reply).await)
     }
 
     /// What was told of accounts and orders.
@@ -154,7 +188,7 @@ impl Commands {
     }
 
     /// As [`Commands::account`], but waits for as long as an outcome can be expected: settlement also
-    /// answers what it finds after its deadline.
+    /// answers what it finds after its deadline. It is of an operator, so it does not count as the account's.
     ///
     /// # Errors
     /// 503 when nothing was sent.
@@ -164,29 +198,22 @@ impl Commands {
         trace: &Trace,
         command: impl FnOnce(CommandMeta) -> AccountCommand,
     ) -> Result<Outcome, Problem> {
-        self.account_within(END_LIMIT, account_id, None, trace, command).await
+        let (sent, delivery) = self.send_to_account(account_id, None, Sender::Operator, trace, command)?;
+        Ok(sent.outcome(delivery, END_LIMIT).await)
     }
 
-    async fn account_within(
+    fn send_to_account(
         &self,
-        limit: Duration,
         account_id: AccountId,
-        client_order_id: Option<&str>,
+        client_order_id: Option<String>,
+        sender: Sender,
         trace: &Trace,
         command: impl FnOnce(CommandMeta) -> AccountCommand,
-    ) -> Result<Outcome, Problem> {
+    ) -> Result<(Sent, Delivery), Problem> {
         let key = account_key(account_id);
         let partition = partition_of(&key, self.account_partitions);
-        let late = |command_id| {
-            if let Some(client_order_id) = client_order_id {
-                self.told.late(account_id, client_order_id.to_owned(), command_id);
-            }
-        };
-        let outcome = self.send(limit, &key, partition, trace, command, late).await?;
-        if let Outcome::Replied(reply) = &outcome {
-            self.told.outcome(account_id, reply);
-        }
-        Ok(outcome)
+        let of = Some((account_id, client_order_id));
+        self.send(&key, partition, of, sender, trace, command)
     }
 
     /// Sends a command to the matcher and waits for as long as an outcome can be expected.
@@ -201,23 +228,31 @@ impl Commands {
     ) -> Result<Outcome, Problem> {
         let key = symbol_key(symbol);
         let partition = partition_of(&key, self.book_partitions);
-        self.send(END_LIMIT, &key, partition, trace, command, |_| {}).await
+        let (sent, delivery) = self.send(&key, partition, None, Sender::Operator, trace, command)?;
+        Ok(sent.outcome(delivery, END_LIMIT).await)
     }
 
-    async fn send<M: Message>(
+    /// Hands a command to the producer.
+    ///
+    /// # Errors
+    /// When it did not take it.
+    fn send<M: Message>(
         &self,
-        limit: Duration,
         key: &[u8],
         partition: i32,
+        of: Option<(AccountId, Option<String>)>,
+        sender: Sender,
         trace: &Trace,
         command: impl FnOnce(CommandMeta) -> M,
-        late: impl FnOnce(CommandId),
-    ) -> Result<Outcome, Problem> {
-        if !self.replies_flow.load(Ordering::Acquire) {
-            return Err(Problem::unavailable(
+    ) -> Result<(Sent, Delivery), Problem> {
+        let not_ready = || {
+            Problem::unavailable(
                 "NOT_READY",
-                "this instance is not ready to take commands",
-            ));
+                "this instance is not ready to take commands yet; nothing was sent, try again in a moment",
+            )
+        };
+        if !self.replies_flow.load(Ordering::Acquire) {
+            return Err(not_ready());
         }
         let command_id = CommandId::from_uuid(uuid::Uuid::new_v4());
         let command = command(CommandMeta {
@@ -227,10 +262,15 @@ impl Commands {
         });
         let mut value = Vec::with_capacity(256);
         self.codec.encode(&command, &mut value).map_err(Problem::internal)?;
-        let mut waiting = self
-            .pending
-            .register(command_id)
-            .ok_or_else(|| Problem::unavailable("OVERLOADED", "too many commands wait for their outcome"))?;
+        let waiting = match sender {
+            Sender::Client(account_id) => self.pending.register(command_id, account_id).ok_or_else(|| {
+                Problem::unavailable(
+                    "OVERLOADED",
+                    "too many requests wait for what became of their commands; nothing was sent, try again in a moment",
+                )
+            })?,
+            Sender::Operator => self.pending.register_beyond(command_id),
+        };
         let record = Outbound {
             topic: M::TOPIC,
             partition: Some(partition),
@@ -240,39 +280,24 @@ impl Commands {
         };
         let sent = Instant::now();
         let delivery = self.producer.send(record).map_err(|error| match error {
-            KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull) => {
-                Problem::unavailable("OVERLOADED", "the queue to the log is full")
-            }
+            KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull) => Problem::unavailable(
+                "OVERLOADED",
+                "too many commands wait to be written to the log; nothing was sent, try again in a moment",
+            ),
+            // It has failed, and another one is made within a second.
+            KafkaError::MessageProduction(RDKafkaErrorCode::Fatal) => not_ready(),
             error => Problem::internal(error),
         })?;
         self.metrics.sent.inc();
-        let outcome = tokio::time::timeout(limit, async {
-            tokio::select! {
-                biased;
-                reply = waiting.reply() => return reply,
-                // A delivery that failed is only counted: its outcome is unknown, so the request waits on.
-                delivered = delivery.delivered() => if delivered.is_err() {
-                    self.metrics.undelivered.inc();
-                    tracing::error!(%command_id, "a command was not delivered");
-                },
-            }
-            waiting.reply().await
-        })
-        .await;
-        self.metrics.reply_seconds.observe(sent.elapsed().as_secs_f64());
-        match outcome {
-            Ok(Some(reply)) => Ok(Outcome::Replied(reply)),
-            Ok(None) | Err(_) => {
-                late(command_id);
-                // It may have come while that was written down.
-                if let Some(reply) = waiting.leave() {
-                    self.told.came_late(&reply);
-                    return Ok(Outcome::Replied(reply));
-                }
-                self.metrics.late.inc();
-                Ok(Outcome::Late)
-            }
-        }
+        let sent = Sent {
+            command_id,
+            waiting: Some(waiting),
+            of,
+            sent,
+            told: Arc::clone(&self.told),
+            metrics: self.metrics.clone(),
+        };
+        Ok((sent, delivery))
     }
 
     /// Messages in the producer's queue.

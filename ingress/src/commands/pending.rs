@@ -3,14 +3,35 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use brokerx_schemas::{CommandId, Reply};
+use brokerx_schemas::{AccountId, CommandId, Reply};
 use tokio::sync::oneshot;
+
+/// One account has this part of the places: whose commands are not answered, because their partition is on its way
+/// to another worker, does not take them all from the others.
+const ACCOUNT_PART: usize = 8;
+/// So many an account has in any case.
+const ACCOUNT_LEAST: usize = 64;
 
 /// A bounded table of waiting requests.
 #[derive(Debug)]
 pub struct Pending {
-    waiting: Mutex<HashMap<CommandId, oneshot::Sender<Box<Reply>>>>,
+    table: Mutex<Table>,
     waiting_max: usize,
+    of_account_max: usize,
+}
+
+#[derive(Debug, Default)]
+struct Table {
+    waiting: HashMap<CommandId, Place>,
+    /// How many of them are of each account.
+    of_account: HashMap<AccountId, usize>,
+}
+
+#[derive(Debug)]
+struct Place {
+    sender: oneshot::Sender<Box<Reply>>,
+    /// None of an operator.
+    account_id: Option<AccountId>,
 }
 
 /// A place in the table; it is given back when this is dropped.
@@ -22,27 +43,43 @@ pub struct Waiting {
 }
 
 impl Pending {
-    /// A table with room for `waiting_max` requests.
+    /// A table with room for `waiting_max` requests of clients.
     pub fn new(waiting_max: usize) -> Arc<Self> {
         Arc::new(Self {
-            waiting: Mutex::default(),
+            table: Mutex::default(),
             waiting_max,
+            of_account_max: (waiting_max / ACCOUNT_PART).max(ACCOUNT_LEAST),
         })
     }
 
-    /// A place for the outcome of a command; none when the table is full.
-    pub fn register(self: &Arc<Self>, command_id: CommandId) -> Option<Waiting> {
-        let mut waiting = self.lock();
-        if waiting.len() >= self.waiting_max {
+    /// A place for the outcome of a client's command; none when the table is full, or the account's part of it.
+    pub fn register(self: &Arc<Self>, command_id: CommandId, account_id: AccountId) -> Option<Waiting> {
+        let mut table = self.lock();
+        if table.waiting.len() >= self.waiting_max {
             return None;
         }
+        let of_account = table.of_account.entry(account_id).or_default();
+        if *of_account >= self.of_account_max {
+            return None;
+        }
+        *of_account += 1;
+        Some(self.place(command_id, Some(account_id), &mut table))
+    }
+
+    /// A place for the outcome of an operator's command, however many clients wait. How many of these there are
+    /// is bounded by whoever sends them.
+    pub fn register_beyond(self: &Arc<Self>, command_id: CommandId) -> Waiting {
+        self.place(command_id, None, &mut self.lock())
+    }
+
+    fn place(self: &Arc<Self>, command_id: CommandId, account_id: Option<AccountId>, table: &mut Table) -> Waiting {
         let (sender, receiver) = oneshot::channel();
-        waiting.insert(command_id, sender);
-        Some(Waiting {
+        table.waiting.insert(command_id, Place { sender, account_id });
+        Waiting {
             pending: Arc::clone(self),
             command_id,
             receiver,
-        })
+        }
     }
 
     /// Hands an outcome to the request that waits for it; gives it back when none does, or no longer does.
@@ -59,7 +96,13 @@ impl Pending {
 
     /// Requests that wait.
     pub fn len(&self) -> usize {
-        self.lock().len()
+        self.lock().waiting.len()
+    }
+
+    /// The command of some request that waits.
+    #[cfg(test)]
+    pub fn first(&self) -> Option<CommandId> {
+        self.lock().waiting.keys().next().copied()
     }
 
     /// Whether none waits.
@@ -67,9 +110,24 @@ impl Pending {
         self.len() == 0
     }
 
-    /// The map is intact even after a thread panicked while it held the lock.
-    fn lock(&self) -> MutexGuard<'_, HashMap<CommandId, oneshot::Sender<Box<Reply>>>> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The table is intact even after a thread panicked while it held the lock.
+    fn lock(&self) -> MutexGuard<'_, Table> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Table {
+    fn remove(&mut self, command_id: &CommandId) -> Option<oneshot::Sender<Box<Reply>>> {
+        let place = self.waiting.remove(command_id)?;
+        if let Some(account_id) = place.account_id
+            && let Some(of_account) = self.of_account.get_mut(&account_id)
+        {
+            *of_account -= 1;
+            if *of_account == 0 {
+                self.of_account.remove(&account_id);
+            }
+        }
+        Some(place.sender)
     }
 }
 
@@ -99,6 +157,8 @@ mod tests {
 
     use super::*;
 
+    const ACCOUNT: AccountId = AccountId(7);
+
     fn id(byte: u8) -> CommandId {
         CommandId([byte; 16])
     }
@@ -106,7 +166,7 @@ mod tests {
     #[tokio::test]
     async fn an_outcome_finds_its_request_once() {
         let pending = Pending::new(2);
-        let mut waiting = pending.register(id(1)).unwrap();
+        let mut waiting = pending.register(id(1), ACCOUNT).unwrap();
         assert!(pending.resolve(Reply::new(id(1), ReplyKind::Order)).is_ok());
         assert!(pending.resolve(Reply::new(id(1), ReplyKind::Order)).is_err(), "again");
         assert_eq!(waiting.reply().await.unwrap().command_id, id(1));
@@ -114,7 +174,7 @@ mod tests {
             pending.resolve(Reply::new(id(2), ReplyKind::Order)).is_err(),
             "nobody asked"
         );
-        let leaving = pending.register(id(3)).unwrap();
+        let leaving = pending.register(id(3), ACCOUNT).unwrap();
         assert!(pending.resolve(Reply::new(id(3), ReplyKind::Order)).is_ok());
         assert_eq!(leaving.leave().unwrap().command_id, id(3), "it is not lost");
     }
@@ -122,11 +182,41 @@ mod tests {
     #[test]
     fn the_table_is_bounded_and_places_are_given_back() {
         let pending = Pending::new(2);
-        let first = pending.register(id(1)).unwrap();
-        let _second = pending.register(id(2)).unwrap();
-        assert!(pending.register(id(3)).is_none());
+        let first = pending.register(id(1), ACCOUNT).unwrap();
+        let _second = pending.register(id(2), ACCOUNT).unwrap();
+        assert!(pending.register(id(3), ACCOUNT).is_none());
+        drop(pending.register_beyond(id(4)));
         drop(first);
         assert_eq!(pending.len(), 1);
-        assert!(pending.register(id(3)).is_some());
+        assert!(pending.register(id(3), ACCOUNT).is_some());
+    }
+
+    #[test]
+    fn an_account_has_a_part_of_the_table() {
+        let pending = Pending::new(1_000);
+        let command_id = |number: u32| {
+            let mut bytes = [0; 16];
+            bytes[..4].copy_from_slice(&number.to_be_bytes());
+            CommandId(bytes)
+        };
+        let mut places: Vec<_> = (0..1_000)
+            .map_while(|number| pending.register(command_id(number), ACCOUNT))
+            .collect();
+        assert_eq!(places.len(), 125);
+        let other = pending.register(command_id(2_000), AccountId(8));
+        assert!(other.is_some(), "nobody pays for another");
+        drop(pending.register_beyond(command_id(3_000)));
+        // Each way to give a place back counts once.
+        assert!(pending.resolve(Reply::new(command_id(0), ReplyKind::Order)).is_ok());
+        drop(places.remove(0));
+        drop(places.remove(0).leave());
+        drop(places.remove(0));
+        let again = (0..1_000).map_while(|number| pending.register(command_id(4_000 + number), ACCOUNT));
+        assert_eq!(again.collect::<Vec<_>>().len(), 3);
+        drop((places, other));
+        assert!(
+            pending.is_empty() && pending.lock().of_account.is_empty(),
+            "nothing is left behind"
+        );
     }
 }

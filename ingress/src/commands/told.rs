@@ -6,15 +6,16 @@
 //! older order of the same id. When a table is full, its oldest entry is forgotten; clients of other instances
 //! have tokens, and the place that a late answer names.
 
-use std::collections::{HashMap, VecDeque};
-use std::hash::Hash;
+use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use brokerx_schemas::{AccountId, CommandId, Refusal, Reply};
 use brokerx_topics::service::clock::now_us;
 
-/// Entries of each table, some 100 bytes each.
+use super::bounded::Bounded;
+
+/// Entries of each table, some 200 bytes each.
 const ENTRIES_MAX: usize = 100_000;
 /// How long it is worth knowing what became of an order whose request was answered without an outcome: far
 /// longer than a worker needs that takes over from one that died.
@@ -35,11 +36,21 @@ pub struct Told {
     tables: Mutex<Tables>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Tables {
     seqs: Bounded<AccountId, i64>,
     late: Bounded<(AccountId, String), Late>,
     by_command: HashMap<CommandId, (AccountId, String)>,
+}
+
+impl Default for Tables {
+    fn default() -> Self {
+        Self {
+            seqs: Bounded::new(ENTRIES_MAX),
+            late: Bounded::new(ENTRIES_MAX),
+            by_command: HashMap::new(),
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -59,19 +70,14 @@ impl Told {
 
     /// The last number that was told of an account.
     pub fn last(&self, account_id: AccountId) -> Option<i64> {
-        self.lock().seqs.map.get(&account_id).copied()
+        self.lock().seqs.get(&account_id).copied()
     }
 
     /// A reader found the projection at a number: what was told up to there need not be waited for again.
     pub fn reached(&self, account_id: AccountId, account_seq: i64) {
         let mut tables = self.lock();
-        if tables
-            .seqs
-            .map
-            .get(&account_id)
-            .is_some_and(|told| *told <= account_seq)
-        {
-            tables.seqs.map.remove(&account_id);
+        if tables.seqs.get(&account_id).is_some_and(|told| *told <= account_seq) {
+            tables.seqs.remove(&account_id);
         }
     }
 
@@ -103,11 +109,11 @@ impl Told {
         match (&reply.refusal, &reply.order) {
             // Only the reply tells: neither an event nor a row is made of it.
             (Some(refusal), None) => {
-                if let Some(late) = tables.late.map.get_mut(&key).filter(|late| is_this(late)) {
+                if let Some(late) = tables.late.get_mut(&key).filter(|late| is_this(late)) {
                     late.decision = Decision::Refused(refusal.clone());
                 }
             }
-            _ if tables.late.map.get(&key).is_some_and(is_this) => drop(tables.late.map.remove(&key)),
+            _ if tables.late.get(&key).is_some_and(is_this) => drop(tables.late.remove(&key)),
             _ => {}
         }
     }
@@ -116,7 +122,7 @@ impl Told {
     /// the order was decided and can be read.
     pub fn decision(&self, account_id: AccountId, client_order_id: &str) -> Option<Decision> {
         let tables = self.lock();
-        let late = tables.late.map.get(&(account_id, client_order_id.to_owned()))?;
+        let late = tables.late.get(&(account_id, client_order_id.to_owned()))?;
         (late.since.elapsed() < UNDECIDED_FOR).then(|| late.decision.clone())
     }
 
@@ -128,43 +134,8 @@ impl Told {
 
 impl Tables {
     fn tell(&mut self, account_id: AccountId, account_seq: i64) {
-        let last = self.seqs.map.get(&account_id).copied().unwrap_or(0);
+        let last = self.seqs.get(&account_id).copied().unwrap_or(0);
         self.seqs.insert(account_id, account_seq.max(last));
-    }
-}
-
-/// A map that forgets its oldest entry when it is full.
-#[derive(Debug)]
-struct Bounded<K, V> {
-    map: HashMap<K, V>,
-    /// Oldest first; may name entries that were removed, or that were added again since.
-    by_age: VecDeque<K>,
-}
-
-impl<K, V> Default for Bounded<K, V> {
-    fn default() -> Self {
-        Self {
-            map: HashMap::new(),
-            by_age: VecDeque::new(),
-        }
-    }
-}
-
-impl<K: Hash + Eq + Clone, V> Bounded<K, V> {
-    /// Adds an entry. Returns the one in its place, or the oldest one when there was no room.
-    fn insert(&mut self, key: K, value: V) -> Option<V> {
-        if let Some(present) = self.map.get_mut(&key) {
-            return Some(std::mem::replace(present, value));
-        }
-        let mut forgotten = None;
-        // Names of removed entries are as bounded as the entries.
-        while self.map.len() >= ENTRIES_MAX || self.by_age.len() >= 2 * ENTRIES_MAX {
-            let Some(oldest) = self.by_age.pop_front() else { break };
-            forgotten = self.map.remove(&oldest).or(forgotten);
-        }
-        self.by_age.push_back(key.clone());
-        self.map.insert(key, value);
-        forgotten
     }
 }
 
@@ -237,11 +208,8 @@ mod tests {
             told.late(ACCOUNT, number.to_string(), id(number));
         }
         let tables = told.lock();
-        assert_eq!(tables.seqs.map.len(), ENTRIES_MAX);
-        assert_eq!(
-            (tables.late.map.len(), tables.by_command.len()),
-            (ENTRIES_MAX, ENTRIES_MAX)
-        );
-        assert!(!tables.seqs.map.contains_key(&AccountId(9)));
+        assert_eq!(tables.seqs.len(), ENTRIES_MAX);
+        assert_eq!((tables.late.len(), tables.by_command.len()), (ENTRIES_MAX, ENTRIES_MAX));
+        assert!(tables.seqs.get(&AccountId(9)).is_none());
     }
 }

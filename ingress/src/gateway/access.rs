@@ -6,7 +6,7 @@
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use brokerx_database::row;
 use brokerx_identity::{api_keys, tokens::Role};
@@ -14,6 +14,7 @@ use brokerx_schemas::AccountId;
 use brokerx_topics::service::clock::now_unix_seconds;
 use sqlx::PgPool;
 
+use super::RequestContext;
 use crate::http::Problem;
 use crate::state::{App, Shared};
 
@@ -68,9 +69,10 @@ impl Caller {
 
     fn require(&self, scope: Scope) -> Result<(), Problem> {
         match &self.scopes {
-            Some(scopes) if !scopes.iter().any(|name| name == scope.name()) => Err(Problem::forbidden(
+            Some(scopes) if !scopes.iter().any(|name| name == scope.name()) => Err(Problem::new(
+                StatusCode::FORBIDDEN,
                 "SCOPE_MISSING",
-                "the API key does not have the scope that this needs",
+                format!("the API key does not have the scope {:?} that this needs", scope.name()),
             )),
             _ => Ok(()),
         }
@@ -105,7 +107,7 @@ impl FromRequestParts<Shared> for Caller {
 
     async fn from_request_parts(parts: &mut Parts, app: &Shared) -> Result<Self, Refused> {
         let caller = match parts.headers.get("x-api-key") {
-            Some(key) => by_api_key(&app.database, key.as_bytes()).await?,
+            Some(key) => by_guarded_api_key(app, parts, key.as_bytes()).await?,
             None => by_token(app, &parts.headers)?,
         };
         if app.revocations.is_blocked(&caller.client_id) {
@@ -132,7 +134,7 @@ impl FromRequestParts<Shared> for Operator {
     async fn from_request_parts(parts: &mut Parts, app: &Shared) -> Result<Self, Refused> {
         let caller = Caller::from_request_parts(parts, app).await?;
         if caller.role != Role::Operator {
-            return Err(Problem::forbidden("NOT_AN_OPERATOR", "this is for operators").into());
+            return Err(Problem::forbidden("NOT_AN_OPERATOR", "only operators may do this").into());
         }
         caller.require(Scope::Operate)?;
         Ok(Self {
@@ -148,27 +150,35 @@ fn by_token(app: &App, headers: &HeaderMap) -> Result<Caller, Problem> {
         .unwrap_or_default();
     let token = match value.split_once(' ') {
         Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => token.trim(),
-        _ => return Err(Problem::unauthenticated("a token or an API key is needed")),
+        _ => {
+            return Err(Problem::unauthenticated(
+                "this needs the header Authorization: Bearer TOKEN, or X-API-Key",
+            ));
+        }
     };
     let claims = app
         .tokens
         .verify(token, now_unix_seconds())
         .map_err(|error| match error {
-            brokerx_identity::tokens::TokenError::Expired => Problem::unauthenticated("the token has expired"),
-            brokerx_identity::tokens::TokenError::Invalid => Problem::unauthenticated("the token is not valid"),
+            brokerx_identity::tokens::TokenError::Expired => {
+                Problem::unauthenticated("the token has expired; log in again")
+            }
+            brokerx_identity::tokens::TokenError::Invalid => {
+                Problem::unauthenticated("the token is not one that was given here; log in to get one")
+            }
         })?;
     if !app.revocations.is_known() {
         return Err(Problem::unavailable(
             "TOKENS_UNKNOWN",
-            "which tokens were revoked is not known yet",
+            "this instance does not know yet which tokens were logged out; try again in a moment",
         ));
     }
     if app.revocations.is_revoked(&claims.jti) {
-        return Err(Problem::unauthenticated("the token was revoked"));
+        return Err(Problem::unauthenticated("the token was logged out; log in again"));
     }
     let account_id = claims.account_id.map(|text| {
         text.parse()
-            .map_err(|_| Problem::unauthenticated("the token is not valid"))
+            .map_err(|_| Problem::unauthenticated("the token is not one that was given here; log in to get one"))
     });
     Ok(Caller {
         client_id: claims.sub,
@@ -189,13 +199,32 @@ row! {
     }
 }
 
-async fn by_api_key(database: &PgPool, key: &[u8]) -> Result<Caller, Problem> {
+/// As [`by_api_key`], until too many of an address were wrong.
+async fn by_guarded_api_key(app: &App, parts: &Parts, key: &[u8]) -> Result<Caller, Refused> {
+    let network = parts.extensions.get::<RequestContext>().map(RequestContext::network);
+    let hash = api_keys::hash(key);
+    if let Err(wait) = app.wrong_keys.admit(network, &hash) {
+        app.metrics.rate_limited.inc();
+        return Err(Refused::Limited(Box::new(app.wrong_keys.refuse(wait))));
+    }
+    let caller = by_api_key(&app.database, &hash).await;
+    let is_wrong = |problem: &Problem| problem.status() == StatusCode::UNAUTHORIZED;
+    // The database may not have answered: then nothing is known of the key.
+    match &caller {
+        Ok(_) => app.wrong_keys.learn(network, hash, true),
+        Err(problem) if is_wrong(problem) => app.wrong_keys.learn(network, hash, false),
+        Err(_) => {}
+    }
+    Ok(caller?)
+}
+
+async fn by_api_key(database: &PgPool, hash: &[u8]) -> Result<Caller, Problem> {
     let row: Option<KeyRow> = sqlx::query_as(
         "SELECT client_id::text AS client_id, account_id, role, status, scopes
          FROM api_keys JOIN clients USING (client_id)
          WHERE key_hash = $1 AND revoked_at IS NULL AND expires_at > now()",
     )
-    .bind(api_keys::hash(key))
+    .bind(hash)
     .fetch_optional(database)
     .await?;
     let row = row.ok_or_else(|| Problem::unauthenticated("the API key is not valid, has expired or was revoked"))?;

@@ -10,17 +10,16 @@
 
 use std::time::{Duration, Instant};
 
+use crate::gateway::{Caller, Scope};
+use crate::http::Problem;
+use crate::state::App;
 use axum::http::HeaderMap;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use brokerx_schemas::AccountId;
-use sqlx::PgPool;
 
-use crate::gateway::{Caller, Scope};
-use crate::http::Problem;
-use crate::state::App;
-
-const POLL: Duration = Duration::from_millis(10);
+/// Between the first looks at the projection, and between later ones: it is a moment behind, or further.
+const POLL: (Duration, Duration) = (Duration::from_millis(10), Duration::from_millis(100));
 
 /// The token of an account that has come to `account_seq`.
 pub fn token(account_id: AccountId, account_seq: i64) -> String {
@@ -46,41 +45,58 @@ pub async fn readable(
     headers: &HeaderMap,
 ) -> Result<AccountId, Problem> {
     let account_id = caller.account(Scope::Read)?;
-    let header = headers.get("consistency-token").and_then(|value| value.to_str().ok());
-    let asked = match query.or(header) {
-        Some(token) => Some(
-            parse(token, account_id)
-                .ok_or_else(|| Problem::invalid_request("consistency_token is not one of this account"))?,
-        ),
-        None => None,
-    };
+    let asked = asked(query, headers, account_id)?;
     let told = app.commands.told();
     if let Some(wanted) = asked.max(told.last(account_id)) {
-        let reached = wait(&app.database, account_id, wanted, app.options.consistency_limit()).await?;
+        let reached = wait(app, account_id, wanted).await?;
         told.reached(account_id, reached);
     }
     Ok(account_id)
 }
 
+/// The event that the token of a request asks for; none without a token.
+fn asked(query: Option<&str>, headers: &HeaderMap, account_id: AccountId) -> Result<Option<i64>, Problem> {
+    let header = headers
+        .get("consistency-token")
+        .map(|value| value.to_str().unwrap_or_default());
+    let Some(token) = query.or(header) else {
+        return Ok(None);
+    };
+    let asked = parse(token, account_id);
+    asked.map(Some).ok_or_else(|| {
+        Problem::invalid_request("the consistency token is not one that was given for this account; leave it out")
+    })
+}
+
 /// Waits until the projection has come to event `wanted` of an account. Returns how far it has come.
-async fn wait(database: &PgPool, account_id: AccountId, wanted: i64, limit: Duration) -> Result<i64, Problem> {
-    let end = Instant::now() + limit;
+async fn wait(app: &App, account_id: AccountId, wanted: i64) -> Result<i64, Problem> {
+    let behind = || {
+        Problem::unavailable(
+            "PROJECTION_BEHIND",
+            "what the last answer told, or the consistency token asks for, cannot be read yet; ask again in a moment",
+        )
+    };
+    let end = Instant::now() + app.options.consistency_limit();
+    let (mut pause, longest) = POLL;
+    let mut place = None;
     loop {
-        let reached = brokerx_projection::last_event(database, account_id).await?;
+        let reached = brokerx_projection::last_event(&app.database, account_id).await?;
         if reached >= wanted {
             return Ok(reached);
         }
         if Instant::now() >= end {
-            return Err(Problem::unavailable(
-                "PROJECTION_BEHIND",
-                "what the last answer told, or the token asks for, is not readable yet",
-            ));
+            return Err(behind());
         }
-        tokio::time::sleep(POLL).await;
+        if place.is_none() {
+            place = Some(app.waiting_reads.enter(account_id).ok_or_else(behind)?);
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 3 / 2).min(longest);
     }
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 
@@ -91,5 +107,22 @@ mod tests {
         assert_eq!(parse(&token, AccountId(8)), None);
         assert_eq!(parse("", AccountId(7)), None);
         assert_eq!(parse("7:42", AccountId(7)), None);
+    }
+
+    #[test]
+    fn a_token_that_cannot_be_read_is_refused_wherever_it_stands() {
+        let ours = token(AccountId(7), 42);
+        let with =
+            |value: &[u8]| HeaderMap::from_iter([("consistency-token".parse().unwrap(), value.try_into().unwrap())]);
+        let asked = |query, headers: &HeaderMap| {
+            asked(query, headers, AccountId(7)).map_err(|problem| problem.status().as_u16())
+        };
+        assert_eq!(asked(None, &HeaderMap::new()), Ok(None));
+        assert_eq!(asked(Some(&ours), &HeaderMap::new()), Ok(Some(42)));
+        assert_eq!(asked(None, &with(ours.as_bytes())), Ok(Some(42)));
+        assert_eq!(asked(Some(&ours), &with(b"x")), Ok(Some(42)), "the query counts");
+        for bad in [&b""[..], b"x", b"\xff"] {
+            assert_eq!(asked(None, &with(bad)), Err(422), "{bad:?}");
+        }
     }
 }

@@ -101,7 +101,7 @@ async fn serve(app: &App, context: &RequestContext, request: Request, next: Next
         Err(_) => Problem::new(
             StatusCode::GATEWAY_TIMEOUT,
             "REQUEST_TIMEOUT",
-            "the request took too long; its outcome is not known",
+            "the request took too long and may still be carried out: look what became of it, or send it again with the same key",
         )
         .into_response(),
     }
@@ -116,7 +116,11 @@ fn render(response: &mut Response, correlation_id: &str) {
     let problem = match response.extensions_mut().remove::<Problem>() {
         Some(problem) => problem,
         // The framework itself refused the request, for example because its path is not UTF-8.
-        None if status.is_client_error() => Problem::new(status, "INVALID_REQUEST", "the request is not valid"),
+        None if status.is_client_error() => Problem::new(
+            status,
+            "INVALID_REQUEST",
+            "the request cannot be read: something in its path or its headers is malformed",
+        ),
         None if status.is_server_error() => Problem::internal(status),
         None => return,
     };

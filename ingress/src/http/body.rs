@@ -17,23 +17,34 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        if !is_json(request.headers()) {
-            return Err(Problem::new(
-                StatusCode::UNSUPPORTED_MEDIA_TYPE,
-                "UNSUPPORTED_MEDIA_TYPE",
-                "the body must be application/json",
-            ));
-        }
-        let bytes = Bytes::from_request(request, state)
-            .await
-            .map_err(|rejection| match rejection {
-                BytesRejection::FailedToBufferBody(FailedToBufferBody::LengthLimitError(_)) => {
-                    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "BODY_TOO_LARGE", "the body is too large")
-                }
-                _ => Problem::bad_request("BROKEN_BODY", "the body could not be read to its end"),
-            })?;
-        decode(&bytes).map(Self)
+        require_json(request.headers())?;
+        decode(&whole(request, state).await?).map(Self)
     }
+}
+
+/// The bytes of a body.
+async fn whole<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Problem> {
+    Bytes::from_request(request, state)
+        .await
+        .map_err(|rejection| match rejection {
+            BytesRejection::FailedToBufferBody(FailedToBufferBody::LengthLimitError(_)) => Problem::new(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "BODY_TOO_LARGE",
+                "the body is larger than this route takes",
+            ),
+            _ => Problem::bad_request("BROKEN_BODY", "the connection ended before the body did"),
+        })
+}
+
+fn require_json(headers: &HeaderMap) -> Result<(), Problem> {
+    if is_json(headers) {
+        return Ok(());
+    }
+    Err(Problem::new(
+        StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        "UNSUPPORTED_MEDIA_TYPE",
+        "the body must be JSON, with the header Content-Type: application/json",
+    ))
 }
 
 /// A JSON body that may be left out, which is the default of its type.
@@ -46,7 +57,14 @@ impl<S: Send + Sync, T: DeserializeOwned + Default> FromRequest<S> for OptionalB
         if request.body().is_end_stream() {
             return Ok(Self(T::default()));
         }
-        Body::from_request(request, state).await.map(|Body(body)| Self(body))
+        let typed = require_json(request.headers());
+        let bytes = whole(request, state).await?;
+        // One that is sent in chunks shows only at its end that it is empty.
+        if bytes.is_empty() {
+            return Ok(Self(T::default()));
+        }
+        typed?;
+        decode(&bytes).map(Self)
     }
 }
 
@@ -66,7 +84,7 @@ fn is_json(headers: &HeaderMap) -> bool {
 pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     serde_json::from_slice(bytes).map_err(|error| match error.classify() {
         Category::Data => Problem::invalid_request(error.to_string()),
-        _ => Problem::bad_request("MALFORMED_JSON", error.to_string()),
+        _ => Problem::bad_request("MALFORMED_JSON", format!("the body is not JSON: {error}")),
     })
 }
 
@@ -80,8 +98,16 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
         axum::extract::Query::from_request_parts(parts, state)
             .await
             .map(|axum::extract::Query(query)| Self(query))
-            .map_err(|rejection| Problem::invalid_request(rejection.body_text()))
+            .map_err(|rejection| Problem::invalid_request(query_fault(&rejection.body_text())))
     }
+}
+
+/// What is wrong with a query, without how it was found.
+fn query_fault(text: &str) -> String {
+    let fault = text
+        .strip_prefix("Failed to deserialize query string: ")
+        .unwrap_or(text);
+    format!("the query of the URL cannot be used: {fault}")
 }
 
 /// The header `Idempotency-Key`, where there is one: 1 to 64 printable ASCII characters.
@@ -109,14 +135,16 @@ impl<S: Send + Sync> FromRequestParts<S> for IdempotencyKey {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Problem> {
-        let Some(value) = parts.headers.get("idempotency-key") else {
+        let mut values = parts.headers.get_all("idempotency-key").iter();
+        let Some(value) = values.next() else {
             return Ok(Self(None));
         };
         match value.to_str() {
-            Ok(text) if is_client_key(text) => Ok(Self(Some(text.to_owned()))),
+            // Of two keys none can be chosen.
+            Ok(text) if is_client_key(text) && values.next().is_none() => Ok(Self(Some(text.to_owned()))),
             _ => Err(Problem::bad_request(
                 "IDEMPOTENCY_KEY_INVALID",
-                "Idempotency-Key is 1 to 64 printable ASCII characters",
+                "the header Idempotency-Key is sent once, with 1 to 64 printable ASCII characters and no space",
             )),
         }
     }
@@ -156,6 +184,54 @@ mod tests {
             assert_eq!((problem.status().as_u16(), problem.code()), (status, code), "{text}");
         }
         assert!(decode::<Sample>(b"{\"name\":\"a\"}").is_ok());
+    }
+
+    #[test]
+    fn a_body_that_may_be_left_out_may_be_empty_in_chunks() {
+        let read = |body: axum::body::Body, is_typed: bool| {
+            let mut request = Request::new(body);
+            if is_typed {
+                let json = "application/json".parse().unwrap();
+                request.headers_mut().insert(header::CONTENT_TYPE, json);
+            }
+            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+            let read = runtime.block_on(OptionalBody::<Note>::from_request(request, &()));
+            read.map(|OptionalBody(note)| note.text)
+                .map_err(|problem| problem.status().as_u16())
+        };
+        let chunks = |chunks: &[&'static str]| {
+            let chunks: Vec<_> = chunks.iter().map(|chunk| Ok::<_, std::io::Error>(*chunk)).collect();
+            axum::body::Body::from_stream(futures_util::stream::iter(chunks))
+        };
+        assert_eq!(read(axum::body::Body::empty(), false), Ok(None));
+        assert_eq!(read(chunks(&[]), false), Ok(None));
+        assert_eq!(read(chunks(&["{\"text\":", "\"a\"}"]), true), Ok(Some("a".to_owned())));
+        assert_eq!(read(chunks(&["{}"]), false), Err(415));
+        assert_eq!(read(chunks(&["{"]), true), Err(400));
+    }
+
+    #[derive(Debug, Default, Deserialize)]
+    struct Note {
+        text: Option<String>,
+    }
+
+    #[tokio::test]
+    async fn one_key_is_sent_with_a_request() {
+        let read = async |keys: &[&str]| {
+            let mut request = Request::new(());
+            for key in keys {
+                request.headers_mut().append("idempotency-key", key.parse().unwrap());
+            }
+            let (mut parts, ()) = request.into_parts();
+            let read = IdempotencyKey::from_request_parts(&mut parts, &()).await;
+            read.map(|IdempotencyKey(key)| key)
+                .map_err(|problem| problem.code().to_owned())
+        };
+        assert_eq!(read(&[]).await, Ok(None));
+        assert_eq!(read(&["a"]).await, Ok(Some("a".to_owned())));
+        for bad in [&["a b"][..], &[""], &["a", "b"], &["a", "a"]] {
+            assert_eq!(read(bad).await, Err("IDEMPOTENCY_KEY_INVALID".to_owned()), "{bad:?}");
+        }
     }
 
     #[test]

@@ -48,6 +48,23 @@ impl RateLimit {
         }
     }
 
+    /// Whether the bucket of a key is empty; takes nothing.
+    ///
+    /// # Errors
+    /// When it is: the time until it holds one again.
+    pub fn look(&self, key: impl Hash) -> Result<(), Duration> {
+        self.look_at(key, self.epoch.elapsed().as_nanos() as u64)
+    }
+
+    fn look_at(&self, key: impl Hash, now_ns: u64) -> Result<(), Duration> {
+        let full_at_ns = self.slot(key).load(Ordering::Relaxed);
+        self.rate.take(full_at_ns, now_ns).map(drop)
+    }
+
+    fn slot(&self, key: impl Hash) -> &AtomicU64 {
+        &self.slots[self.hasher.hash_one(key) as usize % SLOTS]
+    }
+
     /// Takes one request from the bucket of a key.
     ///
     /// # Errors
@@ -57,7 +74,7 @@ impl RateLimit {
     }
 
     fn take_at(&self, key: impl Hash, now_ns: u64) -> Result<(), Duration> {
-        let slot = &self.slots[self.hasher.hash_one(key) as usize % SLOTS];
+        let slot = self.slot(key);
         let mut full_at_ns = slot.load(Ordering::Relaxed);
         loop {
             let next_ns = self.rate.take(full_at_ns, now_ns)?;
@@ -70,7 +87,11 @@ impl RateLimit {
 
     /// 429, with the headers that tell the rate.
     pub fn refuse(&self, wait: Duration) -> Response {
-        let problem = Problem::too_many("RATE_LIMITED", "too many requests", wait);
+        let problem = Problem::too_many(
+            "RATE_LIMITED",
+            "too many requests in a short time; Retry-After says when to try again",
+            wait,
+        );
         let reset_seconds = problem.retry_after_seconds().unwrap_or(1);
         let headers = [
             (HeaderName::from_static("ratelimit-limit"), u64::from(self.per_second)),
@@ -95,6 +116,7 @@ mod tests {
         for _ in 0..3 {
             assert_eq!(limit.take_at("a", 0), Ok(()));
         }
+        assert!(limit.look_at("a", 0).is_err() && limit.look_at("a", 100_000_000).is_ok());
         assert_eq!(limit.take_at("a", 0), Err(Duration::from_millis(100)));
         assert_eq!(limit.take_at("a", 40_000_000), Err(Duration::from_millis(60)));
         assert_eq!(limit.take_at("a", 100_000_000), Ok(()));

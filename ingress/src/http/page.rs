@@ -84,7 +84,7 @@ impl PageQuery {
             .ok()
             .and_then(|bytes| bytes.try_into().ok())
             .map(i64::from_be_bytes)
-            .ok_or_else(|| Problem::invalid_request("cursor is not one that a list returned"))
+            .ok_or_else(|| Problem::invalid_request("cursor is not a next_cursor that this list returned"))
     }
 }
 

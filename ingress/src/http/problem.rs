@@ -68,7 +68,10 @@ impl Problem {
     pub fn fields(errors: Vec<FieldError>) -> Self {
         let (code, detail): (_, Cow<'static, str>) = match errors.first() {
             Some(first) => (first.code.clone(), format!("{} {}", first.field, first.message).into()),
-            None => ("INVALID_REQUEST".into(), "the request is not valid".into()),
+            None => (
+                "INVALID_REQUEST".into(),
+                "the request cannot be read: something in its path or its headers is malformed".into(),
+            ),
         };
         let mut problem = Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, detail);
         problem.0.errors = errors;
@@ -116,7 +119,7 @@ impl Problem {
         Self::new(
             StatusCode::INTERNAL_SERVER_ERROR,
             "INTERNAL",
-            "something went wrong inside",
+            "something went wrong on our side; the correlation id leads to it in the logs",
         )
     }
 
@@ -210,7 +213,10 @@ impl From<sqlx::Error> for Problem {
             | sqlx::Error::WorkerCrashed
             | sqlx::Error::Tls(_) => {
                 tracing::warn!(%error, "the database is away");
-                Self::unavailable("DATABASE_UNAVAILABLE", "the database is away; trading goes on")
+                Self::unavailable(
+                    "DATABASE_UNAVAILABLE",
+                    "the database is away at the moment; orders and cancels are still taken",
+                )
             }
             // SQLSTATE classes 08: connection, 53: resources, 57: operator intervention (stop, cancel,
             // start-up). Codes 3F000, 42P01: the projection does not exist yet, or is being rebuilt.
@@ -220,7 +226,10 @@ impl From<sqlx::Error> for Problem {
                 }) =>
             {
                 tracing::warn!(error = %inner, "the database is not ready");
-                Self::unavailable("DATABASE_UNAVAILABLE", "the database is not ready; trading goes on")
+                Self::unavailable(
+                    "DATABASE_UNAVAILABLE",
+                    "the database is not ready at the moment; orders and cancels are still taken",
+                )
             }
             error => Self::internal(error),
         }

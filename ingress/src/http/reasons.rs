@@ -54,45 +54,51 @@ pub fn status(reason: Reason) -> StatusCode {
 fn detail(reason: Reason) -> &'static str {
     match reason {
         Reason::ExpiredRequest => {
-            "the request was found after its deadline and did nothing; it may be sent anew under another id"
+            "the request came too late to be carried out and did nothing; send it anew under another id or key"
         }
-        Reason::IdempotencyMismatch => "the idempotency key was used before with other content",
-        Reason::TooManyRequests => "too many idempotency keys are remembered for this account",
+        Reason::IdempotencyMismatch => "the id or idempotency key was used before, for a request with other content",
+        Reason::TooManyRequests => {
+            "too many ids and keys of this account are remembered, or too many cancels of the order wait; try again later"
+        }
         Reason::NotFound => "there is no such order or account",
-        Reason::VersionConflict => "the order has another version by now",
-        Reason::OrderClosed => "the order is filled or ended",
-        Reason::ChangePending => "a replace of this order is still in flight",
-        Reason::AccountNotActive => "the account is not active, or its kill switch is on",
-        Reason::Frozen => "the account or instrument is frozen",
-        Reason::InvalidQuantity => "the quantity is outside the rules",
-        Reason::InvalidPrice => "the price is missing, off the tick, or outside the range",
-        Reason::InvalidAmount => "the amount is outside the limits",
-        Reason::InvalidCurrency => "the currency is not served",
-        Reason::InvalidOrder => "the combination of fields makes no sense, or is not served",
-        Reason::OrderLimit => "the order is beyond the account's limits",
+        Reason::VersionConflict => "the order was changed meanwhile: its version is not the one that the request names",
+        Reason::OrderClosed => "the order is no longer open",
+        Reason::ChangePending => "another change of this order is not decided yet; try again in a moment",
+        Reason::AccountNotActive => "the account is not active, or its trading was stopped by the kill switch",
+        Reason::Frozen => "the account is frozen until an operator has looked into it; cancels are still taken",
+        Reason::InvalidQuantity => "the quantity is not a number of shares that is taken here",
+        Reason::InvalidPrice => {
+            "the price is missing, no multiple of the instrument's tick size, or outside the range of prices"
+        }
+        Reason::InvalidAmount => "the amount is smaller or larger than what is taken here",
+        Reason::InvalidCurrency => "payments in this currency are not taken",
+        Reason::InvalidOrder => "these terms do not go together in one order, or are not taken here",
+        Reason::OrderLimit => {
+            "the order is larger than the account's limits allow, or the account has too many open orders"
+        }
         Reason::InsufficientFunds => "there is not enough available cash",
         Reason::InsufficientShares => "there are not enough available shares",
         Reason::UnknownSymbol => "there is no such instrument, or it is delisted",
         Reason::AlreadyListed => "the instrument is listed already, with other content",
-        Reason::MarketClosed => "the market is closed",
-        Reason::Halted => "the instrument is halted",
-        Reason::PriceBand => "the price is too far from the last trade",
-        Reason::PostOnlyWouldCross => "the post-only order would have traded",
-        Reason::FokUnfillable => "the order could not be filled whole",
+        Reason::MarketClosed => "the market is closed at the moment",
+        Reason::Halted => "trading in the instrument is halted",
+        Reason::PriceBand => "the price is too far from that of the last trade",
+        Reason::PostOnlyWouldCross => "the order is post-only and would have traded at once",
+        Reason::FokUnfillable => "the order is fill-or-kill (FOK) and could not be filled whole at once",
         Reason::SelfTrade => "the order would have traded with one of the same account",
         Reason::NoLiquidity => "there was nothing to trade with",
         Reason::CancelledByClient => "the client cancelled it",
         Reason::CancelledAll => "all orders were cancelled",
-        Reason::SessionEnded => "the session ended",
+        Reason::SessionEnded => "the trading session ended",
         Reason::Delisted => "the instrument was delisted",
-        Reason::RefusedByProvider => "the payment provider refused",
+        Reason::RefusedByProvider => "the payment provider refused the payment",
         Reason::PaymentLimit => "the account has made all the payments of this kind that it may make today (UTC)",
         Reason::AccountUnsound => {
             "the account cannot be thawed: an order of it is still open, or cash or a position has to be corrected"
         }
         Reason::QuantityBelowFilled => "more than the new quantity has traded already",
-        Reason::DisplayTooSmall => "the order would show less of its quantity than it must",
-        Reason::Unknown => "the request was refused",
+        Reason::DisplayTooSmall => "display_quantity is a smaller part of the quantity than is allowed",
+        Reason::Unknown => "the request was refused for a reason that this release has no words for",
     }
 }
 

@@ -38,13 +38,14 @@ pub async fn trades(
     Query(query): Query<PageQuery>,
 ) -> Result<Json<Page<TradeBody>>, Problem> {
     let symbol = listed(&app.market, &symbol)?;
-    let limit = query.limit()?;
+    let (before, limit) = (query.before()?, query.limit()?);
+    let _turn = app.public_reads.turn().await?;
     let rows: Vec<TradeRow> = sqlx::query_as(
         "SELECT trade_id, price_cents, quantity, taker_side, sequence, executed_us FROM projection.trades
          WHERE symbol = $1 AND trade_id < $2 ORDER BY trade_id DESC LIMIT $3",
     )
     .bind(symbol.as_str())
-    .bind(query.before()?)
+    .bind(before)
     .bind(limit + 1)
     .fetch_all(&app.database)
     .await?;
@@ -96,7 +97,8 @@ pub async fn candles(
         limit: query.limit,
         consistency_token: None,
     };
-    let limit = page.limit()?;
+    let (before, limit) = (page.before()?, page.limit()?);
+    let _turn = app.public_reads.turn().await?;
     let rows: Vec<CandleRow> = sqlx::query_as(
         "SELECT start_us, open_cents, high_cents, low_cents, close_cents, volume, trade_count, closed
          FROM projection.candles
@@ -104,7 +106,7 @@ pub async fn candles(
     )
     .bind(symbol.as_str())
     .bind(names::symbol(interval))
-    .bind(page.before()?)
+    .bind(before)
     .bind(limit + 1)
     .fetch_all(&app.database)
     .await?;

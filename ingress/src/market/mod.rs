@@ -6,10 +6,12 @@
 
 mod collar;
 mod history;
+mod reads;
 mod snapshots;
 mod state;
 
 pub use collar::collar_cents;
 pub use history::{candles, trades};
+pub use reads::PublicReads;
 pub use snapshots::{book, instruments, quote};
 pub use state::{Market, Terms};

@@ -29,7 +29,7 @@ pub async fn instruments(
     Query(query): Query<InstrumentQuery>,
 ) -> Result<Json<Page<InstrumentBody>>, Problem> {
     let after = query.cursor.as_deref().map(Symbol::new).transpose();
-    let after = after.map_err(|_| Problem::invalid_request("cursor is not one that a list returned"))?;
+    let after = after.map_err(|_| Problem::invalid_request("cursor is not a next_cursor that this list returned"))?;
     let view = app.market.read();
     let mut behind = view
         .instruments()

@@ -64,7 +64,7 @@ async fn send_cancel(
             idempotency_key,
         })
     };
-    let outcome = app.commands.account(account_id, &context.trace, command).await?;
+    let outcome = app.commands.cancel(account_id, &context.trace, command).await?;
     Ok(answer::changed(outcome, account_id, &location(order_id)))
 }
 
@@ -97,7 +97,7 @@ pub async fn cancel_all(
             idempotency_key,
         })
     };
-    let outcome = app.commands.account(account_id, &context.trace, command).await?;
+    let outcome = app.commands.cancel(account_id, &context.trace, command).await?;
     answer::done(outcome, "/api/v1/orders", |reply| {
         let token = consistency::token(account_id, reply.account_seq?);
         Some(Json(json!({ "status": "cancelling", "consistency_token": token })).into_response())

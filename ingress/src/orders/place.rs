@@ -117,10 +117,13 @@ fn collar(app: &App, shape: &OrderShape) -> Result<Option<i64>, Problem> {
         return Err(if market {
             Problem::unavailable(
                 "NO_REFERENCE_PRICE",
-                "there is no live reference price for a market order",
+                "the price of this instrument is not known at the moment, so it takes no market orders; try again",
             )
         } else {
-            Problem::unavailable("MARKET_UNAVAILABLE", "the market shows no sign of life")
+            Problem::unavailable(
+                "MARKET_UNAVAILABLE",
+                "no sign of life comes from the market of this instrument at the moment, so it takes no orders; try again",
+            )
         });
     }
     if !market {
@@ -132,7 +135,7 @@ fn collar(app: &App, shape: &OrderShape) -> Result<Option<i64>, Problem> {
         .ok_or_else(|| {
             Problem::unavailable(
                 "NO_REFERENCE_PRICE",
-                "no price is within the collar of the reference price",
+                "no price that orders may have is near enough to the last trade for a market order",
             )
         })
 }

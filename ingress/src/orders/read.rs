@@ -67,6 +67,27 @@ pub struct ByClientIdQuery {
     asked_us: Option<i64>,
 }
 
+/// How much later than now `asked_us` may be: it stands in the answer of another instance, whose clock may be
+/// ahead.
+const AHEAD_US: i64 = 10 * 1_000_000;
+
+impl ByClientIdQuery {
+    /// The time at which the order was asked for, if it is one.
+    ///
+    /// # Errors
+    /// 422 when it is before the epoch, or in the future.
+    fn asked_us(&self, now_us: i64) -> Result<Option<i64>, Problem> {
+        match self.asked_us {
+            Some(asked_us) if !(0..=now_us.saturating_add(AHEAD_US)).contains(&asked_us) => {
+                Err(Problem::invalid_request(
+                    "asked_us is when the order was asked for, in microseconds since 1970 (UTC), and not in the future",
+                ))
+            }
+            asked_us => Ok(asked_us),
+        }
+    }
+}
+
 /// `GET /api/v1/orders/by-client-id/{client_order_id}`: the newest order with this id. An order that was
 /// answered before there was an outcome is answered with 202 until there is one, never with an older order
 /// whose id is free again.
@@ -80,6 +101,7 @@ pub async fn by_client_id(
     if !is_client_key(&client_order_id) {
         return Err(not_found());
     }
+    let asked_us = query.asked_us(now_us())?;
     let account_id = caller.account(Scope::Read)?;
     let told = app.commands.told().decision(account_id, &client_order_id);
     // What has no outcome is in no event that could be waited for.
@@ -90,7 +112,7 @@ pub async fn by_client_id(
     let asked_us = match told {
         Some(Decision::AwaitedSince(asked_us)) => Some(asked_us),
         Some(Decision::Refused(_)) => Some(now_us()),
-        None => query.asked_us,
+        None => asked_us,
     };
     let Some(asked_us) = asked_us else {
         return one(newest).map(IntoResponse::into_response);
@@ -120,4 +142,28 @@ fn one(known: Option<Known>) -> Result<Json<OneOrder>, Problem> {
     let (order, executions) = known.ok_or_else(not_found)?;
     let order = OrderBody::new(&order, &executions);
     Ok(Json(OneOrder { order }))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_order_was_asked_for_by_now() {
+        let now_us = 1_800_000_000_000_000;
+        let check = |asked_us| {
+            let query = ByClientIdQuery {
+                asked_us,
+                ..ByClientIdQuery::default()
+            };
+            query.asked_us(now_us).map_err(|problem| problem.status().as_u16())
+        };
+        for good in [None, Some(0), Some(now_us), Some(now_us + AHEAD_US)] {
+            assert_eq!(check(good), Ok(good));
+        }
+        for bad in [i64::MIN, -1, now_us + AHEAD_US + 1, i64::MAX] {
+            assert_eq!(check(Some(bad)), Err(422), "{bad}");
+        }
+    }
 }

@@ -55,7 +55,7 @@ async fn known(app: &App, account_id: AccountId, shape: &OrderShape) -> Result<O
 
 /// Whether settlement still remembered the order's id at a time, microseconds since the epoch.
 pub(super) fn is_remembered(order: &OrderView, now_us: i64, remembered_us: i64) -> bool {
-    !order.status.is_terminal() || now_us - order.updated_us < remembered_us
+    !order.status.is_terminal() || now_us.saturating_sub(order.updated_us) < remembered_us
 }
 
 /// Whether an order whose terms were never changed is the same as the one asked for.
@@ -122,5 +122,13 @@ mod tests {
             ..order
         };
         assert!(is_remembered(&open, 10 * day_us, day_us));
+        // Whatever time is asked for.
+        let ended = OrderView {
+            status: OrderStatus::Filled,
+            updated_us: 5,
+            ..open
+        };
+        assert!(is_remembered(&ended, i64::MIN, day_us));
+        assert!(!is_remembered(&ended, i64::MAX, day_us));
     }
 }

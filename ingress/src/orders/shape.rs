@@ -93,7 +93,7 @@ impl OrderInput {
         if client_order_id.is_none() {
             errors.push(invalid(
                 "order.client_order_id",
-                "is 1 to 64 printable ASCII characters",
+                "is 1 to 64 printable ASCII characters, without a space",
             ));
         }
         let quantity = quantity(self.quantity.as_deref(), "order.quantity", &mut errors);
@@ -197,7 +197,10 @@ impl ReplaceInput {
             errors.push(invalid("order.client_version", "is missing"));
         }
         if self.price.is_none() && self.quantity.is_none() && self.time_in_force.is_none() {
-            errors.push(invalid("order", "changes nothing"));
+            errors.push(invalid(
+                "order",
+                "names nothing to change: price, quantity or time_in_force",
+            ));
         }
         let given_time_in_force = self
             .time_in_force
@@ -280,7 +283,7 @@ fn price(
         (Some(json), _) => match decimal::parse(json, 2) {
             Ok(cents) if (range.min..=range.max).contains(&cents) => return Some(cents),
             Ok(_) => format!(
-                "is outside {}..{}",
+                "is outside the range from {} to {}",
                 decimal::Cents(range.min),
                 decimal::Cents(range.max)
             ),

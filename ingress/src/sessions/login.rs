@@ -94,7 +94,11 @@ async fn limited(app: &App, attempt: &Attempt, refusal: Refusal) -> Problem {
         }
         app.tries.written(&key, recorded.ok());
     }
-    Problem::too_many("LOGIN_LIMITED", "too many wrong passwords", refusal.wait)
+    Problem::too_many(
+        "LOGIN_LIMITED",
+        "too many wrong passwords; Retry-After says when the next try counts",
+        refusal.wait,
+    )
 }
 
 async fn attempt_with(app: &App, mut attempt: Attempt, password: String, place: Place) -> Result<Session, Problem> {
@@ -116,7 +120,7 @@ async fn attempt_with(app: &App, mut attempt: Attempt, password: String, place: 
         attempt.record(&app.database, LoginOutcome::NotVerified).await?;
         return Err(Problem::forbidden(
             "NOT_VERIFIED",
-            "the link of the verification mail was not used yet",
+            "the e-mail address is not confirmed yet: use the link in the mail that was sent",
         ));
     }
     let Some(client) = client.filter(|_| genuine.is_some()) else {
@@ -133,7 +137,11 @@ async fn attempt_with(app: &App, mut attempt: Attempt, password: String, place: 
     // Right passwords in a loop would fill the audit as well.
     if let Err(wait) = app.login_limit.take(&client.client_id) {
         app.metrics.rate_limited.inc();
-        return Err(Problem::too_many("LOGIN_LIMITED", "too many log-ins", wait));
+        return Err(Problem::too_many(
+            "LOGIN_LIMITED",
+            "too many log-ins of this client; Retry-After says when to try again",
+            wait,
+        ));
     }
     let is_active = client.status == "active";
     let outcome = if is_active {
@@ -170,7 +178,7 @@ pub async fn logout(State(app): State<Shared>, caller: Caller) -> Result<StatusC
     let Some((token_id, expires_unix_seconds)) = &caller.token else {
         return Err(Problem::bad_request(
             "NO_TOKEN",
-            "an API key has no session; delete the key instead",
+            "an API key cannot be logged out; it is revoked on the command line",
         ));
     };
     sqlx::query(

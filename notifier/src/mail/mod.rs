@@ -20,9 +20,9 @@ use brokerx_topics::codec::{Codec, DecodeError};
 use brokerx_topics::headers::trace_of;
 use brokerx_topics::passes::{Passes, hint};
 use brokerx_topics::service::kafka::consumer_config;
-use brokerx_topics::service::{Backoff, Check, PlatformOptions, Shutdown, backoff};
+use brokerx_topics::service::{Backoff, Check, Drained, PlatformOptions, Shutdown, backoff};
 use rdkafka::Offset;
-use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
+use rdkafka::consumer::{CommitMode, Consumer};
 use rdkafka::message::{BorrowedMessage, Message as _};
 use sqlx::PgPool;
 use tokio::runtime::Handle;
@@ -85,7 +85,7 @@ impl Mailer {
     }
 
     fn run(&self, runtime: &Handle, pause: &mut Backoff) -> anyhow::Result<()> {
-        let consumer: BaseConsumer = consumer_config(&self.platform, GROUP)
+        let consumer: Drained = consumer_config(&self.platform, GROUP)
             .set("group.instance.id", format!("notifier-{}", self.instance))
             .create()?;
         consumer.subscribe(&[AuthEvent::TOPIC])?;

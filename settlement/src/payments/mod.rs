@@ -36,7 +36,7 @@ use brokerx_schemas::{AccountEvent, Message as _};
 use brokerx_topics::codec::Codec;
 use brokerx_topics::headers::trace_of;
 use brokerx_topics::passes::{Passes, hint};
-use brokerx_topics::service::{self, Check, Health, Metrics, PlatformOptions, ServiceOptions, Shutdown};
+use brokerx_topics::service::{self, Check, Drained, Health, Metrics, PlatformOptions, ServiceOptions, Shutdown};
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext, Rebalance, StreamConsumer};
 use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::message::BorrowedMessage;
@@ -217,7 +217,7 @@ impl Payments {
             offsets: offsets.clone(),
             check: self.check.clone(),
         };
-        let consumer: StreamConsumer<GroupContext> = config.create_with_context(context)?;
+        let consumer: Drained<StreamConsumer<GroupContext>> = config.create_with_context(context)?;
         consumer.subscribe(&[AccountEvent::TOPIC])?;
         let writer = ResultWriter::new(&self.platform, self.codec.clone())?;
         let mut desk = Desk::new(self.provider.clone(), writer.clone(), self.metrics.clone());

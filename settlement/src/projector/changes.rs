@@ -1,7 +1,7 @@
 //! What a batch of events changes: one row for each thing, as its last event leaves it, and a row
 //! for each thing that is only ever added.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use brokerx_schemas::{AccountEvent, OrderView, Symbol};
 use sqlx::PgConnection;
@@ -50,6 +50,8 @@ pub(super) struct Changes<'a> {
     ledger: LedgerEntries,
     duplicates: u64,
     set_aside: Vec<SetAside>,
+    /// Accounts whose last event that was no duplicate was applied.
+    following: BTreeSet<i64>,
 }
 
 impl<'a> Changes<'a> {
@@ -65,11 +67,13 @@ impl<'a> Changes<'a> {
         };
         for (event, body) in events {
             if let Err(contradiction) = changes.apply(event, body) {
-                let projected_seq = changes.projected_seq(event.account_id.0);
+                let account_id = event.account_id.0;
+                let projected_seq = changes.projected_seq(account_id);
                 let reason = contradiction.to_string();
                 changes
                     .set_aside
                     .push(SetAside::new(event, body, projected_seq, reason));
+                changes.following.remove(&account_id);
             }
         }
         changes
@@ -103,6 +107,7 @@ impl<'a> Changes<'a> {
         }
         account.apply(event);
         let frozen = account.frozen;
+        self.following.insert(account_id);
         for view in &event.positions {
             let position = Position {
                 account_id,
@@ -147,22 +152,13 @@ impl<'a> Changes<'a> {
     }
 
     /// Accounts of which an event was applied after any that was set aside: what is projected goes on.
-    pub(super) fn following(&self) -> Vec<i64> {
-        let aside: BTreeMap<i64, i64> = self
-            .set_aside
-            .iter()
-            .map(|event| (event.account_id, event.projected_seq))
-            .collect();
-        let follows = |(account_id, account): &(&i64, &Account)| {
-            aside
-                .get(account_id)
-                .is_none_or(|projected| account.account_seq > *projected)
-        };
+    pub(super) fn following(&self) -> &BTreeSet<i64> {
+        &self.following
+    }
+
+    /// The accounts as the events leave them.
+    pub(super) fn into_accounts(self) -> BTreeMap<i64, Account> {
         self.accounts
-            .iter()
-            .filter(follows)
-            .map(|(account_id, _)| *account_id)
-            .collect()
     }
 
     /// Writes everything; `wrote` is told each table with its rows.
@@ -294,9 +290,22 @@ mod tests {
         assert_eq!(aside, [(1, 9, 4), (2, 2, 0), (3, 2, 1), (3, 3, 1)]);
         let reason = &changes.set_aside()[0].reason;
         assert_eq!(reason, "account 1: event 9 came where 5 should have");
-        assert_eq!(changes.following(), [1, 4]);
+        assert_eq!(changes.following(), &BTreeSet::from([1, 4]));
         let seqs = [1, 2, 3, 4].map(|account| changes.projected_seq(account));
         assert_eq!(seqs, [5, 0, 1, 1]);
+    }
+
+    #[test]
+    fn duplicates_alone_do_not_follow() {
+        let following = |events: &[AccountEvent]| gather(&bodies(events)).following().clone();
+        assert_eq!(following(&[event(1, 3), event(1, 4)]), BTreeSet::new());
+        assert_eq!(
+            following(&[event(1, 9), event(1, 4)]),
+            BTreeSet::new(),
+            "set aside, then a duplicate"
+        );
+        assert_eq!(following(&[event(1, 9), event(1, 5), event(1, 4)]), BTreeSet::from([1]));
+        assert_eq!(following(&[event(1, 5), event(1, 9)]), BTreeSet::new());
     }
 
     #[test]

@@ -26,18 +26,20 @@ enum Events {
 }
 
 /// Writes a batch in one transaction: its events all at once or, when PostgreSQL has found that some rows
-/// cannot be, once more, account by account.
+/// cannot be, once more, account by account. What was done is counted once it is committed.
 pub(super) async fn write(
     connection: &mut PgConnection,
     batch: &Batch,
     metrics: &ProjectorMetrics,
 ) -> Result<(), ProjectorError> {
-    match write_as(connection, batch, Events::AllAtOnce, metrics).await {
+    let written = match write_as(connection, batch, Events::AllAtOnce, metrics).await {
         Err(ProjectorError::Database(error)) if is_contradiction(&error) => {
             write_as(connection, batch, Events::ByAccount, metrics).await
         }
         written => written,
-    }
+    };
+    written?.tell(metrics);
+    Ok(())
 }
 
 async fn write_as(
@@ -45,35 +47,36 @@ async fn write_as(
     batch: &Batch,
     how: Events,
     metrics: &ProjectorMetrics,
-) -> Result<(), ProjectorError> {
+) -> Result<Tally, ProjectorError> {
+    let mut tally = Tally::default();
     let mut transaction = connection.begin().await?;
     // This comes first because it locks the positions: another owner waits here, and finds them
     // moved.
     positions::advance(&mut transaction, batch).await?;
     if !batch.events.is_empty() {
-        write_events(&mut transaction, batch, how, metrics).await?;
+        write_events(&mut transaction, batch, how, metrics, &mut tally).await?;
     }
     if !batch.trades.is_empty() {
         let mut trades = Trades::default();
         batch.trades.iter().for_each(|trade| trades.push(trade));
         let written = trades.write(&mut transaction).await?;
-        metrics.wrote(Trades::TABLE, written);
-        metrics.duplicates(Log::Trades.topic(), batch.trades.len() as u64 - written);
+        tally.wrote(Trades::TABLE, written);
+        tally.duplicates(Log::Trades, batch.trades.len() as u64 - written);
     }
     if !batch.auth.is_empty() {
         let mut events = AuthEvents::default();
         batch.auth.iter().for_each(|event| events.push(event));
         let written = events.write(&mut transaction).await?;
-        metrics.wrote(AuthEvents::TABLE, written);
-        metrics.duplicates(Log::Auth.topic(), batch.auth.len() as u64 - written);
+        tally.wrote(AuthEvents::TABLE, written);
+        tally.duplicates(Log::Auth, batch.auth.len() as u64 - written);
     }
     if !batch.candles.is_empty() {
         let mut candles = Candles::default();
         batch.candles.iter().for_each(|row| candles.push(row));
-        metrics.wrote(Candles::TABLE, candles.write(&mut transaction).await?);
+        tally.wrote(Candles::TABLE, candles.write(&mut transaction).await?);
     }
     transaction.commit().await?;
-    Ok(())
+    Ok(tally)
 }
 
 /// Writes the events of a batch, and looks after the accounts that are set aside.
@@ -82,85 +85,152 @@ async fn write_events(
     batch: &Batch,
     how: Events,
     metrics: &ProjectorMetrics,
+    tally: &mut Tally,
 ) -> Result<(), ProjectorError> {
     let accounts = load_accounts(transaction, batch).await?;
-    let (following, aside) = match how {
+    let following = match how {
         Events::AllAtOnce => {
             let changes = Changes::gather(accounts, &batch.events);
-            write_changes(transaction, &changes, metrics).await?;
-            (changes.following(), changes.set_aside().len())
+            tally.add(write_changes(transaction, &changes).await?);
+            changes.following().iter().copied().collect()
         }
-        Events::ByAccount => write_by_account(transaction, accounts, batch, metrics).await?,
+        Events::ByAccount => write_by_account(transaction, accounts, batch, tally).await?,
     };
-    if aside > 0 {
-        tracing::error!(
-            events = aside,
-            "events contradict what is projected; their accounts are set aside"
-        );
-        metrics.set_aside_events.inc_by(aside as u64);
-    }
     // Nearly always there is nothing to look after.
-    if aside > 0 || metrics.set_aside_accounts.get() > 0 {
+    if tally.set_aside > 0 || metrics.set_aside_accounts.get() > 0 {
         set_aside::follow(transaction, &following).await?;
-        metrics.set_aside_accounts.set(set_aside::count(transaction).await?);
+        tally.set_aside_accounts = Some(set_aside::count(transaction).await?);
     }
     Ok(())
 }
 
 /// Writes the events of each account by themselves, so that those that cannot be hold up no other account.
-/// Returns the accounts that go on, and how many events were set aside.
+/// Returns the accounts that go on.
 async fn write_by_account(
     transaction: &mut PgConnection,
     mut accounts: BTreeMap<i64, Account>,
     batch: &Batch,
-    metrics: &ProjectorMetrics,
-) -> Result<(Vec<i64>, usize), ProjectorError> {
+    tally: &mut Tally,
+) -> Result<Vec<i64>, ProjectorError> {
     let mut by_account: BTreeMap<i64, Vec<&(AccountEvent, JsonText)>> = BTreeMap::new();
     for event in &batch.events {
         by_account.entry(event.0.account_id.0).or_default().push(event);
     }
-    let (mut following, mut aside) = (Vec::new(), 0);
+    let mut following = Vec::new();
     for (account_id, events) in by_account {
         let account = accounts.remove(&account_id);
-        let projected_seq = account.as_ref().map_or(0, |account| account.account_seq);
-        let changes = Changes::gather(
-            account.map(|account| (account_id, account)).into_iter().collect(),
-            events.iter().copied(),
-        );
+        if write_account(transaction, account_id, account, &events, tally).await? {
+            following.push(account_id);
+        }
+    }
+    Ok(following)
+}
+
+/// Writes the events of one account, up to one that cannot be: that one is set aside, and those behind it are
+/// judged by what is projected then. It is found by halves. Returns whether the account goes on.
+async fn write_account(
+    transaction: &mut PgConnection,
+    account_id: i64,
+    account: Option<Account>,
+    events: &[&(AccountEvent, JsonText)],
+    tally: &mut Tally,
+) -> Result<bool, ProjectorError> {
+    let mut account = account;
+    let mut follows = false;
+    // The next part is the last.
+    let mut parts = vec![events];
+    while let Some(part) = parts.pop() {
+        let accounts = account.iter().map(|account| (account_id, account.clone())).collect();
+        let changes = Changes::gather(accounts, part.iter().copied());
         let mut by_itself = transaction.begin().await?;
-        match write_changes(&mut by_itself, &changes, metrics).await {
-            Ok(()) => {
+        match write_changes(&mut by_itself, &changes).await {
+            Ok(written) => {
                 by_itself.commit().await?;
-                following.extend(changes.following());
-                aside += changes.set_aside().len();
+                // One of duplicates alone says nothing.
+                if changes.following().contains(&account_id) || !changes.set_aside().is_empty() {
+                    follows = changes.following().contains(&account_id);
+                }
+                account = changes.into_accounts().remove(&account_id);
+                tally.add(written);
             }
             Err(error) if is_contradiction(&error) => {
                 by_itself.rollback().await?;
-                let reason = error.to_string();
-                let events: Vec<_> = events
-                    .iter()
-                    .filter(|(event, _)| event.account_seq > projected_seq)
-                    .map(|(event, body)| SetAside::new(event, body, projected_seq, reason.clone()))
-                    .collect();
-                set_aside::write(transaction, &events).await?;
-                aside += events.len();
+                if let [(event, body)] = part {
+                    let projected_seq = account.as_ref().map_or(0, |account| account.account_seq);
+                    let event = SetAside::new(event, body, projected_seq, error.to_string());
+                    set_aside::write(transaction, &[event]).await?;
+                    tally.set_aside += 1;
+                    follows = false;
+                } else {
+                    let (first, rest) = part.split_at(part.len() / 2);
+                    parts.extend([rest, first]);
+                }
             }
             Err(error) => return Err(error.into()),
         }
     }
-    Ok((following, aside))
+    Ok(follows)
 }
 
-async fn write_changes(
-    connection: &mut PgConnection,
-    changes: &Changes<'_>,
-    metrics: &ProjectorMetrics,
-) -> sqlx::Result<()> {
+async fn write_changes(connection: &mut PgConnection, changes: &Changes<'_>) -> sqlx::Result<Tally> {
+    let mut tally = Tally::default();
     changes
-        .write(connection, |table, rows| metrics.wrote(table, rows))
+        .write(connection, |table, rows| tally.wrote(table, rows))
         .await?;
-    metrics.duplicates(Log::AccountEvents.topic(), changes.duplicates());
-    Ok(())
+    tally.duplicates(Log::AccountEvents, changes.duplicates());
+    tally.set_aside += changes.set_aside().len() as u64;
+    Ok(tally)
+}
+
+/// What a transaction does, to be told once it is committed.
+#[derive(Debug, Default)]
+struct Tally {
+    rows: BTreeMap<&'static str, u64>,
+    duplicates: BTreeMap<&'static str, u64>,
+    /// Events that were set aside.
+    set_aside: u64,
+    /// Accounts that are set aside, when they were counted.
+    set_aside_accounts: Option<i64>,
+}
+
+impl Tally {
+    fn wrote(&mut self, table: &'static str, rows: u64) {
+        *self.rows.entry(table).or_default() += rows;
+    }
+
+    fn duplicates(&mut self, log: Log, records: u64) {
+        *self.duplicates.entry(log.topic()).or_default() += records;
+    }
+
+    fn add(&mut self, other: Self) {
+        for (table, rows) in other.rows {
+            self.wrote(table, rows);
+        }
+        for (topic, records) in other.duplicates {
+            *self.duplicates.entry(topic).or_default() += records;
+        }
+        self.set_aside += other.set_aside;
+        self.set_aside_accounts = other.set_aside_accounts.or(self.set_aside_accounts);
+    }
+
+    fn tell(self, metrics: &ProjectorMetrics) {
+        for (table, rows) in self.rows {
+            metrics.wrote(table, rows);
+        }
+        for (topic, records) in self.duplicates {
+            metrics.duplicates(topic, records);
+        }
+        if self.set_aside > 0 {
+            tracing::error!(
+                events = self.set_aside,
+                "events contradict what is projected; their accounts are set aside"
+            );
+            metrics.set_aside_events.inc_by(self.set_aside);
+        }
+        if let Some(accounts) = self.set_aside_accounts {
+            metrics.set_aside_accounts.set(accounts);
+        }
+    }
 }
 
 /// Whether PostgreSQL refuses the rows themselves: class 23, integrity constraint violation.

@@ -9,8 +9,8 @@ use brokerx_topics::codec::{Codec, DecodeError};
 use brokerx_topics::headers;
 use brokerx_topics::machine::Identity;
 use brokerx_topics::passes::Passes;
-use brokerx_topics::service::{PlatformOptions, kafka};
-use rdkafka::consumer::{BaseConsumer, Consumer};
+use brokerx_topics::service::{Drained, PlatformOptions, kafka};
+use rdkafka::consumer::Consumer;
 use rdkafka::message::Message as _;
 use rdkafka::{Offset, TopicPartitionList};
 
@@ -66,7 +66,7 @@ type Raw = (i32, i64, Option<Identity>, Vec<u8>);
 fn read_raw(platform: &PlatformOptions, topic: &str) -> anyhow::Result<Vec<Raw>> {
     let mut config = kafka::consumer_config(platform, "brokerx-client");
     config.set("enable.partition.eof", "false");
-    let consumer: BaseConsumer = config.create()?;
+    let consumer: Drained = config.create()?;
     let timeout = Duration::from_secs(20);
     let metadata = consumer.fetch_metadata(Some(topic), timeout)?;
     let partitions = metadata.topics().first().context("the topic is unknown")?.partitions();

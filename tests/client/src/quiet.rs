@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
-use brokerx_topics::service::{PlatformOptions, kafka};
-use rdkafka::consumer::{BaseConsumer, Consumer};
+use brokerx_topics::service::{Drained, PlatformOptions, kafka};
+use rdkafka::consumer::Consumer;
 use sqlx::{PgPool, Row};
 
 const LIMIT: Duration = Duration::from_secs(90);
@@ -48,7 +48,7 @@ pub async fn wait_until_quiet(platform: &PlatformOptions, database: &PgPool) -> 
 }
 
 fn ends(platform: &PlatformOptions) -> anyhow::Result<BTreeMap<(&'static str, i32), i64>> {
-    let consumer: BaseConsumer = kafka::consumer_config(platform, "brokerx-client").create()?;
+    let consumer: Drained = kafka::consumer_config(platform, "brokerx-client").create()?;
     let timeout = Duration::from_secs(20);
     let mut ends = BTreeMap::new();
     for topic in TOPICS {

@@ -141,6 +141,7 @@ fn trials(fixture: &Shared, runtime: &Arc<Runtime>) -> Vec<Trial> {
         outages::what_happened_is_remembered_after_a_restart_of_everything,
         chaos::nothing_is_lost_or_doubled_while_processes_die,
         projection::the_refolded_projection_has_the_same_rows,
+        projection::what_stands_before_a_row_that_cannot_be_is_projected,
         projection::an_account_that_contradicts_holds_up_no_other,
     ]
 }

@@ -6,7 +6,7 @@ use anyhow::{Context, ensure};
 use brokerx_client::log::read_topic;
 use brokerx_client::{Cents, eventually, wait_until_quiet};
 use brokerx_e2e::fixture::Fixture;
-use brokerx_schemas::{AccountEvent, AccountId, Message};
+use brokerx_schemas::{AccountEvent, AccountId, CashView, Message};
 use brokerx_topics::partition::{account_key, partition_of};
 use brokerx_topics::service::kafka;
 use rdkafka::producer::{FutureProducer, FutureRecord};
@@ -81,6 +81,23 @@ async fn set_aside(fixture: &Fixture) -> anyhow::Result<i64> {
         .with_context(|| format!("no such check: {report}"))
 }
 
+/// Writes events that no worker wrote, in this order.
+async fn write(fixture: &Fixture, events: &[AccountEvent]) -> anyhow::Result<()> {
+    let partitions = brokerx_topics::catalogue::topic(AccountEvent::TOPIC).partitions;
+    let producer: FutureProducer = kafka::producer_config(&fixture.platform).create()?;
+    for event in events {
+        let mut value = Vec::new();
+        fixture.codec.encode(event, &mut value)?;
+        let key = account_key(event.account_id);
+        let record = FutureRecord::to(AccountEvent::TOPIC)
+            .key(&key)
+            .payload(&value)
+            .partition(partition_of(&key, partitions));
+        producer.send(record, LIMIT).await.map_err(|(error, _)| error)?;
+    }
+    Ok(())
+}
+
 /// Leaves a record in `account-events` that no worker wrote: nothing that reads the whole topic may come after.
 pub async fn an_account_that_contradicts_holds_up_no_other(fixture: &Fixture) -> anyhow::Result<()> {
     let client = fixture.funded_client(Cents(10_00), &[]).await?;
@@ -91,16 +108,7 @@ pub async fn an_account_that_contradicts_holds_up_no_other(fixture: &Fixture) ->
     let last = events.iter().rev().find(|record| record.value.account_id == account_id);
     let mut stray = last.context("no event of the account")?.value.clone();
     stray.account_seq += 100;
-    let mut value = Vec::new();
-    fixture.codec.encode(&stray, &mut value)?;
-    let key = account_key(account_id);
-    let partitions = brokerx_topics::catalogue::topic(AccountEvent::TOPIC).partitions;
-    let producer: FutureProducer = kafka::producer_config(&fixture.platform).create()?;
-    let record = FutureRecord::to(AccountEvent::TOPIC)
-        .key(&key)
-        .payload(&value)
-        .partition(partition_of(&key, partitions));
-    producer.send(record, LIMIT).await.map_err(|(error, _)| error)?;
+    write(fixture, std::slice::from_ref(&stray)).await?;
     eventually("the account is set aside", LIMIT, async || {
         Ok(set_aside(fixture).await? == 1)
     })
@@ -119,5 +127,76 @@ pub async fn an_account_that_contradicts_holds_up_no_other(fixture: &Fixture) ->
         .fetch_one(&fixture.database)
         .await?;
     ensure!(kept == stray.account_seq, "the record is kept as evidence");
+    Ok(())
+}
+
+/// Rows that PostgreSQL refuses: what stands before them in the same batch is projected. Leaves records in
+/// `account-events` that no worker wrote, of an account that nobody has.
+pub async fn what_stands_before_a_row_that_cannot_be_is_projected(fixture: &Fixture) -> anyhow::Result<()> {
+    let client = fixture.funded_client(Cents(10_00), &[]).await?;
+    wait_until_quiet(&fixture.platform, &fixture.database).await?;
+    ensure!(set_aside(fixture).await? == 0, "an account is set aside already");
+    let events = read_topic::<AccountEvent>(&fixture.platform, &fixture.codec).await?;
+    let real: AccountId = client.account_id.parse()?;
+    let model = events.iter().rev().find(|record| record.value.account_id == real);
+    let model = &model.context("no event of the account")?.value;
+    let account_id = AccountId(real.0 ^ 1);
+    let event = |account_seq, reserved_cents| AccountEvent {
+        account_id,
+        account_seq,
+        order: None,
+        execution: None,
+        payment: None,
+        transfer: None,
+        cash: Some(CashView {
+            balance_cents: 0,
+            reserved_cents,
+        }),
+        positions: Vec::new(),
+        postings: Vec::new(),
+        ..model.clone()
+    };
+    // They wait together for the projector, so that they are one batch.
+    fixture.system().process("settlement").stop();
+    let impossible = 5_00;
+    write(
+        fixture,
+        &[event(1, 0), event(2, 0), event(2, 0), event(3, impossible), event(4, 0)],
+    )
+    .await?;
+    fixture.system().restart("settlement")?;
+    eventually("the account is set aside", LIMIT, async || {
+        Ok(set_aside(fixture).await.unwrap_or_default() == 1)
+    })
+    .await?;
+    let projected = async || -> anyhow::Result<(i64, i64)> {
+        let query = "SELECT account_seq, (SELECT count(*) FROM projection.account_events AS event
+                                          WHERE event.account_id = account.account_id)
+                     FROM projection.accounts AS account WHERE account_id = $1";
+        let query = sqlx::query_as(query).bind(account_id.0);
+        Ok(query.fetch_one(&fixture.database).await?)
+    };
+    ensure!(projected().await? == (2, 2), "{:?}", projected().await?);
+    let evidence: (i64, i64, i64) =
+        sqlx::query_as("SELECT account_seq, projected_seq, events FROM projection.set_aside WHERE account_id = $1")
+            .bind(account_id.0)
+            .fetch_one(&fixture.database)
+            .await?;
+    ensure!(
+        evidence == (3, 2, 2),
+        "the first that cannot be is the evidence: {evidence:?}"
+    );
+    // A duplicate does not make it follow, its next event does.
+    write(fixture, &[event(2, 0)]).await?;
+    client.deposit(Cents(1_00), "behind-it").await?;
+    eventually("what was sent later is projected", LIMIT, async || {
+        Ok(client.cash(None).await? == Cents(11_00))
+    })
+    .await?;
+    wait_until_quiet(&fixture.platform, &fixture.database).await?;
+    ensure!(set_aside(fixture).await? == 1, "it counts as following");
+    write(fixture, &[event(3, 0), event(4, 0)]).await?;
+    eventually("nothing is missing", LIMIT, async || Ok(set_aside(fixture).await? == 0)).await?;
+    ensure!(projected().await? == (4, 4), "{:?}", projected().await?);
     Ok(())
 }

@@ -6,8 +6,8 @@ use anyhow::{Context, ensure};
 use brokerx_client::log::read_topic;
 use brokerx_e2e::fixture::Fixture;
 use brokerx_schemas::{AccountCommand, BookCommand, ConfigChange, Control, InboxMessage};
-use brokerx_topics::service::kafka;
-use rdkafka::consumer::{BaseConsumer, Consumer};
+use brokerx_topics::service::{Drained, kafka};
+use rdkafka::consumer::Consumer;
 use rdkafka::message::Message as _;
 use rdkafka::producer::{FutureProducer, FutureRecord};
 use rdkafka::{Offset, TopicPartitionList};
@@ -100,7 +100,7 @@ async fn appended(fixture: &Fixture) -> anyhow::Result<Vec<Vec<ConfigChange>>> {
 
 /// The last note that the tool left.
 fn note(fixture: &Fixture) -> anyhow::Result<Value> {
-    let consumer: BaseConsumer = kafka::consumer_config(&fixture.platform, "note").create()?;
+    let consumer: Drained = kafka::consumer_config(&fixture.platform, "note").create()?;
     let limit = Duration::from_secs(20);
     let (_, end) = consumer.fetch_watermarks("brokerx-configured", 0, limit)?;
     let mut place = TopicPartitionList::new();

@@ -14,9 +14,9 @@ use brokerx_settlement::account::AccountMachine;
 use brokerx_topics::catalogue;
 use brokerx_topics::machine::Machine;
 use brokerx_topics::runner::{Between, Surveyor, fold_topic};
-use brokerx_topics::service::{PlatformOptions, kafka};
+use brokerx_topics::service::{Drained, PlatformOptions, kafka};
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
-use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::consumer::Consumer;
 use rdkafka::producer::{FutureProducer, FutureRecord, Producer};
 use rdkafka::{Message as _, Offset, TopicPartitionList};
 
@@ -149,7 +149,7 @@ fn survey(platform: &PlatformOptions, topic: &str, range: (i64, i64)) -> Between
 
 /// The offsets that a reader gets of a topic's only partition.
 fn offsets(platform: &PlatformOptions, topic: &str) -> anyhow::Result<Vec<i64>> {
-    let consumer: BaseConsumer = kafka::consumer_config(platform, "brokerx-offsets").create()?;
+    let consumer: Drained = kafka::consumer_config(platform, "brokerx-offsets").create()?;
     let (low, high) = consumer.fetch_watermarks(topic, 0, LIMIT)?;
     let mut list = TopicPartitionList::new();
     list.add_partition_offset(topic, 0, Offset::Offset(low))?;
@@ -159,7 +159,6 @@ fn offsets(platform: &PlatformOptions, topic: &str) -> anyhow::Result<Vec<i64>> 
         let message = consumer.poll(LIMIT).context("nothing comes")??;
         offsets.push(message.offset());
     }
-    kafka::empty(&consumer);
     Ok(offsets)
 }
 

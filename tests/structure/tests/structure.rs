@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use std::fs;
+use std::path::{Path, PathBuf};
 
 use brokerx_structure::graph::{Graph, circles, reachable, reduced};
 use brokerx_structure::{files, rooms, root};
@@ -133,4 +134,49 @@ fn each_migration_is_compiled_in() {
         assert!(is_made, "no file in {room}/src says {call}");
     }
     assert!(seen > 2, "{seen} migrations");
+}
+
+/// A consumer that is dropped with fetched records in its queue never ends.
+#[test]
+fn no_consumer_is_owned_but_by_what_drains_it() {
+    let mut found = Vec::new();
+    for room in rooms::from_manifests(&root()).unwrap().into_keys() {
+        for file in sources(&root().join(&room)) {
+            if file.ends_with("topics/src/service/drained.rs") || file.ends_with("tests/structure/tests/structure.rs") {
+                continue;
+            }
+            let text = fs::read_to_string(&file).unwrap();
+            for (number, line) in text.lines().enumerate() {
+                let code = line.split("//").next().unwrap_or_default();
+                if code.trim_start().starts_with("use ") {
+                    continue;
+                }
+                for kind in ["BaseConsumer", "StreamConsumer"] {
+                    let is_owned = |at: usize| !["&", "Drained<"].iter().any(|before| code[..at].ends_with(before));
+                    if code.match_indices(kind).any(|(at, _)| is_owned(at)) {
+                        found.push(format!("{}:{}: {}", file.display(), number + 1, line.trim()));
+                    }
+                }
+            }
+        }
+    }
+    assert!(
+        found.is_empty(),
+        "take a `Drained` of brokerx-topics:\n{}",
+        found.join("\n")
+    );
+}
+
+/// The Rust files in a folder, but for those of a room inside it.
+fn sources(folder: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() && !path.join("Cargo.toml").exists() && !path.ends_with("target") {
+            files.extend(sources(&path));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            files.push(path);
+        }
+    }
+    files
 }

@@ -15,7 +15,7 @@ use rdkafka::producer::FutureProducer;
 use rdkafka::{Offset, TopicPartitionList};
 
 use crate::catalogue::Topic;
-use crate::service::{PlatformOptions, backoff, kafka};
+use crate::service::{Drained, PlatformOptions, backoff, kafka};
 
 /// One question takes no longer than this.
 const ANSWER_LIMIT: Duration = Duration::from_secs(10);
@@ -29,9 +29,9 @@ pub(super) struct Cluster {
     platform: PlatformOptions,
     admin: AdminClient<DefaultClientContext>,
     /// Asks for metadata and offsets.
-    asker: BaseConsumer,
+    asker: Drained,
     /// Reads partitions one after the other.
-    reader: BaseConsumer,
+    reader: Drained,
 }
 
 /// Partition count and least number of copies of a topic that exists.

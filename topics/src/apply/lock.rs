@@ -3,10 +3,10 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
-use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::consumer::Consumer;
 
 use crate::catalogue::topic;
-use crate::service::{PlatformOptions, kafka};
+use crate::service::{Drained, PlatformOptions, kafka};
 
 /// A topic with one partition: its owner in the group holds the lock.
 const TOPIC: &str = "dead-letters";
@@ -16,7 +16,7 @@ const HOLD_LIMIT: Duration = Duration::from_secs(600);
 
 /// Held until it is dropped, or 10 minutes.
 pub(super) struct Lock {
-    _member: BaseConsumer,
+    _member: Drained,
 }
 
 impl Lock {
@@ -33,7 +33,7 @@ impl Lock {
             // All or nothing: the second member gets no partition before the first has left.
             .set("partition.assignment.strategy", "range")
             .set("auto.offset.reset", "latest");
-        let member: BaseConsumer = config.create()?;
+        let member: Drained = config.create()?;
         member.subscribe(&[TOPIC])?;
         let started = Instant::now();
         let mut told = false;

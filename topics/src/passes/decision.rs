@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use brokerx_schemas::PassedOffset;
-use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::consumer::Consumer;
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::{Passes, client};
 use crate::catalogue;
 use crate::codec::Codec;
 use crate::service::clock::now_us;
-use crate::service::{PlatformOptions, kafka};
+use crate::service::{Drained, PlatformOptions, kafka};
 use crate::tail::unreadable;
 
 /// One question to the broker takes no longer than this.
@@ -102,7 +102,7 @@ fn ahead(platform: &PlatformOptions, topic: &str, partition: i32, offset: i64) -
         .iter()
         .filter(|group| group.name().starts_with(OUR_GROUPS))
     {
-        let member: BaseConsumer = kafka::consumer_config(platform, group.name()).create()?;
+        let member: Drained = kafka::consumer_config(platform, group.name()).create()?;
         let mut list = TopicPartitionList::new();
         list.add_partition(topic, partition);
         let committed = member

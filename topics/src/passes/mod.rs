@@ -26,13 +26,13 @@ use anyhow::{Context, Result, ensure};
 use arc_swap::ArcSwap;
 use brokerx_schemas::{Message, Passage, PassedOffset};
 use rdkafka::client::{Client, ClientContext};
-use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::consumer::Consumer;
 use rdkafka::error::KafkaError;
 use rdkafka::producer::{FutureProducer, FutureRecord};
 use rdkafka::{Message as _, Offset, TopicPartitionList};
 
 use crate::codec::Codec;
-use crate::service::{PlatformOptions, kafka};
+use crate::service::{Drained, PlatformOptions, kafka};
 pub use decision::{Decision, decide};
 
 /// How long the broker may take to answer a client that knows it; it takes milliseconds.
@@ -132,7 +132,6 @@ impl Passes {
                 Passage::Unknown => {}
             }
         }
-        kafka::empty(&consumer);
         self.shared.known.store(Arc::new(known));
         self.shared.end.store(high, Ordering::Release);
         Ok(())
@@ -180,7 +179,7 @@ impl Passes {
 }
 
 /// A client of its own for what is asked here; it is in no group.
-fn client(platform: &PlatformOptions) -> Result<BaseConsumer, KafkaError> {
+fn client(platform: &PlatformOptions) -> Result<Drained, KafkaError> {
     kafka::consumer_config(platform, "brokerx-passes").create()
 }
 

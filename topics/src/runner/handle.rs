@@ -24,7 +24,7 @@ use super::{RunnerError, RunnerOptions};
 use crate::codec::Codec;
 use crate::machine::Machine;
 use crate::passes::Passes;
-use crate::service::{ClockWatch, Gathering, Health, Metrics, PlatformOptions, ServiceOptions};
+use crate::service::{ClockWatch, Drained, Gathering, Health, Metrics, PlatformOptions, ServiceOptions};
 
 /// A runner at work. Dropping it asks it to stop.
 #[derive(Debug)]
@@ -59,7 +59,7 @@ pub fn start<M: Machine>(
     let unmade = |error: rdkafka::error::KafkaError| RunnerError::Kafka(error.to_string());
 
     let member = Member::new(topic, M::NAME, Arc::clone(&board), metrics.clone());
-    let consumer: BaseConsumer<Member> = member_config(platform, &group, &instance, stall_limit)
+    let consumer: Drained<BaseConsumer<Member>> = member_config(platform, &group, &instance, stall_limit)
         .create_with_context(member)
         .map_err(unmade)?;
     consumer.subscribe(&[topic]).map_err(unmade)?;

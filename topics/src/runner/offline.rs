@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use brokerx_schemas::Message;
-use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::consumer::Consumer;
 use rdkafka::error::KafkaError;
 use rdkafka::{Message as _, Offset, TopicPartitionList};
 
@@ -15,7 +15,7 @@ use super::survey::{Between, Surveyor};
 use crate::codec::Codec;
 use crate::machine::{Emission, Fold, Machine};
 use crate::passes::Passes;
-use crate::service::{PlatformOptions, backoff, kafka};
+use crate::service::{Drained, PlatformOptions, backoff, kafka};
 
 /// How long the broker may be silent before the fold gives up.
 const SILENCE_LIMIT: Duration = Duration::from_secs(30);
@@ -62,7 +62,7 @@ pub fn replay_topic<M: Machine>(
 }
 
 struct Replay<'a, M: Machine> {
-    consumer: BaseConsumer,
+    consumer: Drained,
     surveyor: Surveyor,
     passes: Passes,
     codec: &'a Codec,
@@ -80,7 +80,7 @@ impl<'a, M: Machine> Replay<'a, M> {
     ) -> Result<Self, RunnerError> {
         let topic = M::Input::TOPIC;
         let failed = |error: KafkaError| RunnerError::Kafka(format!("{topic}-{partition}: {error}"));
-        let consumer: BaseConsumer = reader_config(platform, "brokerx-offline").create().map_err(failed)?;
+        let consumer: Drained = reader_config(platform, "brokerx-offline").create().map_err(failed)?;
         let (low, high) = consumer
             .fetch_watermarks(topic, partition, ANSWER_LIMIT)
             .map_err(failed)?;

@@ -14,7 +14,7 @@ use super::RunnerError;
 use super::board::Board;
 use super::member::Member;
 use super::metrics::RunnerMetrics;
-use crate::service::{Check, kafka};
+use crate::service::{Check, Drained, kafka};
 
 /// How long one poll of the group waits.
 const POLL: Duration = Duration::from_millis(100);
@@ -30,7 +30,7 @@ const STOP_GRACE: Duration = Duration::from_secs(1);
 /// The ownership thread.
 pub struct Ownership {
     /// The member of the group.
-    pub consumer: BaseConsumer<Member>,
+    pub consumer: Drained<BaseConsumer<Member>>,
     /// What the threads tell each other.
     pub board: Arc<Board>,
     /// Ready when every owned partition is live.

@@ -14,11 +14,11 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::consumer::Consumer;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::{ClientConfig, Message as _, Offset, TopicPartitionList};
 
-use crate::service::kafka;
+use crate::service::{Drained, kafka};
 
 /// How long a survey may take. The apply thread's other partitions wait for it.
 const LIMIT: Duration = Duration::from_secs(3);
@@ -41,7 +41,7 @@ pub enum Between {
 /// Looks at what stands between offsets; keeps its client from one time to the next.
 pub struct Surveyor {
     config: ClientConfig,
-    client: Option<BaseConsumer>,
+    client: Option<Drained>,
     /// Where the client's position stands by partition: below, it would be one of the past.
     surveyed: BTreeMap<(String, i32), i64>,
 }
@@ -147,7 +147,7 @@ impl Surveyor {
     fn forget_client(&mut self) {
         self.surveyed.clear();
         if let Some(client) = self.client.take() {
-            kafka::retire(client);
+            client.retire();
         }
     }
 }

@@ -18,7 +18,8 @@ use rdkafka::error::KafkaResult;
 use rdkafka::message::BorrowedMessage;
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
-use super::kafka::{empty, gathering, poll_time, retire};
+use super::Drained;
+use super::kafka::{gathering, poll_time};
 
 /// The rate is looked at this often.
 const LOOK: Duration = Duration::from_secs(1);
@@ -89,7 +90,7 @@ impl Gathering {
 pub struct GatheringConsumer<C: ConsumerContext> {
     config: ClientConfig,
     context: C,
-    consumer: BaseConsumer<C>,
+    consumer: Drained<BaseConsumer<C>>,
     /// None: it never gathers.
     gathering: Option<Gathering>,
     /// What is read, and from where this client began.
@@ -173,17 +174,11 @@ impl<C: ConsumerContext + Clone + 'static> GatheringConsumer<C> {
             };
             places.add_partition_offset(place.topic(), place.partition(), Offset::Offset(offset))?;
         }
-        let consumer: BaseConsumer<C> = config.create_with_context(self.context.clone())?;
+        let consumer: Drained<BaseConsumer<C>> = config.create_with_context(self.context.clone())?;
         consumer.assign(&places)?;
-        retire(std::mem::replace(&mut self.consumer, consumer));
+        std::mem::replace(&mut self.consumer, consumer).retire();
         self.assigned = places;
         Ok(())
-    }
-}
-
-impl<C: ConsumerContext> Drop for GatheringConsumer<C> {
-    fn drop(&mut self) {
-        empty(&self.consumer);
     }
 }
 

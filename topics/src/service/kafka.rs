@@ -12,9 +12,6 @@ use crate::codec::VALUE_BYTES_MAX;
 /// A value of the largest size with its key and headers.
 const MESSAGE_BYTES_MAX: usize = VALUE_BYTES_MAX + 48 * 1024;
 
-/// Nothing more comes to a consumer without partitions after this.
-const LAST_POLL: Duration = Duration::from_millis(100);
-
 /// What all clients have.
 pub fn client_config(platform: &PlatformOptions) -> ClientConfig {
     let mut config = ClientConfig::new();
@@ -114,25 +111,6 @@ pub fn position<C: ConsumerContext>(
         Offset::Offset(offset) => Some(offset),
         _ => None,
     }))
-}
-
-/// Takes what a consumer has fetched before it is dropped. rdkafka (0.39) destroys the client before the
-/// queue in which fetched records lie, and librdkafka waits for records that nobody took, for ever.
-pub fn empty<C: ConsumerContext>(consumer: &BaseConsumer<C>) {
-    if let Err(error) = consumer.unassign() {
-        tracing::debug!(%error, "a consumer that ends still has its partitions");
-    }
-    while consumer.poll(LAST_POLL).is_some() {}
-}
-
-/// Ends a consumer in whose place another one reads, beside the caller, who must not wait for it.
-pub fn retire<C: ConsumerContext + 'static>(consumer: BaseConsumer<C>) {
-    let ended = std::thread::Builder::new()
-        .name("retired".to_owned())
-        .spawn(move || empty(&consumer));
-    if let Err(error) = ended {
-        tracing::warn!(%error, "no thread to end a consumer in");
-    }
 }
 
 /// A time to poll a consumer for, in whole milliseconds, rounded up.

@@ -24,6 +24,7 @@
 
 mod backoff;
 pub mod clock;
+mod drained;
 mod gathering;
 mod health;
 mod http;
@@ -43,6 +44,7 @@ mod source;
 pub mod telemetry;
 
 pub use backoff::{Backoff, backoff};
+pub use drained::{Drained, Reads};
 pub use gathering::{Gathering, GatheringConsumer};
 pub use health::{Check, Health};
 pub use http::{http_routes, serve, serve_with_operation};

@@ -8,7 +8,7 @@ use std::ffi::CString;
 use std::time::{Duration, Instant};
 
 use brokerx_schemas::Message;
-use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::consumer::Consumer;
 use rdkafka::error::KafkaError;
 use rdkafka::{ClientConfig, Message as _, Offset, TopicPartitionList};
 use tokio::runtime::Handle;
@@ -20,7 +20,7 @@ use super::snapshots::SnapshotStore;
 use super::workbench::{Interruption, Workbench};
 use super::{RunnerError, RunnerOptions};
 use crate::machine::Machine;
-use crate::service::{Gathering, PlatformOptions, kafka};
+use crate::service::{Drained, Gathering, PlatformOptions, kafka};
 use held::Slot;
 pub use held::{Held, Restarts};
 
@@ -40,7 +40,7 @@ const SETTLE_LIMIT: Duration = Duration::from_secs(1);
 /// What an apply thread is made of.
 pub struct ApplyThread<M: Machine> {
     /// Reads by `assign()`; a member of no group.
-    pub consumer: BaseConsumer,
+    pub consumer: Drained,
     /// Its settings.
     pub reader: ClientConfig,
     /// When it gathers; none when it never does.
@@ -162,8 +162,8 @@ impl<M: Machine> ApplyThread<M> {
         };
         if gathering.changes(Instant::now()) {
             let config = gathering.settings(self.reader.clone());
-            let consumer = config.create().map_err(|error| RunnerError::Kafka(error.to_string()))?;
-            kafka::retire(std::mem::replace(&mut self.consumer, consumer));
+            let consumer: Drained = config.create().map_err(|error| RunnerError::Kafka(error.to_string()))?;
+            std::mem::replace(&mut self.consumer, consumer).retire();
             for (partition, held) in &self.held {
                 if let Slot::Running(life) = &held.slot
                     && !life.is_blocked()
