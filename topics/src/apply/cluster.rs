@@ -15,7 +15,7 @@ use rdkafka::producer::FutureProducer;
 use rdkafka::{Offset, TopicPartitionList};
 
 use crate::catalogue::Topic;
-use crate::service::{PlatformOptions, backoff, kafka};
+use crate::service::{Complaining, PlatformOptions, backoff, kafka, standing_complaint};
 
 /// One question takes no longer than this.
 const ANSWER_LIMIT: Duration = Duration::from_secs(10);
@@ -29,7 +29,7 @@ pub(super) struct Cluster {
     platform: PlatformOptions,
     admin: AdminClient<DefaultClientContext>,
     /// Asks for metadata and offsets.
-    asker: BaseConsumer,
+    asker: BaseConsumer<Complaining>,
     /// Reads partitions one after the other.
     reader: BaseConsumer,
 }
@@ -59,7 +59,7 @@ impl Cluster {
         Ok(Self {
             platform: platform.clone(),
             admin: kafka::client_config(platform).create()?,
-            asker: kafka::client_config(platform).create()?,
+            asker: kafka::client_config(platform).create_with_context(Complaining)?,
             reader: kafka::consumer_config(platform, "brokerx-topics-read")
                 .set("auto.offset.reset", "error")
                 // A fetch that waits for one partition would hold up the next.
@@ -70,7 +70,13 @@ impl Cluster {
 
     /// Whether a broker answers now.
     pub(super) async fn is_there(&self) -> Result<()> {
-        let metadata = self.asker.fetch_metadata(None, Duration::from_secs(2))?;
+        let metadata = self.asker.fetch_metadata(None, Duration::from_secs(2));
+        // What a client is told beside it is taken in by a poll.
+        let _ = self.asker.poll(Duration::ZERO);
+        let metadata = metadata.map_err(|error| match standing_complaint() {
+            Some(words) => anyhow::anyhow!(words),
+            None => error.into(),
+        })?;
         if metadata.brokers().is_empty() {
             bail!("the cluster has no broker");
         }
