@@ -161,8 +161,11 @@ async fn run(Options { platform, command, .. }: Options) -> Result<ExitCode> {
             println!("{place} is passed by everybody from now on; what stood in the way: {wrong}");
         }
         Command::Acls { apply: true, cluster } => {
-            let changed = apply::grant_rights(&platform, &cluster).await?;
-            println!("rights granted: {}, taken back: {}", changed.granted, changed.taken_back);
+            let changed = apply::grant_rights(&platform, &cluster, &catalogue::acls()).await?;
+            println!(
+                "rights granted: {}, taken back: {}",
+                changed.granted, changed.taken_back
+            );
         }
         Command::Acls { apply: false, .. } => {
             for acl in catalogue::acls() {

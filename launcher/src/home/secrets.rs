@@ -8,7 +8,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use super::layout::Layout;
 use crate::failure::{Failure, Result};
 
-/// Whom the Kafka of a secured system knows. `admin` may do everything, and is the launcher alone; `broker` is
+/// Whom the Kafka of a secured system knows. `admin` may do everything; no service is told its password. `broker` is
 /// Kafka itself; the others have the rights of the topic catalogue.
 pub const KAFKA_USERS: [&str; 9] = [
     "admin",

@@ -10,10 +10,12 @@ use std::time::Duration;
 use anyhow::{Context, ensure};
 use brokerx_client::{Cents, Session, eventually, place_order};
 use brokerx_e2e::fixture::Fixture;
-use brokerx_launcher::home::secrets::KAFKA_USERS;
 use brokerx_launcher::home::Layout;
+use brokerx_launcher::home::secrets::KAFKA_USERS;
 use brokerx_launcher::platform::Role;
 use brokerx_launcher::platform::security::certificates;
+use brokerx_topics::apply::{ClusterOptions, Granted, grant_rights};
+use brokerx_topics::catalogue::{Acl, Operation, Resource, acls};
 use brokerx_topics::service::kafka;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -39,8 +41,12 @@ pub async fn everything_works_encrypted_and_nobody_may_more_than_is_granted(_: &
 async fn checks(fixture: &Fixture) -> anyhow::Result<()> {
     let trade = everything_works(fixture).await.context("everything works");
     let denied = denials(fixture)?;
-    ensure!(denied.is_empty(), "refused without being provoked: {denied:#?}; {trade:?}");
+    ensure!(
+        denied.is_empty(),
+        "refused without being provoked: {denied:#?}; {trade:?}"
+    );
     trade?;
+    rights_are_made_what_the_catalogue_says(fixture).await?;
     each_process_knows_its_own_password(fixture)?;
     kafka_lets_nobody_in_who_does_not_prove_himself(fixture).await?;
     rights_end_where_the_catalogue_says(fixture).await?;
@@ -110,19 +116,50 @@ async fn everything_works(fixture: &Fixture) -> anyhow::Result<()> {
     eventually("both inboxes have a dead letter", LIMIT, async || {
         let output = fixture.system().output("brokerx-topics", &["dead-letters"])?;
         let lines = String::from_utf8_lossy(&output.stdout).into_owned();
-        Ok(["account-commands", "book-commands"].iter().all(|topic| lines.contains(topic)))
+        Ok(["account-commands", "book-commands"]
+            .iter()
+            .all(|topic| lines.contains(topic)))
     })
     .await?;
     // Another team reads what is public, in a group of its own, and commits.
     let mut reader = kafka::consumer_config(&fixture.platform_as("readers")?, "readers-trial");
     let reader: BaseConsumer = reader.set("enable.auto.offset.store", "true").create()?;
     reader.subscribe(&["trades"])?;
-    eventually("another team reads a trade", LIMIT, async || match reader.poll(Duration::from_millis(100)) {
-        Some(record) => Ok(record.map(|record| record.topic() == "trades")?),
-        None => Ok(false),
+    eventually("another team reads a trade", LIMIT, async || {
+        match reader.poll(Duration::from_millis(100)) {
+            Some(record) => Ok(record.map(|record| record.topic() == "trades")?),
+            None => Ok(false),
+        }
     })
     .await?;
     reader.commit_consumer_state(rdkafka::consumer::CommitMode::Sync)?;
+    Ok(())
+}
+
+/// A right that the catalogue does not know is taken back by the next grant, and then everything is as it should be.
+async fn rights_are_made_what_the_catalogue_says(fixture: &Fixture) -> anyhow::Result<()> {
+    let admin = fixture.platform_as("admin")?;
+    let options = ClusterOptions {
+        replication_factor: 1,
+        min_insync_replicas: 1,
+        wait_seconds_max: LIMIT.as_secs(),
+    };
+    let rights = acls();
+    let mut more = rights.clone();
+    more.insert(Acl {
+        principal: "readers",
+        resource: Resource::Topic("auth-of-old".to_owned()),
+        operation: Operation::Write,
+    });
+    let changed = |granted, taken_back| Granted { granted, taken_back };
+    for (rights, expected) in [
+        (&more, changed(1, 0)),
+        (&rights, changed(0, 1)),
+        (&rights, changed(0, 0)),
+    ] {
+        let made = grant_rights(&admin, &options, rights).await?;
+        ensure!(made == expected, "{made:?} instead of {expected:?}");
+    }
     Ok(())
 }
 
@@ -130,7 +167,10 @@ async fn everything_works(fixture: &Fixture) -> anyhow::Result<()> {
 async fn trade(symbol: &str, id: &str, buyer: &Session, seller: &Session) -> anyhow::Result<()> {
     let mut stream = buyer.stream(&["orders"], None).await?;
     let sale = place_order(&format!("{id}-sale"), symbol, "sell", 1, Some(Cents(100_00)), "GTC");
-    eventually("an order rests", LIMIT, async || Ok([200, 201].contains(&seller.place(&sale).await?.status))).await?;
+    eventually("an order rests", LIMIT, async || {
+        Ok([200, 201].contains(&seller.place(&sale).await?.status))
+    })
+    .await?;
     let bid = place_order(&format!("{id}-bid"), symbol, "buy", 1, Some(Cents(100_00)), "GTC");
     let bid = buyer.place(&bid).await?.expect(201)?;
     ensure!(bid["order"]["status"] == "filled", "{bid}");
@@ -160,9 +200,21 @@ async fn kafka_lets_nobody_in_who_does_not_prove_himself(fixture: &Fixture) -> a
     let cases: [(&str, &[(&str, &str)], &str); 5] = [
         ("in clear", &[("BROKERX_KAFKA_SECURITY", "plaintext")], "plaintext"),
         ("without a name", &[("BROKERX_KAFKA_SECURITY", "ssl")], "SASL"),
-        ("with a wrong password", &[("BROKERX_KAFKA_PASSWORD", "wrong")], "wrong name or password"),
-        ("as nobody that is known", &[("BROKERX_KAFKA_USER", "nobody")], "wrong name or password"),
-        ("with another authority", &[("BROKERX_KAFKA_CA_FILE", &stranger)], "certificate"),
+        (
+            "with a wrong password",
+            &[("BROKERX_KAFKA_PASSWORD", "wrong")],
+            "wrong name or password",
+        ),
+        (
+            "as nobody that is known",
+            &[("BROKERX_KAFKA_USER", "nobody")],
+            "wrong name or password",
+        ),
+        (
+            "with another authority",
+            &[("BROKERX_KAFKA_CA_FILE", &stranger)],
+            "certificate",
+        ),
     ];
     for (case, told, words) in cases {
         let mut command = fixture
@@ -188,7 +240,9 @@ async fn rights_end_where_the_catalogue_says(fixture: &Fixture) -> anyhow::Resul
     let write = async |user: &str, topic: &str| {
         let mut config = kafka::producer_config(&fixture.platform_as(user)?);
         let producer: FutureProducer = config.set("message.timeout.ms", "5000").create()?;
-        let sent = producer.send(FutureRecord::to(topic).key("1").payload("forged"), LIMIT).await;
+        let sent = producer
+            .send(FutureRecord::to(topic).key("1").payload("forged"), LIMIT)
+            .await;
         anyhow::Ok(sent.map_err(|(error, _)| error.rdkafka_error_code()).err().flatten())
     };
     let refused = Some(RDKafkaErrorCode::TopicAuthorizationFailed);
@@ -226,7 +280,10 @@ async fn the_database_speaks_over_tls_only(fixture: &Fixture) -> anyhow::Result<
     let mut operator = fixture.system().command("brokerx-operator", &["keys"]);
     let output = operator.env("BROKERX_DATABASE_URL", url).output()?;
     let said = told(&output);
-    ensure!(!output.status.success() && said.contains("certificate verify failed"), "{said}");
+    ensure!(
+        !output.status.success() && said.contains("certificate verify failed"),
+        "{said}"
+    );
     Ok(())
 }
 
@@ -245,14 +302,25 @@ async fn registry_and_provider_speak_over_tls_only(fixture: &Fixture) -> anyhow:
         let url = |scheme: &str| format!("{scheme}://127.0.0.1:{port}{path}");
         let answer = trusting.get(url("https")).send().await?;
         ensure!(answer.status() == 200, "{name}: {answer:?}");
-        ensure!(doubting.get(url("https")).send().await.is_err(), "{name} is believed by everybody");
-        ensure!(doubting.get(url("http")).send().await.is_err(), "{name} answers in clear");
+        ensure!(
+            doubting.get(url("https")).send().await.is_err(),
+            "{name} is believed by everybody"
+        );
+        ensure!(
+            doubting.get(url("http")).send().await.is_err(),
+            "{name} answers in clear"
+        );
     }
     let (_stranger, other) = another_authority()?;
-    let mut command = fixture.system().command("brokerx-topics", &["diff", "--wait-seconds-max", "3"]);
+    let mut command = fixture
+        .system()
+        .command("brokerx-topics", &["diff", "--wait-seconds-max", "3"]);
     let output = command.env("BROKERX_SCHEMA_REGISTRY_CA_FILE", other).output()?;
     let said = told(&output);
-    ensure!(!output.status.success() && said.contains("certificate verify failed"), "{said}");
+    ensure!(
+        !output.status.success() && said.contains("certificate verify failed"),
+        "{said}"
+    );
     Ok(())
 }
 

@@ -19,6 +19,8 @@ use crate::service::{Complaining, PlatformOptions, backoff, kafka, standing_comp
 
 /// One question takes no longer than this.
 const ANSWER_LIMIT: Duration = Duration::from_secs(10);
+/// As many errors of a client as come while one question is asked.
+const ERRORS_AT_ONCE_MAX: usize = 32;
 /// A record that is not acknowledged by then is given up.
 const SEND_LIMIT: Duration = Duration::from_secs(30);
 /// How long the brokers may take until a new topic has leaders.
@@ -71,8 +73,10 @@ impl Cluster {
     /// Whether a broker answers now.
     pub(super) async fn is_there(&self) -> Result<()> {
         let metadata = self.asker.fetch_metadata(None, Duration::from_secs(2));
-        // What a client is told beside it is taken in by a poll.
-        let _ = self.asker.poll(Duration::ZERO);
+        // What a client is told beside it is taken in by polls, one each.
+        for _ in 0..ERRORS_AT_ONCE_MAX {
+            let _ = self.asker.poll(Duration::ZERO);
+        }
         let metadata = metadata.map_err(|error| match standing_complaint() {
             Some(words) => anyhow::anyhow!(words),
             None => error.into(),

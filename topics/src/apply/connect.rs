@@ -17,10 +17,7 @@ pub(super) async fn connect(platform: &PlatformOptions, options: &ClusterOptions
     });
     if waited.await.is_err() {
         let limit = options.wait_seconds_max;
-        cluster
-            .is_there()
-            .await
-            .with_context(|| no_broker(platform, options))?;
+        cluster.is_there().await.with_context(|| no_broker(platform, options))?;
         registry
             .is_there()
             .await

@@ -16,7 +16,8 @@ impl Authorities {
     /// When it cannot be read, or has no certificate in it.
     pub fn in_file(path: &str) -> Result<Self, String> {
         let text = std::fs::read(path).map_err(|error| format!("cannot be read: {error}"))?;
-        let certificates = Certificate::from_pem_bundle(&text).map_err(|error| format!("is no certificate: {error}"))?;
+        let certificates =
+            Certificate::from_pem_bundle(&text).map_err(|error| format!("is no certificate: {error}"))?;
         if certificates.is_empty() {
             return Err("has no certificate in it".to_owned());
         }

@@ -14,12 +14,13 @@ pub struct KafkaSecurity {
     #[arg(long = "kafka-security", env = "BROKERX_KAFKA_SECURITY", default_value = "plaintext")]
     pub protocol: Protocol,
     /// The certificates of those who certify brokers, PEM; those of the system when not given
-    #[arg(long = "kafka-ca-file", env = "BROKERX_KAFKA_CA_FILE")]
+    #[arg(long = "kafka-ca-file", env = "BROKERX_KAFKA_CA_FILE", value_parser = readable)]
     pub ca_file: Option<PathBuf>,
     /// This client's own certificate, PEM, where brokers ask for one
     #[arg(
         long = "kafka-certificate-file",
         env = "BROKERX_KAFKA_CERTIFICATE_FILE",
+        value_parser = readable,
         requires = "key_file"
     )]
     pub certificate_file: Option<PathBuf>,
@@ -27,6 +28,7 @@ pub struct KafkaSecurity {
     #[arg(
         long = "kafka-key-file",
         env = "BROKERX_KAFKA_KEY_FILE",
+        value_parser = readable,
         requires = "certificate_file"
     )]
     pub key_file: Option<PathBuf>,
@@ -152,6 +154,14 @@ impl fmt::Debug for Password {
     }
 }
 
+/// A file for librdkafka, which says little about one that it cannot read.
+fn readable(path: &str) -> Result<PathBuf, String> {
+    match std::fs::File::open(path) {
+        Ok(_) => Ok(PathBuf::from(path)),
+        Err(error) => Err(format!("cannot be read: {error}")),
+    }
+}
+
 /// The first line of a file.
 fn password_in(path: &str) -> Result<Password, String> {
     let text = std::fs::read_to_string(path).map_err(|error| format!("cannot be read: {error}"))?;
@@ -187,7 +197,7 @@ mod tests {
         let file = folder.display().to_string();
         let secured = config(&[
             "--kafka-security=sasl-ssl",
-            "--kafka-ca-file=/ca.pem",
+            "--kafka-ca-file=/dev/null",
             "--kafka-user=ingress",
             "--kafka-password-file",
             &file,
@@ -197,7 +207,7 @@ mod tests {
         for (name, value) in [
             ("security.protocol", "sasl_ssl"),
             ("ssl.endpoint.identification.algorithm", "https"),
-            ("ssl.ca.location", "/ca.pem"),
+            ("ssl.ca.location", "/dev/null"),
             ("sasl.mechanism", "SCRAM-SHA-512"),
             ("sasl.username", "ingress"),
             ("sasl.password", "secret"),
@@ -206,10 +216,10 @@ mod tests {
         }
         let named = config(&[
             "--kafka-security=ssl",
-            "--kafka-certificate-file=/c",
-            "--kafka-key-file=/k",
+            "--kafka-certificate-file=/dev/null",
+            "--kafka-key-file=/dev/null",
         ]);
-        assert_eq!(named.unwrap().get("ssl.key.location"), Some("/k"));
+        assert_eq!(named.unwrap().get("ssl.key.location"), Some("/dev/null"));
     }
 
     #[test]
@@ -227,7 +237,8 @@ mod tests {
         for arguments in [
             &["--kafka-security=sasl-ssl"][..],
             &["--kafka-security=tls"],
-            &["--kafka-security=ssl", "--kafka-certificate-file=/c"],
+            &["--kafka-security=ssl", "--kafka-certificate-file=/dev/null"],
+            &["--kafka-security=ssl", "--kafka-ca-file=/does/not/exist"],
             &["--kafka-password=a", "--kafka-password-file=/dev/null"],
             &["--kafka-password-file=/does/not/exist"],
         ] {

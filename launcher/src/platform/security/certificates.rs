@@ -105,7 +105,14 @@ impl Maker<'_> {
         let serial = format!("0x{}", secrets::random_hex(15)?);
         let authority = folder(self.layout).join("authority.pem");
         self.run(&what, |openssl| {
-            openssl.args(["x509", "-req", "-days", &SERVER_DAYS.to_string(), "-set_serial", &serial]);
+            openssl.args([
+                "x509",
+                "-req",
+                "-days",
+                &SERVER_DAYS.to_string(),
+                "-set_serial",
+                &serial,
+            ]);
             for (option, file) in [
                 ("-in", &request),
                 ("-CA", &authority),
@@ -124,13 +131,19 @@ impl Maker<'_> {
     fn lasts(&self, certificate: &Path, days: u64) -> bool {
         let left_s = (days * DAY_S).to_string();
         let mut openssl = Command::new(&self.openssl);
-        openssl.args(["x509", "-noout", "-checkend", &left_s, "-in"]).arg(certificate);
+        openssl
+            .args(["x509", "-noout", "-checkend", &left_s, "-in"])
+            .arg(certificate);
         certificate.is_file() && openssl.output().is_ok_and(|output| output.status.success())
     }
 
     fn is_certified(&self, certificate: &Path) -> bool {
         let mut openssl = Command::new(&self.openssl);
-        openssl.arg("verify").arg("-CAfile").arg(authority(self.layout)).arg(certificate);
+        openssl
+            .arg("verify")
+            .arg("-CAfile")
+            .arg(authority(self.layout))
+            .arg(certificate);
         openssl.output().is_ok_and(|output| output.status.success())
     }
 
@@ -199,7 +212,11 @@ mod tests {
         assert!(!trusted.contains("PRIVATE KEY"), "what is believed is no secret");
         for entry in fs::read_dir(folder(&layout)).unwrap() {
             let entry = entry.unwrap();
-            assert_eq!(entry.metadata().unwrap().permissions().mode() & 0o777, 0o600, "{entry:?}");
+            assert_eq!(
+                entry.metadata().unwrap().permissions().mode() & 0o777,
+                0o600,
+                "{entry:?}"
+            );
         }
         prepare(&layout).unwrap();
         assert_eq!(all(), first, "they are good for a year");

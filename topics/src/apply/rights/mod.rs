@@ -2,7 +2,7 @@
 
 mod native;
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 use anyhow::{Context, Result};
 use rdkafka::admin::AdminClient;
@@ -19,18 +19,22 @@ use crate::service::{PlatformOptions, kafka};
 pub struct Granted {
     /// Rights that were missing.
     pub granted: usize,
-    /// Rights of the catalogue's principals that the catalogue does not know.
+    /// Rights that they had besides.
     pub taken_back: usize,
 }
 
-/// Gives the principals of the catalogue the rights that stand there, and takes back what else they have.
-/// Rights of others stay. Whoever calls this may alter the cluster.
+/// Gives the principals of the catalogue these rights, [those of the catalogue](catalogue::acls) or others, and
+/// takes back what else they have. Rights of others stay. Whoever calls this may alter the cluster.
 ///
 /// Rights that are to be kept are never taken back in between: what is missing is granted first.
 ///
 /// # Errors
 /// When no broker comes within the limit, or it refuses, e.g. because it has no authorizer.
-pub async fn grant_rights(platform: &PlatformOptions, options: &ClusterOptions) -> Result<Granted> {
+pub async fn grant_rights(
+    platform: &PlatformOptions,
+    options: &ClusterOptions,
+    rights: &BTreeSet<Acl>,
+) -> Result<Granted> {
     let cluster = Cluster::new(platform)?;
     let there = until("the broker", async || cluster.is_there().await);
     if tokio::time::timeout(options.limit(), there).await.is_err() {
@@ -38,7 +42,7 @@ pub async fn grant_rights(platform: &PlatformOptions, options: &ClusterOptions) 
     }
     let admin: AdminClient<DefaultClientContext> = kafka::client_config(platform).create()?;
     let client = admin.inner();
-    let wanted: HashSet<native::Binding> = catalogue::acls().iter().map(binding).collect();
+    let wanted: HashSet<native::Binding> = rights.iter().map(binding).collect();
     let mut found = HashSet::new();
     for principal in catalogue::principals() {
         let theirs = native::rights_of(client, &user(principal));
