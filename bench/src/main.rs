@@ -27,11 +27,7 @@ use options::Options;
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let options = Options::parse();
-    let codec = Codec::connect(
-        &options.platform.schema_registry_url,
-        std::time::Duration::from_secs(10),
-    )
-    .await?;
+    let codec = Codec::connect(&options.platform, std::time::Duration::from_secs(10)).await?;
     let api = Api::new(&options.ingress_url, &options.stream_url)?;
     println!(
         "preparing {} accounts and {} HTTP clients",

@@ -11,7 +11,7 @@
 //! |---|---|
 //! | [`commands`] | the command line, one file per command |
 //! | [`system`] | a whole BrokerX: the services on top of the platform, the supervisor that keeps them running, the homes of test systems |
-//! | [`platform`] | Kafka, the schema registry and PostgreSQL: fetching, preparing, running. How they are configured is in `compose/` |
+//! | [`platform`] | Kafka, the schema registry and PostgreSQL: fetching, preparing, running, securing. How they are configured is in `compose/` |
 //! | [`builds`] | cargo for BrokerX, and the Python environment of the tests |
 //! | [`requirements`] | what a machine must have before anything is fetched or built: programs, memory, disk |
 //! | [`process`] | child processes: started, waited for, found again, ended for certain |

@@ -36,7 +36,10 @@ fn shell(layout: &Layout, name: &str, script: &str) -> Spec {
         directory: layout.home().to_owned(),
         account: None,
         address: nobody,
-        probe: Probe::Kafka(nobody),
+        probe: Probe::Kafka {
+            address: nobody,
+            authority: None,
+        },
         ready_limit: Duration::from_millis(300),
         stop_signal: Signal::SIGTERM,
         stop_limit: Duration::from_millis(300),

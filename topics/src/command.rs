@@ -75,7 +75,13 @@ enum Command {
         decision: Decision,
     },
     /// Show who may read and write which topic, as arguments of Kafka's `kafka-acls.sh`, a line each
-    Acls,
+    Acls {
+        /// Give these rights, and take back what else the same principals have; others' stay
+        #[arg(long)]
+        apply: bool,
+        #[command(flatten)]
+        cluster: ClusterOptions,
+    },
     /// Write the documentation of the topics
     Docs {
         /// The file
@@ -154,7 +160,14 @@ async fn run(Options { platform, command, .. }: Options) -> Result<ExitCode> {
             let wrong = decide(&platform, decision).await?;
             println!("{place} is passed by everybody from now on; what stood in the way: {wrong}");
         }
-        Command::Acls => {
+        Command::Acls { apply: true, cluster } => {
+            let changed = apply::grant_rights(&platform, &cluster, &catalogue::acls()).await?;
+            println!(
+                "rights granted: {}, taken back: {}",
+                changed.granted, changed.taken_back
+            );
+        }
+        Command::Acls { apply: false, .. } => {
             for acl in catalogue::acls() {
                 println!("{acl}");
             }

@@ -217,7 +217,7 @@ struct Decoder {
 impl Decoder {
     fn new(platform: &PlatformOptions) -> Result<Self> {
         Ok(Self {
-            registry: Registry::new(&platform.schema_registry_url)?,
+            registry: Registry::new(platform)?,
             schemas: HashMap::new(),
         })
     }

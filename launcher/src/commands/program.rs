@@ -9,8 +9,10 @@ use super::operator_key::{exit_code, run_with_key};
 use crate::builds::{cargo, freshness};
 use crate::failure::{Failure, Result};
 use crate::home::{Layout, Secrets};
+use crate::platform::Transport;
 use crate::progress::Progress;
 use crate::requirements;
+use crate::system::environment::{self, Facts};
 use crate::system::services;
 use crate::system::state::{Phase, State};
 
@@ -64,7 +66,16 @@ pub fn run(layout: &Layout, binary: &str, arguments: &Arguments, needs: Needs) -
         _ if needs == Needs::Nothing => {}
         Some(state) => {
             let secrets = Secrets::load_or_create(layout)?;
-            let environment = |program| services::environment(layout, &state.ports, &secrets, program);
+            let transport = Transport::of_home(layout);
+            let environment = |program| {
+                environment::environment(Facts {
+                    layout,
+                    ports: &state.ports,
+                    secrets: &secrets,
+                    transport: &transport,
+                    program,
+                })
+            };
             command.envs(environment(binary));
             if needs == Needs::Operator && !wants_help {
                 let operator = || {

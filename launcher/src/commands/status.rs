@@ -8,11 +8,12 @@ use serde::Serialize;
 
 use crate::failure::{Failure, Result};
 use crate::home::Layout;
-use crate::platform::registry;
+use crate::platform::{Transport, kafka, postgres, registry};
 use crate::ports::loopback;
 use crate::process::Probe;
 use crate::process::{RunRecord, leftovers};
-use crate::system::services::{self, SERVICES};
+use crate::system::instances;
+use crate::system::services::SERVICES;
 use crate::system::state::{Phase, State};
 
 /// How to show it.
@@ -60,7 +61,7 @@ pub fn run(layout: &Layout, arguments: &Arguments) -> Result<ExitCode> {
     let report = Report {
         phase: state.phase,
         supervisor_pid: state.supervisor.pid,
-        components: expected(&state)
+        components: expected(&state, &Transport::of_home(layout))
             .into_iter()
             .map(|(name, probe, address)| {
                 let record = records.iter().find(|record| record.name == name);
@@ -81,17 +82,17 @@ pub fn run(layout: &Layout, arguments: &Arguments) -> Result<ExitCode> {
     })
 }
 
-fn expected(state: &State) -> Vec<(&'static str, Probe, String)> {
+fn expected(state: &State, transport: &Transport) -> Vec<(&'static str, Probe, String)> {
     let ports = &state.ports;
     let mut components = vec![
-        ("kafka", Probe::Kafka(loopback(ports.kafka)), ports.kafka),
-        ("postgres", Probe::Postgres(loopback(ports.postgres)), ports.postgres),
-        ("registry", registry::probe(ports), ports.registry),
+        ("kafka", kafka::probe(ports, transport), ports.kafka),
+        ("postgres", postgres::probe(ports, transport), ports.postgres),
+        ("registry", registry::probe(ports, transport), ports.registry),
     ];
     if state.services {
         components.extend(SERVICES.iter().map(|service| {
             let ports = service.ports(ports);
-            (service.name, services::probe(ports), ports.main)
+            (service.name, instances::probe(service, ports, transport), ports.main)
         }));
     }
     components

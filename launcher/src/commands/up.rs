@@ -12,9 +12,10 @@ use nix::unistd::{Pid, setsid};
 use crate::failure::{Failure, Result};
 use crate::home::Layout;
 use crate::interrupt;
-use crate::platform::Options;
+use crate::platform::{Options, Transport};
 use crate::ports::Ports;
 use crate::progress::{Progress, Style};
+use crate::requirements;
 use crate::system::state::{Phase, State};
 use crate::system::supervisor;
 
@@ -24,6 +25,10 @@ pub struct Arguments {
     /// Return once everything is ready; a supervisor stays in the background.
     #[arg(long, short)]
     detach: bool,
+    /// Encrypt and authenticate everything between the parts: Kafka, registry, database, payment provider. A
+    /// home that began so stays so.
+    #[arg(long)]
+    secured: bool,
     /// Move every port up by this much.
     #[arg(long, value_name = "N", default_value_t = 0)]
     port_offset: u16,
@@ -47,10 +52,15 @@ impl Arguments {
 /// Any [`Failure`] of the start; nothing is left running then.
 pub fn run(layout: Layout, arguments: Arguments, with_services: bool) -> Result<ExitCode> {
     let ports = arguments.ports.shifted(arguments.port_offset);
-    if let Some(style) = arguments.supervise {
-        return supervise(Options::new(layout, ports, Progress::new(style)), with_services);
+    let transport = Transport::choose(&layout, arguments.secured)?;
+    if transport != Transport::Clear {
+        requirements::openssl()?;
     }
-    let options = Options::new(layout, ports, Progress::detect());
+    if let Some(style) = arguments.supervise {
+        let options = Options::new(layout, transport, ports, Progress::new(style));
+        return supervise(options, with_services);
+    }
+    let options = Options::new(layout, transport, ports, Progress::detect());
     if let Some(state) = State::load(&options.layout) {
         return already_there(options, &state, with_services);
     }
@@ -146,6 +156,7 @@ fn spawn_supervisor(options: &Options, with_services: bool) -> Result<Child> {
         .arg(if with_services { "up" } else { "platform" })
         .args(["--supervise", &style])
         .args(options.ports.to_flags())
+        .args((options.transport != Transport::Clear).then_some("--secured"))
         .current_dir(options.layout.root())
         .stdin(Stdio::null())
         .stdout(Stdio::null())

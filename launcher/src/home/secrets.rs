@@ -1,11 +1,26 @@
 //! Keys and passwords of a local system: random, made at the first start, readable by the owner.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 
 use super::layout::Layout;
 use crate::failure::{Failure, Result};
+
+/// Whom the Kafka of a secured system knows. `admin` may do everything; no service is told its password. `broker` is
+/// Kafka itself; the others have the rights of the topic catalogue.
+pub const KAFKA_USERS: [&str; 9] = [
+    "admin",
+    "broker",
+    "registry",
+    "operators",
+    "settlement",
+    "matcher",
+    "ingress",
+    "notifier",
+    "readers",
+];
 
 /// The secrets of one system. Not printable: they must not get into a log.
 #[derive(Clone)]
@@ -26,6 +41,8 @@ pub struct Secrets {
     pub notifier_password: String,
     /// Password of the role that reads the projection.
     pub reader_password: String,
+    /// Passwords of [`KAFKA_USERS`]; used in a secured system.
+    pub kafka_passwords: BTreeMap<&'static str, String>,
 }
 
 impl Secrets {
@@ -34,6 +51,7 @@ impl Secrets {
     /// # Errors
     /// When a file cannot be read or written.
     pub fn load_or_create(layout: &Layout) -> Result<Secrets> {
+        let kafka_password = |user| Ok((user, load_or_create(layout, &format!("kafka-password-{user}"), 16)?));
         Ok(Secrets {
             jwt_key: load_or_create(layout, "jwt-key", 32)?,
             mail_key: load_or_create(layout, "mail-key", 32)?,
@@ -43,7 +61,17 @@ impl Secrets {
             settlement_password: load_or_create(layout, "database-password-settlement", 16)?,
             notifier_password: load_or_create(layout, "database-password-notifier", 16)?,
             reader_password: load_or_create(layout, "database-password-reader", 16)?,
+            kafka_passwords: KAFKA_USERS.into_iter().map(kafka_password).collect::<Result<_>>()?,
         })
+    }
+
+    /// The password of one of [`KAFKA_USERS`].
+    ///
+    /// # Panics
+    /// When there is no such user.
+    pub fn kafka_password(&self, user: &str) -> &str {
+        let password = self.kafka_passwords.get(user);
+        password.unwrap_or_else(|| panic!("Kafka knows no {user}"))
     }
 }
 

@@ -2,15 +2,16 @@
 //! `compose/kafka`.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
 
 use crate::failure::{Failure, Result};
-use crate::home::{Layout, files, secrets};
-use crate::ports::loopback;
+use crate::home::secrets::{self, KAFKA_USERS};
+use crate::home::{Layout, Secrets, files};
+use crate::ports::{Ports, loopback};
 use crate::process::tool::run_logged;
 use crate::process::{Probe, Spec};
 use crate::requirements;
@@ -18,6 +19,7 @@ use crate::requirements;
 use super::compose;
 use super::downloads::Downloads;
 use super::options::Options;
+use super::security::{Transport, certificates};
 
 const FORMAT_HEAP_MEBIBYTES: u32 = 128;
 const FORMAT_LIMIT: Duration = Duration::from_secs(60);
@@ -26,16 +28,16 @@ const FORMAT_LIMIT: Duration = Duration::from_secs(60);
 ///
 /// # Errors
 /// [`Failure::NotReady`] when the storage tool refuses, [`Failure::Io`].
-pub fn prepare(layout: &Layout, options: &Options, downloads: &Downloads) -> Result<Spec> {
+pub fn prepare(layout: &Layout, options: &Options, downloads: &Downloads, secrets: &Secrets) -> Result<Spec> {
     let java = requirements::java()?;
     let data = layout.data().join("kafka");
     let configuration = layout.data().join("kafka.properties");
     if !data.join("meta.properties").is_file() {
-        format_storage(layout, options, downloads, &java, &data)?;
+        format_storage(layout, options, downloads, secrets, &java, &data)?;
     }
     // What Kafka makes below it, it makes readable for everybody.
     files::directory(&data, 0o700)?;
-    write(&configuration, &properties(options, &data)?)?;
+    files::private(&configuration, &properties(options, secrets, &data)?)?;
     let mut arguments = java_options(layout, downloads, options.kafka_heap_mebibytes)?;
     arguments.push("kafka.Kafka".to_owned());
     arguments.push(configuration.display().to_string());
@@ -47,7 +49,7 @@ pub fn prepare(layout: &Layout, options: &Options, downloads: &Downloads) -> Res
         directory: layout.data(),
         account: None,
         address: loopback(options.ports.kafka),
-        probe: Probe::Kafka(loopback(options.ports.kafka)),
+        probe: probe(&options.ports, &options.transport),
         ready_limit: Duration::from_secs(90),
         stop_signal: Signal::SIGTERM,
         stop_limit: Duration::from_secs(20),
@@ -56,32 +58,60 @@ pub fn prepare(layout: &Layout, options: &Options, downloads: &Downloads) -> Res
     })
 }
 
+/// How to see that it serves.
+pub fn probe(ports: &Ports, transport: &Transport) -> Probe {
+    Probe::Kafka {
+        address: loopback(ports.kafka),
+        authority: transport.authority().map(Path::to_owned),
+    }
+}
+
 /// Formats a directory beside the final one and renames it: what a format that broke off has left is
 /// never mistaken for data.
-fn format_storage(layout: &Layout, options: &Options, downloads: &Downloads, java: &Path, data: &Path) -> Result<()> {
+///
+/// The users of a secured Kafka are in its log from the start. Their passwords are told by a file: a command line
+/// can be read by everybody.
+fn format_storage(
+    layout: &Layout,
+    options: &Options,
+    downloads: &Downloads,
+    secrets: &Secrets,
+    java: &Path,
+    data: &Path,
+) -> Result<()> {
     let draft = data.with_file_name("kafka.new");
     let configuration = data.with_file_name("kafka-format.properties");
     if draft.exists() {
         fs::remove_dir_all(&draft).map_err(Failure::io(format!("cannot remove {}", draft.display())))?;
     }
     files::directory(&draft, 0o700)?;
-    write(&configuration, &properties(options, &draft)?)?;
+    files::private(&configuration, &properties(options, secrets, &draft)?)?;
     let log = layout.log("kafka");
+    let mut arguments = java_options(layout, downloads, FORMAT_HEAP_MEBIBYTES)?;
+    arguments.extend(["kafka.tools.StorageTool", "format", "--standalone"].map(str::to_owned));
+    arguments.extend(["--cluster-id".to_owned(), cluster_id()?]);
+    arguments.extend(["--config".to_owned(), configuration.display().to_string()]);
+    if options.transport != Transport::Clear {
+        for user in KAFKA_USERS {
+            let password = secrets.kafka_password(user);
+            let scram = format!("SCRAM-SHA-512=[name={user},password={password}]");
+            arguments.extend(["--add-scram".to_owned(), scram]);
+        }
+    }
+    let told = data.with_file_name("kafka-format.arguments");
+    files::private(&told, &arguments_file(&arguments))?;
     let mut format = Command::new(java);
-    format
-        .args(java_options(layout, downloads, FORMAT_HEAP_MEBIBYTES)?)
-        .args(["kafka.tools.StorageTool", "format", "--standalone"])
-        .args(["--cluster-id", &cluster_id()?])
-        .arg("--config")
-        .arg(&configuration)
-        .current_dir(layout.data());
-    run_logged(format, &log, FORMAT_LIMIT, |reason| Failure::NotReady {
+    format.arg(format!("@{}", told.display())).current_dir(layout.data());
+    let formatted = run_logged(format, &log, FORMAT_LIMIT, |reason| Failure::NotReady {
         name: "kafka".to_owned(),
         reason: "its storage could not be formatted".to_owned(),
         log: log.clone(),
         log_tail: reason,
-    })?;
-    let _ = fs::remove_file(&configuration);
+    });
+    for file in [&told, &configuration] {
+        let _ = fs::remove_file(file);
+    }
+    formatted?;
     fs::rename(&draft, data).map_err(Failure::io(format!("cannot rename {}", draft.display())))
 }
 
@@ -106,19 +136,47 @@ fn cluster_id() -> Result<String> {
     Ok(format!("B{}A", hex))
 }
 
-fn properties(options: &Options, data: &Path) -> Result<String> {
-    let values = [
+/// The arguments of Java as it reads them from a file: quoted, with `\\` before a quote and before itself.
+fn arguments_file(arguments: &[String]) -> String {
+    let quoted = |argument: &String| {
+        let escaped = argument.replace('\\', "\\\\").replace('"', "\\\"");
+        format!("\"{escaped}\"\n")
+    };
+    arguments.iter().map(quoted).collect()
+}
+
+fn properties(options: &Options, secrets: &Secrets, data: &Path) -> Result<String> {
+    let layout = &options.layout;
+    let mut values = vec![
         ("broker", loopback(options.ports.kafka).to_string()),
         ("controller", loopback(options.ports.kafka_controller).to_string()),
         ("data", data.display().to_string()),
     ];
-    let lines = compose::lines(&options.layout, "kafka/server.properties", &values)?;
+    if let Some(authority) = options.transport.authority() {
+        let certificate = certificates::of_server(layout, "kafka");
+        values.push(("certificate", certificate.display().to_string()));
+        values.push(("authority", authority.display().to_string()));
+        values.push(("password", secrets.kafka_password("broker").to_owned()));
+    }
+    let name = options.transport.name();
+    let mut lines = compose::lines(layout, "kafka/server.properties", &values)?;
+    lines.extend(compose::lines(layout, &format!("kafka/{name}.properties"), &values)?);
     Ok(format!(
-        "# Made from compose/kafka/server.properties.\n{}\n",
+        "# Made from server.properties and {name}.properties in compose/kafka.\n{}\n",
         lines.join("\n")
     ))
 }
 
-fn write(path: &PathBuf, text: &str) -> Result<()> {
-    fs::write(path, text).map_err(Failure::io(format!("cannot write {}", path.display())))
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn java_reads_arguments_as_they_are() {
+        let arguments = ["-cp", "a b/*", "say \"no\" \\"].map(str::to_owned);
+        assert_eq!(
+            arguments_file(&arguments),
+            "\"-cp\"\n\"a b/*\"\n\"say \\\"no\\\" \\\\\"\n"
+        );
+    }
 }

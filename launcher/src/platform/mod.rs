@@ -7,6 +7,7 @@ pub mod kafka;
 pub mod options;
 pub mod postgres;
 pub mod registry;
+pub mod security;
 mod versions;
 
 use crate::failure::{Failure, Result};
@@ -18,6 +19,7 @@ use crate::progress::Progress;
 pub use downloads::Downloads;
 pub use options::Options;
 pub use postgres::Role;
+pub use security::Transport;
 
 /// A running platform. Dropping it kills it; [`Platform::stop`] stops it cleanly.
 pub struct Platform {
@@ -33,20 +35,23 @@ impl Platform {
     ///
     /// # Errors
     /// Any [`Failure`]; nothing is left running then.
-    pub fn start(options: Options) -> Result<Platform> {
+    ///
+    /// `grant_rights` is run in a secured system once Kafka is there, before anybody else uses it.
+    pub fn start(options: Options, grant_rights: impl FnOnce(&Platform) -> Result<()>) -> Result<Platform> {
         let layout = &options.layout;
         layout.create()?;
         let downloads = Downloads::ensure(layout, &options.progress)?;
         check_free(&options.ports.of_platform())?;
         let secrets = Secrets::load_or_create(layout)?;
+        options.transport.prepare(layout)?;
         let (kafka, postgres) = prepare(&options, &downloads, &secrets)?;
-        let registry = registry::spec(layout, &options, &downloads)?;
+        let registry = registry::prepare(layout, &options, &downloads, &secrets)?;
         let mut platform = Platform {
             options,
             secrets,
             processes: Vec::new(),
         };
-        match platform.bring_up(kafka, postgres, registry) {
+        match platform.bring_up(kafka, postgres, registry, grant_rights) {
             Ok(()) => Ok(platform),
             Err(failure) => {
                 platform.stop();
@@ -59,17 +64,27 @@ impl Platform {
     ///
     /// # Errors
     /// As [`Downloads::missing_parts`].
-    pub fn steps(layout: &Layout) -> Result<usize> {
+    pub fn steps(layout: &Layout, transport: &Transport) -> Result<usize> {
         const PREPARE_AND_THREE_STARTS: usize = 4;
-        Ok(Downloads::missing_parts(layout)? + PREPARE_AND_THREE_STARTS)
+        let rights = usize::from(*transport != Transport::Clear);
+        Ok(Downloads::missing_parts(layout)? + PREPARE_AND_THREE_STARTS + rights)
     }
 
     /// Kafka and PostgreSQL start side by side; the registry needs Kafka.
-    fn bring_up(&mut self, kafka: Spec, postgres: Spec, registry: Spec) -> Result<()> {
+    fn bring_up(
+        &mut self,
+        kafka: Spec,
+        postgres: Spec,
+        registry: Spec,
+        grant_rights: impl FnOnce(&Platform) -> Result<()>,
+    ) -> Result<()> {
         let progress = self.options.progress.clone();
         self.spawn(kafka)?;
         self.spawn(postgres)?;
         progress.step("starting kafka", || self.processes[0].wait_ready())?;
+        if self.options.transport != Transport::Clear {
+            progress.step("granting rights in kafka", || grant_rights(self))?;
+        }
         self.spawn(registry)?;
         progress.step("starting postgres", || self.processes[1].wait_ready())?;
         progress.step("starting registry", || self.processes[2].wait_ready())
@@ -97,7 +112,7 @@ impl Platform {
 
     /// The registry's Confluent-compatible API.
     pub fn registry_url(&self) -> String {
-        registry::url(&self.options.ports)
+        registry::url(&self.options.ports, &self.options.transport)
     }
 
     /// The connection URL of the database as its owner.
@@ -107,7 +122,7 @@ impl Platform {
 
     /// The connection URL of the database as a role.
     pub fn database_url_of(&self, role: Role) -> String {
-        role.url(&self.options.ports, &self.secrets)
+        role.url(&self.options.ports, &self.secrets, &self.options.transport)
     }
 
     /// From now on processes are told that tokens are checked with this key.
@@ -149,7 +164,7 @@ fn prepare(options: &Options, downloads: &Downloads, secrets: &Secrets) -> Resul
         std::thread::scope(|scope| {
             let layout = &options.layout;
             let postgres = scope.spawn(|| postgres::prepare(layout, options, downloads, secrets));
-            let kafka = kafka::prepare(layout, options, downloads);
+            let kafka = kafka::prepare(layout, options, downloads, secrets);
             let postgres = postgres.join().unwrap_or_else(|panic| {
                 std::panic::resume_unwind(panic);
             });

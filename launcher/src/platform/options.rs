@@ -6,6 +6,8 @@ use crate::home::Layout;
 use crate::ports::Ports;
 use crate::progress::{Progress, Style};
 
+use super::security::Transport;
+
 /// How a platform or a whole system is run.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -13,6 +15,8 @@ pub struct Options {
     pub layout: Layout,
     /// Where it listens.
     pub ports: Ports,
+    /// How its parts speak with each other.
+    pub transport: Transport,
     /// Kafka's largest heap, MiB.
     pub kafka_heap_mebibytes: u32,
     /// Whether it belongs to a test: its processes are then killed at once when the test dies,
@@ -24,10 +28,11 @@ pub struct Options {
 
 impl Options {
     /// For a system that people use.
-    pub fn new(layout: Layout, ports: Ports, progress: Progress) -> Options {
+    pub fn new(layout: Layout, transport: Transport, ports: Ports, progress: Progress) -> Options {
         Options {
             layout,
             ports,
+            transport,
             kafka_heap_mebibytes: 1024,
             test: false,
             progress,
@@ -35,10 +40,11 @@ impl Options {
     }
 
     /// For a test: free ports, less memory, silent, killed with the test.
-    pub fn for_test(layout: Layout) -> Options {
+    pub fn for_test(layout: Layout, transport: Transport) -> Options {
         Options {
             layout,
             ports: Ports::free(),
+            transport,
             kafka_heap_mebibytes: 512,
             test: true,
             progress: Progress::new(Style::Silent),

@@ -9,6 +9,7 @@
 //! itself.
 
 pub mod account;
+mod channel;
 mod child;
 mod identity;
 pub mod probe;

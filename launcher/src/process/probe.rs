@@ -1,13 +1,12 @@
 //! Finds out whether a component can serve, with a few bytes of its own protocol.
 
-use std::io::{Read, Result, Write};
-use std::net::{SocketAddr, TcpStream};
-use std::time::Duration;
+use std::io::{Error, Read, Result, Write};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 
-/// How long one try may take.
-const PROBE_LIMIT: Duration = Duration::from_secs(1);
+use super::channel::{Channel, connect};
 
-/// What to ask.
+/// What to ask; over TLS where an authority is given, which must certify who answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Probe {
     /// `GET path` answers 200.
@@ -16,41 +15,62 @@ pub enum Probe {
         address: SocketAddr,
         /// Which path, with the leading slash.
         path: String,
+        /// Who certifies the server, PEM.
+        authority: Option<PathBuf>,
     },
-    /// A Metadata request is answered with at least one broker.
-    Kafka(SocketAddr),
+    /// A Metadata request is answered with at least one broker. Over TLS, where the broker would first ask for a
+    /// name and a password, that it says what it understands.
+    Kafka {
+        /// Where.
+        address: SocketAddr,
+        /// Who certifies the server, PEM.
+        authority: Option<PathBuf>,
+    },
     /// A connection gets as far as the password: the database accepts connections.
-    Postgres(SocketAddr),
+    Postgres {
+        /// Where.
+        address: SocketAddr,
+        /// Who certifies the server, PEM.
+        authority: Option<PathBuf>,
+    },
 }
 
 impl Probe {
     /// Whether the component answers as it should, now.
     pub fn is_ready(&self) -> bool {
         match self {
-            Probe::Http { address, path } => http_get(*address, path).is_ok_and(|(status, _)| status == 200),
-            Probe::Kafka(address) => kafka_brokers(*address).is_ok_and(|brokers| brokers > 0),
-            Probe::Postgres(address) => postgres_accepts(*address).unwrap_or(false),
+            Probe::Http {
+                address,
+                path,
+                authority,
+            } => http_get(*address, path, authority.as_deref()).is_ok_and(|(status, _)| status == 200),
+            Probe::Kafka {
+                address,
+                authority: None,
+            } => kafka_brokers(*address).is_ok_and(|brokers| brokers > 0),
+            Probe::Kafka {
+                address,
+                authority: Some(authority),
+            } => kafka_answers(*address, authority).unwrap_or(false),
+            Probe::Postgres { address, authority } => postgres_accepts(*address, authority.as_deref()).unwrap_or(false),
         }
     }
-}
-
-fn connect(address: SocketAddr) -> Result<TcpStream> {
-    let stream = TcpStream::connect_timeout(&address, PROBE_LIMIT)?;
-    stream.set_read_timeout(Some(PROBE_LIMIT))?;
-    stream.set_write_timeout(Some(PROBE_LIMIT))?;
-    Ok(stream)
 }
 
 /// A GET over HTTP/1.0: status and body (at most 1 MiB).
 ///
 /// # Errors
 /// When nobody answers within a second, or not in HTTP.
-pub fn http_get(address: SocketAddr, path: &str) -> Result<(u16, String)> {
-    let mut stream = connect(address)?;
+fn http_get(address: SocketAddr, path: &str, authority: Option<&Path>) -> Result<(u16, String)> {
+    let mut stream = Channel::open(address, authority)?;
     let request = format!("GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n");
     stream.write_all(request.as_bytes())?;
     let mut bytes = Vec::new();
-    stream.take(1 << 20).read_to_end(&mut bytes)?;
+    let read = stream.take(1 << 20).read_to_end(&mut bytes);
+    // A server that closes without the farewell of TLS has answered nevertheless.
+    if bytes.is_empty() {
+        read?;
+    }
     let answer = String::from_utf8_lossy(&bytes);
     let status = answer
         .split(' ')
@@ -78,10 +98,35 @@ fn kafka_brokers(address: SocketAddr) -> Result<i32> {
     Ok(i32::from_be_bytes([head[8], head[9], head[10], head[11]]))
 }
 
+/// Whether a broker answers `ApiVersions` version 0, which it does before it asks who is there.
+fn kafka_answers(address: SocketAddr, authority: &Path) -> Result<bool> {
+    let mut stream = Channel::open(address, Some(authority))?;
+    stream.write_all(&[
+        0, 0, 0, 10, // size
+        0, 18, // ApiVersions
+        0, 0, // version
+        0, 0, 0, 1, // correlation id
+        0xff, 0xff, // no client id
+    ])?;
+    let mut head = [0u8; 10];
+    stream.read_exact(&mut head)?;
+    Ok(head[8..] == [0, 0])
+}
+
 /// A startup message is answered with `R` (authenticate) once connections are accepted, with `E`
 /// while the database starts or stops.
-fn postgres_accepts(address: SocketAddr) -> Result<bool> {
+fn postgres_accepts(address: SocketAddr, authority: Option<&Path>) -> Result<bool> {
     let mut stream = connect(address)?;
+    if authority.is_some() {
+        let mut answer = [0u8; 1];
+        stream.write_all(&8u32.to_be_bytes())?;
+        stream.write_all(&80_877_103u32.to_be_bytes())?; // SSLRequest
+        stream.read_exact(&mut answer)?;
+        if answer != *b"S" {
+            return Err(Error::other("it has no TLS"));
+        }
+    }
+    let mut stream = Channel::on(stream, address, authority)?;
     let parameters = b"user\0brokerx\0database\0brokerx\0\0";
     let mut message = Vec::with_capacity(8 + parameters.len());
     message.extend_from_slice(&(8 + parameters.len() as u32).to_be_bytes());
@@ -112,14 +157,20 @@ mod tests {
                 .unwrap();
             String::from_utf8_lossy(&request[..length]).into_owned()
         });
-        assert_eq!(http_get(address, "/ready").unwrap(), (503, "wait".to_owned()));
+        assert_eq!(http_get(address, "/ready", None).unwrap(), (503, "wait".to_owned()));
         assert!(server.join().unwrap().starts_with("GET /ready HTTP/1.0\r\n"));
     }
 
     #[test]
     fn nobody_there_is_not_ready() {
         let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        assert!(!Probe::Kafka(address).is_ready());
-        assert!(!Probe::Postgres(address).is_ready());
+        for authority in [None, Some(PathBuf::from("/does/not/exist"))] {
+            let kafka = Probe::Kafka {
+                address,
+                authority: authority.clone(),
+            };
+            assert!(!kafka.is_ready());
+            assert!(!Probe::Postgres { address, authority }.is_ready());
+        }
     }
 }

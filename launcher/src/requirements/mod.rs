@@ -4,6 +4,7 @@
 pub mod disk;
 mod intent;
 pub mod java;
+mod libraries;
 pub mod memory;
 pub mod programs;
 pub mod rust;
@@ -15,6 +16,8 @@ use crate::home::Layout;
 use crate::process::account::unprivileged_account;
 
 use programs::NeededBy;
+
+const OPENSSL: &str = "openssl";
 
 pub use intent::Intent;
 
@@ -35,7 +38,9 @@ pub fn check(layout: &Layout, intent: Intent) -> Result<()> {
 /// # Errors
 /// [`Failure::MissingPrerequisites`] with everything that is missing.
 pub fn check_for_build() -> Result<()> {
-    none_missing(programs::missing(NeededBy::Build, programs::find_on_path).collect())
+    let mut missing: Vec<Missing> = programs::missing(NeededBy::Build, programs::find_on_path).collect();
+    missing.extend(libraries::missing());
+    none_missing(missing)
 }
 
 /// The `java` to run: of `JAVA_HOME`, else of the PATH.
@@ -44,6 +49,18 @@ pub fn check_for_build() -> Result<()> {
 /// [`Failure::MissingPrerequisites`] when there is none or it is too old.
 pub fn java() -> Result<PathBuf> {
     java::find().map_err(|missing| Failure::MissingPrerequisites(vec![missing]))
+}
+
+/// The program `openssl`, which makes the certificates of a secured system.
+///
+/// # Errors
+/// [`Failure::MissingPrerequisites`] when there is none.
+pub fn openssl() -> Result<PathBuf> {
+    let found = programs::find_on_path(OPENSSL);
+    found.ok_or_else(|| {
+        let missing = programs::of(OPENSSL).missing(format!("but `{OPENSSL}` is not on the PATH"));
+        Failure::MissingPrerequisites(vec![missing])
+    })
 }
 
 /// The `python3` that makes the virtual environment of the tests.
@@ -56,6 +73,7 @@ pub fn python() -> Result<PathBuf> {
 
 fn missing(layout: &Layout, by: NeededBy) -> Vec<Missing> {
     let mut missing: Vec<Missing> = programs::missing(by, programs::find_on_path).collect();
+    missing.extend(libraries::missing());
     if by >= NeededBy::Up {
         missing.extend(java::find().err());
         missing.extend(unprivileged_account().err());

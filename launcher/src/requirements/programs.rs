@@ -23,7 +23,7 @@ pub enum NeededBy {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Prerequisite {
     needed_by: NeededBy,
-    /// What must be on the PATH, or a subcommand of cargo after `cargo `.
+    /// What must be on the PATH, a subcommand of cargo after `cargo `, or a library after `pkg-config `.
     pub(super) program: &'static str,
     remedy: &'static str,
     /// What it is, and what for.
@@ -74,7 +74,7 @@ pub(super) fn of(program: &str) -> Prerequisite {
 }
 
 /// What is not on the PATH. Left out are those that need a closer look: Java's version, Python's
-/// modules, the components of Rust.
+/// modules, the components of Rust, libraries.
 pub(super) fn missing(by: NeededBy, find: impl Fn(&str) -> Option<PathBuf>) -> impl Iterator<Item = Missing> {
     all()
         .filter(move |it| it.needed_by <= by && !["java", "python3"].contains(&it.program) && !it.program.contains(' '))

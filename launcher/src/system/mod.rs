@@ -1,6 +1,8 @@
 //! A whole BrokerX: the platform, its topics, and the services on top ([`services`]). What keeps
 //! it running for a person is the [`supervisor`], for a test a [`scratch`] home.
 
+pub mod environment;
+pub mod instances;
 pub mod scratch;
 pub mod services;
 pub mod state;
@@ -15,7 +17,7 @@ use crate::builds::cargo;
 use crate::failure::{Failure, Result};
 use crate::home::Layout;
 use crate::home::logs::tail;
-use crate::platform::{Downloads, Options, Platform, stop_in_reverse};
+use crate::platform::{Downloads, Options, Platform, Transport, stop_in_reverse};
 use crate::ports::{Ports, check_free, loopback};
 use crate::process::Process;
 use crate::process::tool::run_logged;
@@ -64,7 +66,7 @@ impl System {
     pub fn start_platform(options: Options) -> Result<System> {
         Ok(System {
             services: Vec::new(),
-            platform: Platform::start(options)?,
+            platform: Platform::start(options, grant_rights)?,
             scratch: None,
         })
     }
@@ -76,9 +78,22 @@ impl System {
     /// # Errors
     /// As [`System::start`], and [`Failure::Build`].
     pub fn for_test() -> Result<System> {
+        System::for_test_that_is(false)
+    }
+
+    /// As [`System::for_test`], encrypted and authenticated.
+    ///
+    /// # Errors
+    /// As [`System::for_test`].
+    pub fn secured_for_test() -> Result<System> {
+        System::for_test_that_is(true)
+    }
+
+    fn for_test_that_is(secured: bool) -> Result<System> {
         let mut scratch = Scratch::new(&Layout::of_checkout())?;
         scratch.set_keep_logs(true);
-        let options = Options::for_test(scratch.layout().clone());
+        let transport = Transport::choose(scratch.layout(), secured)?;
+        let options = Options::for_test(scratch.layout().clone(), transport);
         requirements::check(&options.layout, System::intent(&options.layout, true)?)?;
         // Trials run the tools as well.
         let binaries = services::binaries().chain(TOOL_BINARIES);
@@ -104,10 +119,10 @@ impl System {
     ///
     /// # Errors
     /// As [`Platform::steps`].
-    pub fn steps(layout: &Layout) -> Result<usize> {
+    pub fn steps(layout: &Layout, transport: &Transport) -> Result<usize> {
         const TOPICS_AND_DATABASE: usize = 2;
         let seed = usize::from(!seeded(layout).exists());
-        Ok(Platform::steps(layout)? + TOPICS_AND_DATABASE + SERVICES.len() + seed)
+        Ok(Platform::steps(layout, transport)? + TOPICS_AND_DATABASE + SERVICES.len() + seed)
     }
 
     /// The test that this system is for went well: nothing of it is kept.
@@ -125,9 +140,8 @@ impl System {
         })?;
         progress.step("migrating the database", || {
             self.run_as_owner(OPERATOR_BINARY, &["migrate"], MIGRATE_LIMIT)?;
-            let key = self.output(OPERATOR_BINARY, &["token-key"])?;
-            self.platform
-                .set_jwt_public_key(String::from_utf8_lossy(&key.stdout).trim().to_owned());
+            let key = self.token_key()?;
+            self.platform.set_jwt_public_key(key);
             Ok::<(), Failure>(())
         })?;
         for service in &SERVICES {
@@ -148,8 +162,24 @@ impl System {
         Ok(())
     }
 
+    /// What the tokens of clients are checked with.
+    fn token_key(&self) -> Result<String> {
+        let told = self.output(OPERATOR_BINARY, &["token-key"])?;
+        let key = String::from_utf8_lossy(&told.stdout).trim().to_owned();
+        if told.status.success() && !key.is_empty() {
+            return Ok(key);
+        }
+        let reason = String::from_utf8_lossy(&told.stderr).trim().to_owned();
+        Err(Failure::NotReady {
+            name: "operator".to_owned(),
+            reason: format!("`{OPERATOR_BINARY} token-key` gave no key ({})", told.status),
+            log: self.layout().log("operator"),
+            log_tail: format!("    {reason}"),
+        })
+    }
+
     fn spawn(&mut self, service: &services::Service, index: u32, ports: ServicePorts) -> Result<()> {
-        let spec = services::spec(service, index, ports, self.options(), self.platform.secrets());
+        let spec = instances::spec(service, index, ports, self.options(), self.platform.secrets());
         self.services.push(Process::spawn(self.layout(), spec)?);
         Ok(())
     }
@@ -163,31 +193,19 @@ impl System {
     }
 
     fn run_command(&self, command: Command, binary: &str, arguments: &[&str], limit: Duration) -> Result<()> {
-        let name = binary.trim_start_matches("brokerx-");
-        let log = self.layout().log(name);
-        run_logged(command, &log, limit, |reason| Failure::NotReady {
-            name: name.to_owned(),
-            reason: format!("`{binary} {}` failed", arguments.join(" ")),
-            log: log.clone(),
-            log_tail: reason,
-        })
+        to_its_end(command, self.layout(), binary, arguments, limit)
     }
 
     /// A command of BrokerX with the environment of this system, to be run by the caller.
     pub fn command(&self, binary: &str, arguments: &[&str]) -> Command {
-        let mut command = Command::new(self.layout().binary(binary));
-        command
-            .args(arguments)
-            .envs(self.environment(binary))
-            .current_dir(self.layout().root());
-        command
+        command(&self.platform, binary, arguments)
     }
 
     /// As [`System::command`], with the rights of the database's owner: for migrations, and to drop what can
     /// be folded again.
     pub fn command_as_owner(&self, binary: &str, arguments: &[&str]) -> Command {
         let mut command = self.command(binary, arguments);
-        command.env(services::DATABASE_URL, self.platform.database_url());
+        command.env(environment::DATABASE_URL, self.platform.database_url());
         command
     }
 
@@ -223,7 +241,7 @@ impl System {
         taken.push(main);
         let admin = kind.admin_port.map(|_| Ports::one_more(&taken));
         self.spawn(kind, index, ServicePorts { main, admin })?;
-        let name = services::instance_name(service, index);
+        let name = instances::instance_name(service, index);
         self.process(&name).wait_ready()?;
         Ok(name)
     }
@@ -288,11 +306,6 @@ impl System {
         &self.options().layout
     }
 
-    /// What a program of it is told by its environment.
-    fn environment(&self, binary: &str) -> Vec<(String, String)> {
-        services::environment(self.layout(), &self.options().ports, self.platform.secrets(), binary)
-    }
-
     /// The base URL of the HTTP API.
     pub fn public_url(&self) -> String {
         services::public_url(&self.options().ports)
@@ -328,6 +341,47 @@ impl System {
         stop_in_reverse(&mut self.services, &progress);
         self.platform.stop();
     }
+}
+
+fn command(platform: &Platform, binary: &str, arguments: &[&str]) -> Command {
+    let options = platform.options();
+    let told = environment::environment(environment::Facts {
+        layout: &options.layout,
+        ports: &options.ports,
+        secrets: platform.secrets(),
+        transport: &options.transport,
+        program: binary,
+    });
+    let mut command = Command::new(options.layout.binary(binary));
+    command.args(arguments).envs(told).current_dir(options.layout.root());
+    command
+}
+
+fn to_its_end(command: Command, layout: &Layout, binary: &str, arguments: &[&str], limit: Duration) -> Result<()> {
+    let name = binary.trim_start_matches("brokerx-");
+    let log = layout.log(name);
+    run_logged(command, &log, limit, |reason| Failure::NotReady {
+        name: name.to_owned(),
+        reason: format!("`{binary} {}` failed", arguments.join(" ")),
+        log: log.clone(),
+        log_tail: reason,
+    })
+}
+
+/// Gives everybody the rights of the topic catalogue. Nobody but this command is the user who may.
+fn grant_rights(platform: &Platform) -> Result<()> {
+    const ARGUMENTS: [&str; 2] = ["acls", "--apply"];
+    const ADMIN: &str = "admin";
+    let layout = &platform.options().layout;
+    if !layout.binary(TOPICS_BINARY).is_file() {
+        return Err(Failure::Build(format!(
+            "{TOPICS_BINARY}, which grants rights in Kafka, is missing; build it with: ./brokerx up"
+        )));
+    }
+    let mut command = command(platform, TOPICS_BINARY, &ARGUMENTS);
+    command.env(environment::KAFKA_USER, ADMIN);
+    command.env(environment::KAFKA_PASSWORD, platform.secrets().kafka_password(ADMIN));
+    to_its_end(command, layout, TOPICS_BINARY, &ARGUMENTS, APPLY_LIMIT)
 }
 
 /// The mark of a system whose first start is complete.

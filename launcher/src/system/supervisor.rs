@@ -54,7 +54,7 @@ pub fn run(
     }
     check(&options, with_services)?;
     logs::set_aside(&layout);
-    options.progress = options.progress.planned(steps(&layout, with_services)?);
+    options.progress = options.progress.planned(steps(&options, with_services)?);
     let mut system = if with_services {
         fetch_and_build(&layout, &options.progress)?;
         System::start(options)?
@@ -82,12 +82,13 @@ fn fetch_and_build(layout: &Layout, progress: &Progress) -> Result<()> {
 }
 
 /// How many steps a start shows.
-fn steps(layout: &Layout, with_services: bool) -> Result<usize> {
+fn steps(options: &Options, with_services: bool) -> Result<usize> {
     const BUILD: usize = 1;
+    let (layout, transport) = (&options.layout, &options.transport);
     if with_services {
-        Ok(BUILD + System::steps(layout)?)
+        Ok(BUILD + System::steps(layout, transport)?)
     } else {
-        Platform::steps(layout)
+        Platform::steps(layout, transport)
     }
 }
 
@@ -120,8 +121,8 @@ pub fn addresses(options: &Options, with_services: bool) -> String {
         ]);
     }
     lines.extend([
-        ("Kafka", loopback(ports.kafka).to_string()),
-        ("schema registry", registry::url(ports)),
+        ("Kafka", kafka(options)),
+        ("schema registry", registry::url(ports, &options.transport)),
         (
             "PostgreSQL",
             format!(
@@ -137,6 +138,18 @@ pub fn addresses(options: &Options, with_services: bool) -> String {
         .iter()
         .map(|(name, value)| format!("  {name:<16} {value}\n"))
         .collect()
+}
+
+fn kafka(options: &Options) -> String {
+    let address = loopback(options.ports.kafka);
+    match options.transport.authority() {
+        None => address.to_string(),
+        Some(authority) => format!(
+            "{address} over TLS as readers (password in {}), certified by {}",
+            options.layout.secrets().join("kafka-password-readers").display(),
+            authority.display()
+        ),
+    }
 }
 
 /// Sends this process's further messages to the supervisor's log, which also tells the waiting
@@ -290,7 +303,10 @@ mod tests {
             directory: layout.home().to_owned(),
             account: None,
             address: loopback(1),
-            probe: crate::process::Probe::Kafka(loopback(1)),
+            probe: crate::process::Probe::Kafka {
+                address: loopback(1),
+                authority: None,
+            },
             ready_limit: Duration::from_secs(1),
             stop_signal: nix::sys::signal::Signal::SIGTERM,
             stop_limit: Duration::from_secs(1),

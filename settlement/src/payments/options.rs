@@ -1,11 +1,16 @@
 //! How the payments stage is started.
 
+use brokerx_topics::service::Authorities;
+
 /// Where the provider is, and how hard it is asked.
 #[derive(clap::Args, Clone, Debug)]
 pub struct PaymentsOptions {
     /// The payment provider
     #[arg(long, env = "BROKERX_PROVIDER_URL", default_value = "http://127.0.0.1:8093")]
     pub provider_url: String,
+    /// The certificates of those who certify the provider, PEM; those of the system when not given
+    #[arg(long, env = "BROKERX_PROVIDER_CA_FILE", value_parser = Authorities::in_file)]
+    pub provider_ca_file: Option<Authorities>,
     /// Longest time of one request to the provider, milliseconds
     #[arg(long, env = "BROKERX_PROVIDER_TIMEOUT_MS", default_value_t = 5_000)]
     pub provider_timeout_ms: u64,

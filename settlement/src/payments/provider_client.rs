@@ -28,7 +28,7 @@ pub(super) struct Decision {
 enum Undecided {
     #[error("the provider has not decided yet")]
     Pending,
-    #[error("no answer: {0}")]
+    #[error("no answer: {}", service::with_causes(.0))]
     NoAnswer(#[from] reqwest::Error),
     #[error("the provider answered {0}")]
     Answer(StatusCode),
@@ -45,7 +45,7 @@ pub(super) struct ProviderClient {
 
 impl ProviderClient {
     pub(super) fn new(options: &PaymentsOptions, metrics: PaymentsMetrics) -> Result<Self, reqwest::Error> {
-        let http = reqwest::Client::builder()
+        let http = service::trusting(reqwest::Client::builder(), options.provider_ca_file.as_ref())
             // The provider is near: no proxy from the environment stands in between.
             .no_proxy()
             .connect_timeout(CONNECT_LIMIT)

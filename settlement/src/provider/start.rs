@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use brokerx_topics::service::{self, Health, Limits, Server, ServerMetrics, ServiceOptions, Shutdown, run_process};
+use brokerx_topics::service::{
+    self, Health, Limits, Server, ServerCertificate, ServerMetrics, ServiceOptions, Shutdown, run_process,
+};
 
 use super::http;
 use super::store::Store;
@@ -28,6 +30,12 @@ struct Options {
     /// How long every answer takes, milliseconds
     #[arg(long, env = "BROKERX_PROVIDER_LATENCY_MS", default_value_t = 20)]
     latency_ms: u64,
+    /// Its certificate, PEM: it then answers over https only
+    #[arg(long, env = "BROKERX_PROVIDER_CERTIFICATE_FILE", requires = "key_file")]
+    certificate_file: Option<PathBuf>,
+    /// The key of its certificate, PEM (PKCS #8)
+    #[arg(long, env = "BROKERX_PROVIDER_KEY_FILE", requires = "certificate_file")]
+    key_file: Option<PathBuf>,
 }
 
 impl AsRef<ServiceOptions> for Options {
@@ -59,5 +67,7 @@ async fn run(options: Options, shutdown: Shutdown) -> anyhow::Result<()> {
         limits: Limits::for_operation(),
         metrics: ServerMetrics::default(),
     };
-    server.serve(shutdown).await
+    let files = options.certificate_file.as_deref().zip(options.key_file.as_deref());
+    let certificate = files.map(|(certificate, key)| ServerCertificate::read(certificate, key));
+    server.serve_with(certificate.transpose()?, shutdown).await
 }

@@ -4,15 +4,38 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, Error, bail, ensure};
 use brokerx_client::{Api, Cents, Session, eventually, verification_link};
 use brokerx_launcher::system::System;
 use brokerx_topics::codec::Codec;
-use brokerx_topics::service::PlatformOptions;
+use brokerx_topics::service::{Authorities, KafkaSecurity, PlatformOptions, Protocol};
 use reqwest::Method;
 use serde_json::{Value, json};
 use sqlx::PgPool;
 use sqlx::postgres::PgPoolOptions;
+
+fn platform_as(system: &System, user: &str) -> anyhow::Result<PlatformOptions> {
+    let platform = system.platform();
+    let authority = system.options().transport.authority();
+    let kafka_security = match authority {
+        None => KafkaSecurity::default(),
+        Some(authority) => KafkaSecurity {
+            protocol: Protocol::SaslSsl,
+            ca_file: Some(authority.to_owned()),
+            user: Some(user.to_owned()),
+            password: Some(platform.secrets().kafka_password(user).parse().map_err(Error::msg)?),
+            ..KafkaSecurity::default()
+        },
+    };
+    let authorities = authority.map(|authority| Authorities::in_file(&authority.display().to_string()));
+    Ok(PlatformOptions {
+        kafka_brokers: platform.kafka_brokers(),
+        schema_registry_url: platform.registry_url(),
+        schema_registry_ca_file: authorities.transpose().map_err(Error::msg)?,
+        schema_dir: None,
+        kafka_security,
+    })
+}
 
 /// The password of every client of the tests.
 pub const PASSWORD: &str = "Correct-Horse-9";
@@ -40,7 +63,18 @@ impl Fixture {
     /// # Errors
     /// When anything does not come up.
     pub async fn start() -> anyhow::Result<Self> {
-        let system = tokio::task::spawn_blocking(System::for_test).await??;
+        Self::of(tokio::task::spawn_blocking(System::for_test).await??).await
+    }
+
+    /// As [`Fixture::start`], of a system in which everything is encrypted and authenticated.
+    ///
+    /// # Errors
+    /// When anything does not come up.
+    pub async fn start_secured() -> anyhow::Result<Self> {
+        Self::of(tokio::task::spawn_blocking(System::secured_for_test).await??).await
+    }
+
+    async fn of(system: System) -> anyhow::Result<Self> {
         let added = system.output("brokerx-operator", &["add", "operator@example.com"])?;
         ensure!(
             added.status.success(),
@@ -49,13 +83,8 @@ impl Fixture {
         );
         let operator: Value = serde_json::from_slice(&added.stdout)?;
         let operator_key = operator["api_key"].as_str().context("no api_key")?.to_owned();
-        let platform = PlatformOptions {
-            kafka_brokers: system.platform().kafka_brokers(),
-            schema_registry_url: system.platform().registry_url(),
-            schema_dir: None,
-            kafka_security: Default::default(),
-        };
-        let codec = Codec::connect(&platform.schema_registry_url, LIMIT).await?;
+        let platform = platform_as(&system, "operators")?;
+        let codec = Codec::connect(&platform, LIMIT).await?;
         let database = PgPoolOptions::new()
             .max_connections(4)
             .acquire_timeout(LIMIT)
@@ -77,6 +106,17 @@ impl Fixture {
     /// tests can still use them.
     pub fn system(&self) -> MutexGuard<'_, System> {
         self.system.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Kafka and registry, as a user of Kafka; in a system that speaks in clear, as nobody.
+    ///
+    /// # Errors
+    /// When the authority of a secured system cannot be read.
+    ///
+    /// # Panics
+    /// When Kafka knows no such user.
+    pub fn platform_as(&self, user: &str) -> anyhow::Result<PlatformOptions> {
+        platform_as(&self.system(), user)
     }
 
     /// A name that no other test uses.

@@ -24,6 +24,7 @@ mod projection;
 mod registrations;
 mod registry;
 mod rights;
+mod secured;
 mod topics_tool;
 mod transactions;
 mod unreadable;
@@ -105,6 +106,7 @@ fn trials(fixture: &Shared, runtime: &Arc<Runtime>) -> Vec<Trial> {
         book::a_repeat_is_answered_when_the_instrument_is_gone,
         rights::a_process_knows_no_secret_of_another,
         rights::a_role_can_do_its_work_and_no_more,
+        secured::everything_works_encrypted_and_nobody_may_more_than_is_granted,
         operators::all_sessions_close_with_one_key,
         operators::an_action_ends_by_itself_when_its_request_does_not_wait,
         operators::keys_end_and_are_taken_back,

@@ -15,10 +15,12 @@ use rdkafka::producer::FutureProducer;
 use rdkafka::{Offset, TopicPartitionList};
 
 use crate::catalogue::Topic;
-use crate::service::{Drained, PlatformOptions, backoff, kafka};
+use crate::service::{Complaining, Drained, PlatformOptions, backoff, kafka, standing_complaint};
 
 /// One question takes no longer than this.
 const ANSWER_LIMIT: Duration = Duration::from_secs(10);
+/// As many errors of a client as come while one question is asked.
+const ERRORS_AT_ONCE_MAX: usize = 32;
 /// A record that is not acknowledged by then is given up.
 const SEND_LIMIT: Duration = Duration::from_secs(30);
 /// How long the brokers may take until a new topic has leaders.
@@ -29,7 +31,7 @@ pub(super) struct Cluster {
     platform: PlatformOptions,
     admin: AdminClient<DefaultClientContext>,
     /// Asks for metadata and offsets.
-    asker: Drained,
+    asker: Drained<BaseConsumer<Complaining>>,
     /// Reads partitions one after the other.
     reader: Drained,
 }
@@ -59,7 +61,7 @@ impl Cluster {
         Ok(Self {
             platform: platform.clone(),
             admin: kafka::client_config(platform).create()?,
-            asker: kafka::client_config(platform).create()?,
+            asker: kafka::client_config(platform).create_with_context(Complaining)?,
             reader: kafka::consumer_config(platform, "brokerx-topics-read")
                 .set("auto.offset.reset", "error")
                 // A fetch that waits for one partition would hold up the next.
@@ -70,7 +72,15 @@ impl Cluster {
 
     /// Whether a broker answers now.
     pub(super) async fn is_there(&self) -> Result<()> {
-        let metadata = self.asker.fetch_metadata(None, Duration::from_secs(2))?;
+        let metadata = self.asker.fetch_metadata(None, Duration::from_secs(2));
+        // What a client is told beside it is taken in by polls, one each.
+        for _ in 0..ERRORS_AT_ONCE_MAX {
+            let _ = self.asker.poll(Duration::ZERO);
+        }
+        let metadata = metadata.map_err(|error| match standing_complaint() {
+            Some(words) => anyhow::anyhow!(words),
+            None => error.into(),
+        })?;
         if metadata.brokers().is_empty() {
             bail!("the cluster has no broker");
         }

@@ -47,7 +47,7 @@ pub async fn configure(
     logic_version: Option<i32>,
 ) -> Result<Configured> {
     let (cluster, _) = connect(platform, options).await?;
-    let codec = Codec::connect(&platform.schema_registry_url, options.limit()).await?;
+    let codec = Codec::connect(platform, options.limit()).await?;
     let _lock = Lock::acquire(platform, options.limit())?;
     let mut records_appended = 0;
     let mut records_read = 0;
@@ -109,7 +109,7 @@ pub async fn configure(
 /// When an inbox cannot be read, or partitions differ: then [`configure`] was cut short and must be repeated.
 pub async fn current_config(platform: &PlatformOptions, options: &ClusterOptions) -> Result<Configured> {
     let (cluster, _) = connect(platform, options).await?;
-    let codec = Codec::connect(&platform.schema_registry_url, options.limit()).await?;
+    let codec = Codec::connect(platform, options.limit()).await?;
     let log_id = log_id(&cluster, &codec).await?;
     let read = read(&cluster, &codec, Note::read(&cluster)?.as_ref(), &log_id).await?;
     let [(_, first), ..] = &read.states[..] else {

@@ -124,7 +124,7 @@ async fn inboxes(
     cluster: &Cluster,
     drifts: &mut Vec<Drift>,
 ) -> Result<()> {
-    let codec = Codec::connect(&platform.schema_registry_url, options.limit()).await?;
+    let codec = Codec::connect(platform, options.limit()).await?;
     let mut log_id: Option<String> = None;
     for inbox in partitions() {
         let place = inbox.to_string();

@@ -5,6 +5,7 @@
 //! - [`configure`] appends a new configuration to every inbox partition, and repeats itself until
 //!   each has it. Nothing but such a record ever changes what a machine computes with.
 //! - [`drift`] only looks.
+//! - [`grant_rights`] gives the principals of the catalogue their rights, where brokers ask for them.
 //!
 //! Two runs at once exclude each other through a consumer group ([`lock::Lock`]): the broker grants the
 //! one partition of a topic to one member. A run that lost its membership could still write; the
@@ -23,6 +24,7 @@ mod inbox;
 mod lock;
 mod notebook;
 mod options;
+mod rights;
 mod schemas;
 mod topics;
 
@@ -39,6 +41,7 @@ use connect::connect;
 pub use drift::{Drift, drift};
 use lock::Lock;
 pub use options::ClusterOptions;
+pub use rights::{Granted, grant_rights};
 
 /// What [`apply`] had to do; the default when everything was there.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -66,7 +69,7 @@ pub async fn apply(platform: &PlatformOptions, options: &ClusterOptions, config:
     // Topics are made or refused as a whole by the broker; what follows is read, then written.
     let _lock = Lock::acquire(platform, options.limit())?;
     let schemas_changed = schemas::apply(&registry).await?;
-    let codec = Codec::connect(&platform.schema_registry_url, options.limit()).await?;
+    let codec = Codec::connect(platform, options.limit()).await?;
     let (geneses_written, seeded_with) = genesis::apply(&cluster, &codec, config).await?.unzip();
     Ok(Applied {
         topics_created,

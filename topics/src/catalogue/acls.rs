@@ -8,44 +8,115 @@ use std::fmt;
 
 use super::{Kind, Topic, all};
 
-/// The processes, each with the parts that the catalogue names and the consumer groups that it may be in: all
-/// whose names begin so.
-const PRINCIPALS: [(&str, &[&str], &[&str]); 6] = [
-    (
-        "settlement",
-        &["settlement", "publisher", "projector", "payments"],
-        &[
-            "brokerx-settlement",
-            "brokerx-publisher",
-            "brokerx-projector",
-            "brokerx-payments",
-            "settlement",
+/// Whom a broker knows.
+struct Principal {
+    name: &'static str,
+    /// The parts of it that the catalogue names.
+    parts: &'static [&'static str],
+    /// The consumer groups that it may be in, or ask: all whose names begin so.
+    groups: &'static [(&'static str, Operation)],
+    /// Topics that are its own and in no catalogue: it makes, writes and reads them.
+    own_topics: &'static [&'static str],
+}
+
+/// Where each process asks which records everybody passes: a client without a membership.
+const PASSES: (&str, Operation) = ("brokerx-passes", Operation::Describe);
+
+const PRINCIPALS: [Principal; 7] = [
+    Principal {
+        name: "settlement",
+        parts: &["settlement", "publisher", "projector", "payments"],
+        groups: &[
+            ("brokerx-settlement", Operation::Read),
+            ("brokerx-publisher", Operation::Read),
+            ("brokerx-projector", Operation::Read),
+            ("brokerx-payments", Operation::Read),
+            PASSES,
         ],
-    ),
-    ("matcher", &["matcher"], &["brokerx-matcher", "matcher"]),
-    ("ingress", &["ingress"], &["brokerx-ingress", "ingress"]),
-    (
-        "notifier",
-        &["notifier", "mailer"],
-        &["brokerx-notifier", "brokerx-mail", "notifier"],
-    ),
+        own_topics: &[],
+    },
+    Principal {
+        name: "matcher",
+        parts: &["matcher"],
+        groups: &[("brokerx-matcher", Operation::Read), PASSES],
+        own_topics: &[],
+    },
+    Principal {
+        name: "ingress",
+        parts: &["ingress"],
+        // A reader of a topic names a group that it never joins.
+        groups: &[("ingress-", Operation::Describe), PASSES],
+        own_topics: &[],
+    },
+    Principal {
+        name: "notifier",
+        parts: &["notifier", "mailer"],
+        groups: &[
+            ("brokerx-mail", Operation::Read),
+            ("notifier-", Operation::Describe),
+            PASSES,
+        ],
+        own_topics: &[],
+    },
     // `brokerx-topics`, which makes the topics: it may do everything with them.
-    ("operators", &["operators"], &["brokerx-topics"]),
-    ("readers", &["quants", "other teams"], &["readers-"]),
+    Principal {
+        name: OPERATORS,
+        parts: &["operators"],
+        groups: &[
+            // Its lock.
+            ("brokerx-topics", Operation::Read),
+            // How far everybody is, before a record is passed.
+            ("brokerx-", Operation::Describe),
+        ],
+        own_topics: &["brokerx-configured"],
+    },
+    Principal {
+        name: "readers",
+        parts: &["quants", "other teams"],
+        groups: &[("readers-", Operation::Read)],
+        own_topics: &[],
+    },
+    // Apicurio, which keeps the schemas in topics of its own.
+    Principal {
+        name: "registry",
+        parts: &[],
+        groups: &[("apicurio-", Operation::Read)],
+        own_topics: &["kafkasql-journal", "kafkasql-snapshots", "registry-events"],
+    },
 ];
+
+/// Who may do everything with the topics of the catalogue.
+const OPERATORS: &str = "operators";
 
 /// Who writes the ticks of an inbox: the process that owns it.
 const CLOCK: &str = "clock";
 
-/// What may be done.
+/// What may be done. Whoever may read or write may describe, too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Operation {
-    /// Read and describe.
+    /// See that it is there.
+    Describe,
+    /// Read; of a group: be a member, and commit.
     Read,
-    /// Write and describe.
+    /// Write.
     Write,
+    /// Make it.
+    Create,
     /// Everything: make, alter, read, write.
     All,
+}
+
+impl Operation {
+    /// As Kafka's tools call it.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Describe => "Describe",
+            Self::Read => "Read",
+            Self::Write => "Write",
+            Self::Create => "Create",
+            Self::All => "All",
+        }
+    }
 }
 
 /// With what.
@@ -68,6 +139,11 @@ pub struct Acl {
     pub operation: Operation,
 }
 
+/// The names of all principals.
+pub fn principals() -> impl Iterator<Item = &'static str> {
+    PRINCIPALS.iter().map(|principal| principal.name)
+}
+
 /// The rights of all principals.
 pub fn acls() -> BTreeSet<Acl> {
     let mut acls = BTreeSet::new();
@@ -80,25 +156,36 @@ pub fn acls() -> BTreeSet<Acl> {
     };
     let parts: BTreeMap<&str, &str> = PRINCIPALS
         .iter()
-        .flat_map(|(principal, parts, _)| parts.iter().map(|part| (*part, *principal)))
+        .flat_map(|principal| principal.parts.iter().map(|part| (*part, principal.name)))
         .collect();
     for topic in all() {
         let resource = || Resource::Topic(topic.name.clone());
         for writer in &topic.writers {
-            grant(principal_of(&parts, topic, writer), resource(), Operation::Write);
+            let principal = principal_of(&parts, topic, writer);
+            if principal != OPERATORS {
+                grant(principal, resource(), Operation::Write);
+            }
             // What operators do over HTTP, the ingress writes for them. What else is theirs they do with the tool.
             if writer == "operators" && topic.kind == Kind::Inbox {
                 grant("ingress", resource(), Operation::Write);
             }
         }
         for reader in &topic.readers {
-            grant(principal_of(&parts, topic, reader), resource(), Operation::Read);
+            let principal = principal_of(&parts, topic, reader);
+            if principal != OPERATORS {
+                grant(principal, resource(), Operation::Read);
+            }
         }
-        grant("operators", resource(), Operation::All);
+        grant(OPERATORS, resource(), Operation::All);
     }
-    for (principal, _, groups) in PRINCIPALS {
-        for group in groups {
-            grant(principal, Resource::Groups((*group).to_owned()), Operation::Read);
+    for principal in &PRINCIPALS {
+        for (group, operation) in principal.groups {
+            grant(principal.name, Resource::Groups((*group).to_owned()), *operation);
+        }
+        for topic in principal.own_topics {
+            for operation in [Operation::Create, Operation::Write, Operation::Read] {
+                grant(principal.name, Resource::Topic((*topic).to_owned()), operation);
+            }
         }
     }
     acls
@@ -116,15 +203,12 @@ fn principal_of<'a>(parts: &BTreeMap<&str, &'a str>, topic: &Topic, part: &str) 
 impl fmt::Display for Acl {
     /// The arguments of `kafka-acls.sh`, without those of the connection.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "--add --force --allow-principal User:{}", self.principal)?;
-        let operations: &[&str] = match self.operation {
-            Operation::Read => &["Read", "Describe"],
-            Operation::Write => &["Write", "Describe"],
-            Operation::All => &["All"],
-        };
-        for operation in operations {
-            write!(formatter, " --operation {operation}")?;
-        }
+        let operation = self.operation.name();
+        write!(
+            formatter,
+            "--add --force --allow-principal User:{} --operation {operation}",
+            self.principal
+        )?;
         match &self.resource {
             Resource::Topic(name) => write!(formatter, " --topic {name}"),
             Resource::Groups(prefix) => {
@@ -175,9 +259,9 @@ mod tests {
     fn a_right_is_a_line_of_kafka_acls() {
         let lines: Vec<_> = acls().iter().map(Acl::to_string).collect();
         for line in [
-            "--add --force --allow-principal User:ingress --operation Read --operation Describe --topic replies",
-            "--add --force --allow-principal User:settlement --operation Read --operation Describe \
-             --group brokerx-settlement --resource-pattern-type prefixed",
+            "--add --force --allow-principal User:ingress --operation Read --topic replies",
+            "--add --force --allow-principal User:settlement --operation Read --group brokerx-settlement \
+             --resource-pattern-type prefixed",
             "--add --force --allow-principal User:operators --operation All --topic trades",
         ] {
             assert!(lines.iter().any(|it| it == line), "{line} is not in {lines:#?}");

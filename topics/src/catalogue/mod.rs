@@ -12,7 +12,7 @@ mod topic;
 
 use std::sync::LazyLock;
 
-pub use acls::{Acl, Operation, Resource, acls};
+pub use acls::{Acl, Operation, Resource, acls, principals};
 pub use document::document;
 pub use topic::{Cleanup, Kind, Retention, TimestampType, Topic};
 

@@ -81,8 +81,8 @@ impl Codec {
     ///
     /// # Errors
     /// When the limit passes, with the last reason; at once when the address is unusable.
-    pub async fn connect(registry_url: &str, limit: Duration) -> Result<Self, CodecError> {
-        Self::connect_with(registry_url, None, limit).await
+    pub async fn connect(platform: &PlatformOptions, limit: Duration) -> Result<Self, CodecError> {
+        Self::connect_with(platform, None, limit).await
     }
 
     /// As [`Codec::connect`], for a process that runs for long: what it learns is kept in
@@ -97,11 +97,15 @@ impl Codec {
             .schema_dir
             .as_ref()
             .map(|directory| Memory::open(directory, url));
-        Self::connect_with(url, memory, limit).await
+        Self::connect_with(platform, memory, limit).await
     }
 
-    async fn connect_with(url: &str, memory: Option<Memory>, limit: Duration) -> Result<Self, CodecError> {
-        let registry = Registry::new(url)?;
+    async fn connect_with(
+        platform: &PlatformOptions,
+        memory: Option<Memory>,
+        limit: Duration,
+    ) -> Result<Self, CodecError> {
+        let registry = Registry::new(platform)?;
         let started = Instant::now();
         let mut backoff = backoff();
         loop {

@@ -11,6 +11,7 @@ use schema_registry_converter::error::SRCError;
 use schema_registry_converter::schema_registry_common::{RawError, RegisteredSchema, SrCall};
 
 use super::error::CodecError;
+use crate::service::{PlatformOptions, trusting, with_causes};
 
 /// One question takes no longer than this.
 const ANSWER_LIMIT: Duration = Duration::from_secs(5);
@@ -28,20 +29,21 @@ pub(crate) struct Registry {
 const CONTENT_TYPE: &str = "application/vnd.schemaregistry.v1+json";
 
 impl Registry {
-    /// The registry at `url`, which includes the path of its Confluent API. Asks nothing yet.
-    pub(crate) fn new(url: &str) -> Result<Self, CodecError> {
-        let url = url.trim_end_matches('/').to_owned();
+    /// The registry of a platform, whose URL includes the path of its Confluent API. Asks nothing yet.
+    pub(crate) fn new(platform: &PlatformOptions) -> Result<Self, CodecError> {
+        let url = platform.schema_registry_url.trim_end_matches('/').to_owned();
         let unusable = |reason| CodecError::Address {
             url: url.clone(),
             reason,
         };
         reqwest::Url::parse(&url).map_err(|error| unusable(error.to_string()))?;
+        let client = || trusting(reqwest::Client::builder(), platform.schema_registry_ca_file.as_ref());
         let settings = SrSettings::new_builder(url.clone())
             .no_proxy()
             .set_timeout(ANSWER_LIMIT)
-            .build()
+            .build_with(client())
             .map_err(|error| unusable(chain(&error)))?;
-        let http = reqwest::Client::builder()
+        let http = client()
             .no_proxy()
             .timeout(ANSWER_LIMIT)
             .build()
@@ -123,7 +125,7 @@ impl Registry {
         asked
             .and_then(reqwest::Response::error_for_status)
             .map(|_| ())
-            .map_err(|error| self.error(below(error.to_string(), std::error::Error::source(&error))))
+            .map_err(|error| self.error(with_causes(&error)))
     }
 
     pub(super) fn error(&self, reason: String) -> CodecError {
@@ -147,14 +149,8 @@ fn is_not_found(error: &SRCError) -> bool {
 
 /// An error and what caused it, in one line.
 fn chain(error: &SRCError) -> String {
-    below(error.error.clone(), std::error::Error::source(error))
-}
-
-fn below(mut text: String, mut source: Option<&(dyn std::error::Error + 'static)>) -> String {
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
+    match std::error::Error::source(error) {
+        Some(cause) => format!("{}: {}", error.error, with_causes(cause)),
+        None => error.error.clone(),
     }
-    text
 }

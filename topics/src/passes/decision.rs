@@ -66,7 +66,7 @@ pub async fn decide(platform: &PlatformOptions, decision: Decision) -> Result<St
         offset > 0 || found.kind != catalogue::Kind::Inbox,
         "offset 0 of an inbox is its genesis: without it there is no log"
     );
-    let codec = Codec::connect(&platform.schema_registry_url, REGISTRY_LIMIT).await?;
+    let codec = Codec::connect(platform, REGISTRY_LIMIT).await?;
     let passes = Passes::new(platform.clone(), codec);
     if passes.look(&topic, partition, offset).await? {
         bail!("it is passed already");

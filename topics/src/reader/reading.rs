@@ -436,6 +436,7 @@ mod tests {
             platform: PlatformOptions {
                 kafka_brokers: String::new(),
                 schema_registry_url: String::new(),
+                schema_registry_ca_file: None,
                 schema_dir: None,
                 kafka_security: Default::default(),
             },

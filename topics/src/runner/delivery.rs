@@ -15,7 +15,7 @@ use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer, Prod
 
 use super::RunnerError;
 use super::native::send_to_ack;
-use crate::service::{PlatformOptions, kafka};
+use crate::service::{Complaining, PlatformOptions, kafka};
 
 /// How long a full queue is polled before the caller is asked whether to go on.
 const FULL_QUEUE_POLL: Duration = Duration::from_millis(10);
@@ -103,7 +103,11 @@ struct Reports {
     failure: Option<String>,
 }
 
-impl ClientContext for Deliveries {}
+impl ClientContext for Deliveries {
+    fn error(&self, error: KafkaError, reason: &str) {
+        Complaining.error(error, reason);
+    }
+}
 
 impl ProducerContext for Deliveries {
     type DeliveryOpaque = usize;

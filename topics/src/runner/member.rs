@@ -6,14 +6,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
-use rdkafka::error::RDKafkaErrorCode;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{ClientConfig, ClientContext, Offset, TopicPartitionList};
 
 use super::board::Board;
 use super::metrics::{PartitionMetrics, RunnerMetrics, set_seconds};
 use super::native;
-use crate::service::{PlatformOptions, kafka};
+use crate::service::{Complaining, PlatformOptions, kafka};
 
 /// A revocation waits this long for the apply threads; their own limit is shorter.
 const RELEASE_LIMIT: Duration = Duration::from_millis(500);
@@ -191,7 +191,11 @@ fn numbers(list: &TopicPartitionList) -> Vec<i32> {
     list.elements().iter().map(|element| element.partition()).collect()
 }
 
-impl ClientContext for Member {}
+impl ClientContext for Member {
+    fn error(&self, error: KafkaError, reason: &str) {
+        Complaining.error(error, reason);
+    }
+}
 
 impl ConsumerContext for Member {
     fn rebalance(&self, consumer: &BaseConsumer<Self>, error: RDKafkaRespErr, list: &mut TopicPartitionList) {

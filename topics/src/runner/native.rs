@@ -1,4 +1,5 @@
-//! The calls of librdkafka that rdkafka does not wrap. All unsafe code of this crate is here.
+//! The calls of librdkafka that rdkafka does not wrap. All unsafe code of this crate is here and in
+//! `apply/rights/native.rs`.
 
 use std::ffi::{CStr, c_void};
 use std::marker::PhantomData;

@@ -24,10 +24,12 @@
 
 mod backoff;
 pub mod clock;
+mod complaints;
 mod drained;
 mod gathering;
 mod health;
 mod http;
+mod https;
 pub mod kafka;
 mod metrics;
 mod options;
@@ -44,10 +46,12 @@ mod source;
 pub mod telemetry;
 
 pub use backoff::{Backoff, backoff};
+pub use complaints::{Complaining, complain, standing_complaint};
 pub use drained::{Drained, Reads};
 pub use gathering::{Gathering, GatheringConsumer};
 pub use health::{Check, Health};
 pub use http::{http_routes, serve, serve_with_operation};
+pub use https::{Authorities, trusting, with_causes};
 pub use metrics::{Metrics, TopicLabel, latency, metrics, since};
 pub use options::{PlatformOptions, ServiceOptions, parse_options};
 pub use places::{Place, Places};
@@ -56,7 +60,7 @@ pub use process::run_process;
 pub use producer::{Batch, DeliveringProducer, Delivery, Outbound};
 pub use rate::Rate;
 pub use security::{KafkaSecurity, Mechanism, Password, Protocol};
-pub use server::{ClientPlace, Limits, Seat, Server, ServerMetrics, ServerOptions};
+pub use server::{ClientPlace, Limits, Seat, Server, ServerCertificate, ServerMetrics, ServerOptions};
 pub use shutdown::Shutdown;
 pub use skew::ClockWatch;
 pub use source::{client_address, source_of};

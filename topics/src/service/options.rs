@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::Parser;
 use tracing_subscriber::filter::Targets;
 
+use super::https::Authorities;
 use super::security::KafkaSecurity;
 
 /// Where Kafka and the schema registry are.
@@ -21,6 +22,9 @@ pub struct PlatformOptions {
         default_value = "http://127.0.0.1:8081/apis/ccompat/v7"
     )]
     pub schema_registry_url: String,
+    /// The certificates of those who certify the schema registry, PEM; those of the system when not given
+    #[arg(long, env = "BROKERX_SCHEMA_REGISTRY_CA_FILE", value_parser = Authorities::in_file)]
+    pub schema_registry_ca_file: Option<Authorities>,
     /// Where the schemas that the process has met are kept, so that it starts while the registry is away; may be shared
     #[arg(long, env = "BROKERX_SCHEMA_DIR")]
     pub schema_dir: Option<PathBuf>,

@@ -3,7 +3,9 @@
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use super::{Check, DeliveringProducer, Shutdown};
+use rdkafka::error::KafkaError;
+
+use super::{Check, DeliveringProducer, Shutdown, standing_complaint};
 
 const INTERVAL: Duration = Duration::from_secs(1);
 const LIMIT: Duration = Duration::from_secs(2);
@@ -23,7 +25,8 @@ pub fn watch_broker(
         .name("kafka-probe".to_owned())
         .spawn(move || {
             while !shutdown.is_requested() {
-                let answered = producer.ask(topic, LIMIT).map_err(|error| error.to_string());
+                let why = |error: KafkaError| standing_complaint().map_or_else(|| error.to_string(), str::to_owned);
+                let answered = producer.ask(topic, LIMIT).map_err(why);
                 match answered.and_then(|()| producer.trouble().map_or(Ok(()), Err)) {
                     Ok(()) => check.set(true, "a broker answers"),
                     Err(trouble) => check.set(false, &trouble),

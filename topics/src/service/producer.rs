@@ -24,6 +24,8 @@ use rdkafka::message::OwnedHeaders;
 use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer, ProducerContext, PurgeConfig};
 use tokio::sync::oneshot;
 
+use super::complain;
+
 /// How long one poll takes. What is delivered ends no poll and is told at once; a producer that
 /// nobody holds any more is dropped after one.
 const POLL: Duration = Duration::from_secs(5);
@@ -108,7 +110,9 @@ impl Deliveries {
 
 impl ClientContext for Deliveries {
     fn error(&self, error: KafkaError, reason: &str) {
-        tracing::warn!(%error, reason, "a producer reports an error");
+        if !complain(&error, reason) {
+            tracing::warn!(%error, reason, "a producer reports an error");
+        }
     }
 }
 

@@ -5,7 +5,7 @@ mod roles;
 
 use std::fs::{self, DirBuilder};
 use std::io::Write;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, chown};
+use std::os::unix::fs::{DirBuilderExt, chown};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -13,14 +13,15 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 
 use crate::failure::{Failure, Result};
-use crate::home::{Layout, Secrets};
-use crate::ports::loopback;
+use crate::home::{Layout, Secrets, files};
+use crate::ports::{Ports, loopback};
 use crate::process::tool::run_logged;
 use crate::process::{Probe, Spec};
 
 use super::compose;
 use super::downloads::Downloads;
 use super::options::Options;
+use super::security::{Transport, certificates};
 
 pub use place::wipe;
 use place::{Place, not_ready};
@@ -38,10 +39,17 @@ pub fn prepare(layout: &Layout, options: &Options, downloads: &Downloads, secret
         place.initialise(layout, secrets)?;
     }
     roles::make(&place, layout, secrets)?;
-    let port = [("port", options.ports.postgres.to_string())];
+    let values = [
+        ("port", options.ports.postgres.to_string()),
+        ("data", place.data.display().to_string()),
+    ];
     let mut arguments = vec!["-D".to_owned(), place.data.display().to_string()];
-    for (name, value) in compose::pairs(layout, "postgres/settings.properties", &port)? {
+    let settings = |name: &str| compose::pairs(layout, &format!("postgres/{name}.properties"), &values);
+    for (name, value) in [settings("settings")?, settings(options.transport.name())?].concat() {
         arguments.extend(["-c".to_owned(), format!("{name}={value}")]);
+    }
+    if options.transport != Transport::Clear {
+        place.secure(layout)?;
     }
     Ok(Spec {
         name: "postgres".to_owned(),
@@ -51,7 +59,7 @@ pub fn prepare(layout: &Layout, options: &Options, downloads: &Downloads, secret
         directory: place.data,
         account: place.account,
         address: loopback(options.ports.postgres),
-        probe: Probe::Postgres(loopback(options.ports.postgres)),
+        probe: probe(&options.ports, &options.transport),
         ready_limit: Duration::from_secs(60),
         // "Fast" shutdown; SIGTERM would wait for clients to disconnect by themselves.
         stop_signal: Signal::SIGINT,
@@ -61,7 +69,32 @@ pub fn prepare(layout: &Layout, options: &Options, downloads: &Downloads, secret
     })
 }
 
+/// How to see that it serves.
+pub fn probe(ports: &Ports, transport: &Transport) -> Probe {
+    Probe::Postgres {
+        address: loopback(ports.postgres),
+        authority: transport.authority().map(Path::to_owned),
+    }
+}
+
 impl Place {
+    /// Puts certificate, key and the rule who may connect beside the data, where its account can read them.
+    fn secure(&self, layout: &Layout) -> Result<()> {
+        let certificate = certificates::of_server(layout, "postgres");
+        let pem =
+            fs::read_to_string(&certificate).map_err(Failure::io(format!("cannot read {}", certificate.display())))?;
+        let rules = compose::lines(layout, "postgres/secured.hba.conf", &[])?.join("\n") + "\n";
+        for (name, text) in [("brokerx-server.pem", pem), ("brokerx-hba.conf", rules)] {
+            let path = self.data.join(name);
+            files::private(&path, &text)?;
+            if let Some(account) = self.account {
+                chown(&path, Some(account.uid), Some(account.gid))
+                    .map_err(Failure::io(format!("cannot give {} away", path.display())))?;
+            }
+        }
+        Ok(())
+    }
+
     /// Makes the cluster beside its place and renames it: half an initialisation is never used.
     fn initialise(&self, layout: &Layout, secrets: &Secrets) -> Result<()> {
         let draft = self.data.with_extension("new");
@@ -76,7 +109,7 @@ impl Place {
             .create(&draft)
             .map_err(Failure::io(context.clone()))?;
         let password = draft.with_extension("password");
-        write_secret(&password, &secrets.database_password)?;
+        files::private(&password, &secrets.database_password)?;
         if let Some(account) = self.account {
             for path in [&draft, &password] {
                 chown(path, Some(account.uid), Some(account.gid)).map_err(Failure::io(context.clone()))?;
@@ -155,15 +188,4 @@ impl Place {
             not_ready(layout, what, reason)
         })
     }
-}
-
-fn write_secret(path: &Path, secret: &str) -> Result<()> {
-    let _ = fs::remove_file(path);
-    fs::File::options()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)
-        .and_then(|mut file| file.write_all(secret.as_bytes()))
-        .map_err(Failure::io(format!("cannot write {}", path.display())))
 }

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use crate::failure::{Failure, Result};
 use crate::home::{Layout, Secrets};
 use crate::platform::compose;
+use crate::platform::security::Transport;
 use crate::ports::{Ports, loopback};
 
 use super::place::Place;
@@ -57,14 +58,28 @@ impl Role {
     }
 
     /// The connection URL of the database as this role.
-    pub fn url(self, ports: &Ports, secrets: &Secrets) -> String {
+    pub fn url(self, ports: &Ports, secrets: &Secrets, transport: &Transport) -> String {
+        let verified = transport.authority().map(|authority| {
+            let authority = encoded(&authority.display().to_string());
+            format!("?sslmode=verify-full&sslrootcert={authority}")
+        });
         format!(
-            "postgres://{}:{}@{}/{DATABASE}",
+            "postgres://{}:{}@{}/{DATABASE}{}",
             self.name(),
             self.password(secrets),
-            loopback(ports.postgres)
+            loopback(ports.postgres),
+            verified.unwrap_or_default()
         )
     }
+}
+
+/// A path as a value in a URL.
+fn encoded(path: &str) -> String {
+    let byte = |byte: u8| match byte {
+        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'-' | b'.' | b'_' | b'~' => char::from(byte).to_string(),
+        _ => format!("%{byte:02X}"),
+    };
+    path.bytes().map(byte).collect()
 }
 
 /// Makes the roles of a cluster that does not run, and gives them the passwords of this system. What was made

@@ -14,6 +14,7 @@ mod descriptors;
 mod io;
 mod options;
 mod seats;
+mod tls;
 
 use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
@@ -34,13 +35,15 @@ use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpListener;
 
 use super::{Metrics, Shutdown, backoff};
 use io::{LimitedIo, Phase};
 pub use options::{Limits, ServerOptions};
 pub use seats::{ClientPlace, Seat};
 use seats::{Gone, Seats};
+pub use tls::ServerCertificate;
 
 /// What a connection is told for which there is no place.
 const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 5\r\nconnection: close\r\n\
@@ -93,10 +96,23 @@ impl Server {
     /// # Errors
     /// When the address cannot be bound, with the address.
     pub fn serve(self, shutdown: Shutdown) -> BoxFuture<'static, anyhow::Result<()>> {
-        Box::pin(self.listen_and_serve(shutdown))
+        self.serve_with(None, shutdown)
     }
 
-    async fn listen_and_serve(self, shutdown: Shutdown) -> anyhow::Result<()> {
+    /// As [`Server::serve`], over TLS only when there is a certificate. The handshake counts as part of the
+    /// first request's head.
+    ///
+    /// # Errors
+    /// As [`Server::serve`].
+    pub fn serve_with(
+        self,
+        certificate: Option<ServerCertificate>,
+        shutdown: Shutdown,
+    ) -> BoxFuture<'static, anyhow::Result<()>> {
+        Box::pin(self.listen_and_serve(certificate, shutdown))
+    }
+
+    async fn listen_and_serve(self, certificate: Option<ServerCertificate>, shutdown: Shutdown) -> anyhow::Result<()> {
         let listener = TcpListener::bind(self.listen)
             .await
             .with_context(|| format!("cannot listen on {}", self.listen))?;
@@ -110,7 +126,7 @@ impl Server {
         }
         tracing::info!(address = %listener.local_addr()?, "serving");
         let (seats, gone) = Seats::new(&self.limits, room);
-        self.accept(&listener, &seats, &shutdown).await;
+        self.accept(&listener, certificate.as_ref(), &seats, &shutdown).await;
         drop(listener);
         drop(seats);
         // Those that are left are cut off.
@@ -118,7 +134,13 @@ impl Server {
         Ok(())
     }
 
-    async fn accept(&self, listener: &TcpListener, seats: &Seats, shutdown: &Shutdown) {
+    async fn accept(
+        &self,
+        listener: &TcpListener,
+        certificate: Option<&ServerCertificate>,
+        seats: &Seats,
+        shutdown: &Shutdown,
+    ) {
         let mut pause = backoff();
         loop {
             let accepted = tokio::select! {
@@ -138,14 +160,27 @@ impl Server {
             pause.reset();
             let Some(seat) = seats.take(peer.ip()) else {
                 self.metrics.refused.inc();
-                // It fits into the empty buffer of a new connection, or the client has gone.
-                let _ = stream.try_write(FULL);
+                if certificate.is_none() {
+                    // It fits into the empty buffer of a new connection, or the client has gone.
+                    let _ = stream.try_write(FULL);
+                }
                 continue;
             };
             let (router, limits, shutdown) = (self.router.clone(), self.limits.clone(), shutdown.clone());
             let open = Open::new(&self.metrics.open);
+            let certificate = certificate.cloned();
             tokio::spawn(async move {
-                converse(stream, peer, router, seat, &limits, &shutdown).await;
+                // Answers are small: one that waits for more to send is only late.
+                let _ = stream.set_nodelay(true);
+                let phase = Phase::default();
+                let stream = LimitedIo::new(stream, phase.clone(), &limits);
+                match certificate {
+                    None => converse(stream, phase, peer, router, seat, &shutdown).await,
+                    Some(ServerCertificate(acceptor)) => match acceptor.accept(stream).await {
+                        Ok(stream) => converse(stream, phase, peer, router, seat, &shutdown).await,
+                        Err(error) => tracing::debug!(%error, %peer, "no handshake"),
+                    },
+                }
                 drop(open);
             });
         }
@@ -153,18 +188,14 @@ impl Server {
 }
 
 /// Serves the requests of one connection, one after the other.
-async fn converse(
-    stream: TcpStream,
+async fn converse<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
+    stream: S,
+    phase: Phase,
     peer: SocketAddr,
     router: Router,
     seat: Seat,
-    limits: &Limits,
     shutdown: &Shutdown,
 ) {
-    // Answers are small: one that waits for more to send is only late.
-    let _ = stream.set_nodelay(true);
-    let phase = Phase::default();
-    let stream = LimitedIo::new(stream, phase.clone(), limits);
     let router = TowerToHyperService::new(router);
     let service = service_fn(move |mut request: Request<Incoming>| {
         phase.served();

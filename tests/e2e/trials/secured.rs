@@ -1,0 +1,395 @@
+//! A system of its own in which everything is encrypted and authenticated: all of it works with the rights of the
+//! catalogue alone, and whoever is not let in is told so in words.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::PathBuf;
+use std::process::{Child, Output, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, bail, ensure};
+use brokerx_client::{Cents, Session, eventually, place_order};
+use brokerx_e2e::fixture::Fixture;
+use brokerx_launcher::home::Layout;
+use brokerx_launcher::home::secrets::KAFKA_USERS;
+use brokerx_launcher::platform::Role;
+use brokerx_launcher::platform::security::certificates;
+use brokerx_topics::apply::{ClusterOptions, Granted, grant_rights};
+use brokerx_topics::catalogue::{Acl, Operation, Resource, acls};
+use brokerx_topics::service::kafka;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::RDKafkaErrorCode;
+use rdkafka::producer::{FutureProducer, FutureRecord};
+use rdkafka::{Message, Offset, TopicPartitionList};
+use sqlx::{Connection, PgConnection};
+
+const LIMIT: Duration = Duration::from_secs(30);
+const SERVICES: [&str; 4] = ["settlement", "matcher", "ingress", "notifier"];
+
+pub async fn everything_works_encrypted_and_nobody_may_more_than_is_granted(_: &Fixture) -> anyhow::Result<()> {
+    let fixture = Fixture::start_secured().await?;
+    let outcome = checks(&fixture).await;
+    fixture.database.close().await;
+    let mut system = fixture.system();
+    if outcome.is_ok() {
+        system.test_passed();
+    }
+    system.stop();
+    outcome
+}
+
+async fn checks(fixture: &Fixture) -> anyhow::Result<()> {
+    let trade = everything_works(fixture).await.context("everything works");
+    let denied = denials(fixture)?;
+    ensure!(
+        denied.is_empty(),
+        "refused without being provoked: {denied:#?}; {trade:?}"
+    );
+    trade?;
+    rights_are_made_what_the_catalogue_says(fixture).await?;
+    each_process_knows_its_own_password(fixture)?;
+    kafka_lets_nobody_in_who_does_not_prove_himself(fixture).await?;
+    rights_end_where_the_catalogue_says(fixture).await?;
+    the_database_speaks_over_tls_only(fixture).await?;
+    registry_and_provider_speak_over_tls_only(fixture).await?;
+    // What was provoked above, and nothing else.
+    let expected = [
+        "User:matcher WRITE Topic:deposits",
+        "User:matcher WRITE Topic:auth",
+        "User:readers READ Topic:account-events",
+        "User:readers WRITE Topic:trades",
+        "User:readers READ Group:brokerx-settlement",
+    ];
+    let denied = denials(fixture)?;
+    let unexpected: Vec<_> = denied.iter().filter(|it| !covered(it, &expected)).collect();
+    ensure!(unexpected.is_empty(), "{unexpected:?} were refused as well");
+    Ok(())
+}
+
+/// A client's describe of what it may not use is refused beside the use itself.
+fn covered(denial: &str, expected: &[&str]) -> bool {
+    let of = |it: &str| {
+        let mut words = it.split(' ');
+        (words.next().map(str::to_owned), words.nth(1).map(str::to_owned))
+    };
+    expected.iter().any(|it| of(it) == of(denial))
+}
+
+/// Register, confirm, log in, deposit, trade, push; then again after every process has begun anew.
+async fn everything_works(fixture: &Fixture) -> anyhow::Result<()> {
+    let symbol = fixture.instrument().await?;
+    let buyer = fixture.funded_client(Cents(5_000_00), &[]).await?;
+    let seller = fixture.funded_client(Cents(100_00), &[(symbol.as_str(), 10)]).await?;
+    trade(&symbol, "first", &buyer, &seller).await?;
+    let portfolio = buyer.get("/api/v1/portfolio").await?.expect(200)?;
+    ensure!(portfolio["positions"][0]["quantity"] == 1, "{portfolio}");
+    for arguments in [
+        &["diff"][..],
+        &["config"],
+        &["apply"],
+        &["tail", "trades", "--from", "beginning", "--limit", "1"],
+        &["dead-letters"],
+        &["acls", "--help"],
+    ] {
+        let output = fixture.system().output("brokerx-topics", arguments)?;
+        ensure!(output.status.success(), "{arguments:?}: {}", told(&output));
+    }
+    {
+        let mut system = fixture.system();
+        system.restart("kafka")?;
+        system.restart("registry")?;
+        system.restart("postgres")?;
+        for name in SERVICES {
+            system.restart(name)?;
+        }
+        system.restart("provider")?;
+    }
+    trade(&symbol, "second", &buyer, &seller).await?;
+    let deposited = buyer.deposit(Cents(1_00), "after-the-restart").await?;
+    ensure!([200, 201, 202].contains(&deposited.status), "{}", deposited.body);
+    // What nobody can read goes to the dead letters.
+    let ingress: FutureProducer = kafka::producer_config(&fixture.platform_as("ingress")?).create()?;
+    for topic in ["account-commands", "book-commands"] {
+        let garbage = FutureRecord::to(topic).partition(0).key("1").payload("garbage");
+        ingress.send(garbage, LIMIT).await.map_err(|(error, _)| error)?;
+    }
+    eventually("both inboxes have a dead letter", LIMIT, async || {
+        let output = fixture
+            .system()
+            .output("brokerx-topics", &["dead-letters", "--from", "beginning"])?;
+        let lines = String::from_utf8_lossy(&output.stdout).into_owned();
+        Ok(["account-commands", "book-commands"]
+            .iter()
+            .all(|topic| lines.contains(topic)))
+    })
+    .await?;
+    // Another team reads what is public, in a group of its own, and commits.
+    let mut reader = kafka::consumer_config(&fixture.platform_as("readers")?, "readers-trial");
+    let reader: BaseConsumer = reader.set("enable.auto.offset.store", "true").create()?;
+    reader.subscribe(&["trades"])?;
+    eventually("another team reads a trade", LIMIT, async || {
+        let polled = reader.poll(Duration::from_millis(100));
+        Ok(polled.is_some_and(|read| read.is_ok_and(|record| record.topic() == "trades")))
+    })
+    .await?;
+    reader.commit_consumer_state(rdkafka::consumer::CommitMode::Sync)?;
+    Ok(())
+}
+
+/// A right that the catalogue does not know is taken back by the next grant, and then everything is as it should be.
+async fn rights_are_made_what_the_catalogue_says(fixture: &Fixture) -> anyhow::Result<()> {
+    let admin = fixture.platform_as("admin")?;
+    let options = ClusterOptions {
+        replication_factor: 1,
+        min_insync_replicas: 1,
+        wait_seconds_max: LIMIT.as_secs(),
+    };
+    let rights = acls();
+    let mut more = rights.clone();
+    more.insert(Acl {
+        principal: "readers",
+        resource: Resource::Topic("auth-of-old".to_owned()),
+        operation: Operation::Write,
+    });
+    let changed = |granted, taken_back| Granted { granted, taken_back };
+    for (rights, expected) in [
+        (&more, changed(1, 0)),
+        (&rights, changed(0, 1)),
+        (&rights, changed(0, 0)),
+    ] {
+        let made = grant_rights(&admin, &options, rights).await?;
+        ensure!(made == expected, "{made:?} instead of {expected:?}");
+    }
+    Ok(())
+}
+
+/// Two orders that trade; the buyer is told so on the feed.
+async fn trade(symbol: &str, id: &str, buyer: &Session, seller: &Session) -> anyhow::Result<()> {
+    let mut stream = buyer.stream(&["orders"], None).await?;
+    let sale = place_order(&format!("{id}-sale"), symbol, "sell", 1, Some(Cents(100_00)), "GTC");
+    eventually("an order rests", LIMIT, async || {
+        Ok([200, 201].contains(&seller.place(&sale).await?.status))
+    })
+    .await?;
+    let bid = place_order(&format!("{id}-bid"), symbol, "buy", 1, Some(Cents(100_00)), "GTC");
+    let bid = buyer.place(&bid).await?.expect(201)?;
+    ensure!(bid["order"]["status"] == "filled", "{bid}");
+    stream
+        .next_where(LIMIT, |message| message["event"] == "ORDER_EXECUTED")
+        .await?;
+    Ok(())
+}
+
+fn each_process_knows_its_own_password(fixture: &Fixture) -> anyhow::Result<()> {
+    let mut system = fixture.system();
+    let secrets = system.platform().secrets().clone();
+    for name in SERVICES.into_iter().chain(["provider"]) {
+        let environment = fs::read(format!("/proc/{}/environ", system.process(name).pid()))?;
+        let environment = String::from_utf8_lossy(&environment);
+        let knows = |user: &&str| environment.contains(secrets.kafka_password(user));
+        let known: Vec<&str> = KAFKA_USERS.into_iter().filter(knows).collect();
+        let expected: Vec<&str> = SERVICES.into_iter().filter(|it| *it == name).collect();
+        ensure!(known == expected, "{name} knows the passwords of {known:?}");
+    }
+    Ok(())
+}
+
+async fn kafka_lets_nobody_in_who_does_not_prove_himself(fixture: &Fixture) -> anyhow::Result<()> {
+    let stranger = another_authority()?;
+    let stranger = stranger.1.display().to_string();
+    let cases: [(&str, &[(&str, &str)], &str); 5] = [
+        ("in clear", &[("BROKERX_KAFKA_SECURITY", "plaintext")], "plaintext"),
+        (
+            "without a name",
+            &[("BROKERX_KAFKA_SECURITY", "ssl")],
+            "spoken to by ssl",
+        ),
+        (
+            "with a wrong password",
+            &[("BROKERX_KAFKA_PASSWORD", "wrong")],
+            "wrong name or password",
+        ),
+        (
+            "as nobody that is known",
+            &[("BROKERX_KAFKA_USER", "nobody")],
+            "wrong name or password",
+        ),
+        (
+            "with another authority",
+            &[("BROKERX_KAFKA_CA_FILE", &stranger)],
+            "certificate",
+        ),
+    ];
+    for (case, told, words) in cases {
+        let mut command = fixture
+            .system()
+            .command("brokerx-topics", &["apply", "--wait-seconds-max", "3"]);
+        let output = command.envs(told.iter().copied()).output()?;
+        let said = self::told(&output);
+        ensure!(!output.status.success() && said.contains(words), "{case}: {said}");
+    }
+    // A worker keeps trying, and says why it is not ready.
+    let mut worker = worker(fixture, "matcher", &[("BROKERX_KAFKA_PASSWORD", "wrong")])?;
+    let said = eventually("the matcher says why", LIMIT, async || {
+        let log = fs::read_to_string(&worker.log)?;
+        Ok(log.contains("wrong name or password"))
+    })
+    .await;
+    worker.child.kill()?;
+    worker.child.wait()?;
+    said.with_context(|| fs::read_to_string(&worker.log).unwrap_or_default())
+}
+
+async fn rights_end_where_the_catalogue_says(fixture: &Fixture) -> anyhow::Result<()> {
+    let write = async |user: &str, topic: &str| {
+        let mut config = kafka::producer_config(&fixture.platform_as(user)?);
+        // Whoever may write nothing at all may not be idempotent either: that is another refusal.
+        config
+            .set("enable.idempotence", "false")
+            .set("message.timeout.ms", "5000");
+        let producer: FutureProducer = config.create()?;
+        let sent = producer
+            .send(FutureRecord::to(topic).key("1").payload("forged"), LIMIT)
+            .await;
+        anyhow::Ok(sent.map_err(|(error, _)| error.rdkafka_error_code()).err().flatten())
+    };
+    let refused = Some(RDKafkaErrorCode::TopicAuthorizationFailed);
+    for (user, topic) in [("matcher", "deposits"), ("matcher", "auth"), ("readers", "trades")] {
+        let code = write(user, topic).await?;
+        ensure!(code == refused, "{user} writes to {topic}: {code:?}");
+    }
+    let config = kafka::consumer_config(&fixture.platform_as("readers")?, "readers-trial-2");
+    let consumer: BaseConsumer = config.create()?;
+    let mut assignment = TopicPartitionList::new();
+    assignment.add_partition_offset("account-events", 0, Offset::Beginning)?;
+    consumer.assign(&assignment)?;
+    eventually("readers are refused account-events", LIMIT, async || {
+        match consumer.poll(Duration::from_millis(100)) {
+            Some(Ok(_)) => bail!("readers read account-events"),
+            Some(Err(error)) => Ok(error.rdkafka_error_code() == refused),
+            None => Ok(false),
+        }
+    })
+    .await?;
+    let config = kafka::consumer_config(&fixture.platform_as("readers")?, "brokerx-settlement");
+    let consumer: BaseConsumer = config.create()?;
+    let mut list = TopicPartitionList::new();
+    list.add_partition("trades", 0);
+    let asked = consumer.committed_offsets(list, LIMIT);
+    ensure!(asked.is_err(), "readers ask for the group of settlement: {asked:?}");
+    Ok(())
+}
+
+async fn the_database_speaks_over_tls_only(fixture: &Fixture) -> anyhow::Result<()> {
+    let url = fixture.system().platform().database_url_of(Role::Ingress);
+    let (address, _) = url.split_once('?').context("the URL has no query")?;
+    let in_clear = PgConnection::connect(&format!("{address}?sslmode=disable")).await;
+    let refused = format!("{:#}", in_clear.err().context("PostgreSQL speaks in clear")?);
+    ensure!(refused.contains("no encryption"), "{refused}");
+    let (_stranger, authority) = another_authority()?;
+    let url = format!("{address}?sslmode=verify-full&sslrootcert={}", authority.display());
+    let mut operator = fixture.system().command("brokerx-operator", &["keys"]);
+    let output = operator.env("BROKERX_DATABASE_URL", url).output()?;
+    let said = told(&output);
+    ensure!(
+        !output.status.success() && said.contains("certificate verify failed"),
+        "{said}"
+    );
+    Ok(())
+}
+
+async fn registry_and_provider_speak_over_tls_only(fixture: &Fixture) -> anyhow::Result<()> {
+    let (ports, authority) = {
+        let system = fixture.system();
+        let authority = system.options().transport.authority().map(fs::read);
+        (system.options().ports.clone(), authority.context("in clear")??)
+    };
+    let trusting = reqwest::Client::builder().tls_certs_only([reqwest::Certificate::from_pem(&authority)?]);
+    let (trusting, doubting) = (trusting.build()?, reqwest::Client::new());
+    for (name, port, path) in [
+        ("registry", ports.registry, "/apis/ccompat/v7/subjects"),
+        ("provider", ports.provider, "/health"),
+    ] {
+        let url = |scheme: &str| format!("{scheme}://127.0.0.1:{port}{path}");
+        let answer = trusting.get(url("https")).send().await?;
+        ensure!(answer.status() == 200, "{name}: {answer:?}");
+        ensure!(
+            doubting.get(url("https")).send().await.is_err(),
+            "{name} is believed by everybody"
+        );
+        ensure!(
+            doubting.get(url("http")).send().await.is_err(),
+            "{name} answers in clear"
+        );
+    }
+    let (_stranger, other) = another_authority()?;
+    let mut command = fixture
+        .system()
+        .command("brokerx-topics", &["diff", "--wait-seconds-max", "3"]);
+    let output = command.env("BROKERX_SCHEMA_REGISTRY_CA_FILE", other).output()?;
+    let said = told(&output);
+    ensure!(
+        !output.status.success() && said.contains("certificate verify failed"),
+        "{said}"
+    );
+    Ok(())
+}
+
+/// The authority of another home, in a folder that goes when it is dropped.
+fn another_authority() -> anyhow::Result<(tempfile::TempDir, PathBuf)> {
+    let folder = tempfile::tempdir()?;
+    let layout = Layout::of_checkout().with_home(folder.path());
+    layout.create()?;
+    certificates::prepare(&layout)?;
+    let authority = certificates::authority(&layout);
+    Ok((folder, authority))
+}
+
+struct Worker {
+    child: Child,
+    log: PathBuf,
+    _folder: tempfile::TempDir,
+}
+
+/// One more instance of a service, told something else.
+fn worker(fixture: &Fixture, service: &str, told: &[(&str, &str)]) -> anyhow::Result<Worker> {
+    let folder = tempfile::tempdir()?;
+    let log = folder.path().join("log");
+    let file = fs::File::create(&log)?;
+    let mut command = fixture.system().command(&format!("brokerx-{service}"), &[]);
+    command
+        .envs(told.iter().copied())
+        .env("BROKERX_INSTANCE", "stranger")
+        .env("BROKERX_LISTEN", "127.0.0.1:0")
+        .env("BROKERX_SNAPSHOT_DIR", folder.path())
+        .stdin(Stdio::null())
+        .stdout(file.try_clone()?)
+        .stderr(file);
+    Ok(Worker {
+        child: command.spawn()?,
+        log,
+        _folder: folder,
+    })
+}
+
+fn told(output: &Output) -> String {
+    let text = [output.stdout.as_slice(), output.stderr.as_slice()].concat();
+    String::from_utf8_lossy(&text).into_owned()
+}
+
+/// Who was refused what by Kafka until now, as `User:NAME OPERATION Kind:NAME`.
+fn denials(fixture: &Fixture) -> anyhow::Result<BTreeSet<String>> {
+    let log = fs::read_to_string(fixture.system().layout().log("kafka"))?;
+    let word = |line: &str, before: &str| {
+        let rest = line.split_once(before)?.1;
+        Some(rest.split(' ').next()?.to_owned())
+    };
+    let denial = |line: &str| {
+        let resource = word(line, "resource = ")?;
+        let (kind, name) = (resource.split(':').next()?, resource.rsplit(':').next()?);
+        let (user, operation) = (word(line, "Principal = ")?, word(line, "operation = ")?);
+        Some(format!("{user} {operation} {kind}:{name}"))
+    };
+    let lines = log.lines().filter(|line| line.contains(" is Denied operation = "));
+    Ok(lines.filter_map(denial).collect())
+}
