@@ -1,12 +1,12 @@
 //! The configuration, from the command line or the environment.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
 
-use brokerx_identity::keys::{PublicKey, SecretKey};
+use brokerx_identity::keys::PublicKey;
 use brokerx_market::MarketOptions;
 use brokerx_topics::service::{PlatformOptions, ServerOptions, ServiceOptions};
-use lettre::message::Mailbox;
+
+use crate::mail::MailOptions;
 
 /// Where the notifier listens unless told otherwise.
 pub const LISTEN_DEFAULT: &str = "127.0.0.1:8090";
@@ -15,6 +15,9 @@ pub const LISTEN_DEFAULT: &str = "127.0.0.1:8090";
 #[derive(clap::Parser, Clone, Debug)]
 #[command(version, about)]
 pub struct Options {
+    /// What to do; the notifier itself when it is not given.
+    #[command(subcommand)]
+    pub command: Option<Command>,
     /// Instance, address, logs.
     #[command(flatten)]
     pub service: ServiceOptions,
@@ -39,22 +42,9 @@ pub struct Options {
     /// Key that tokens are checked with, which belongs to the ingress's secret one: what `brokerx-operator token-key` prints
     #[arg(long, env = "BROKERX_JWT_PUBLIC_KEY")]
     pub jwt_public_key: PublicKey,
-    /// Key that signs links in mails: hexadecimal, at least 32 bytes; the ingress needs the same
-    #[arg(long, env = "BROKERX_MAIL_KEY", hide_env_values = true)]
-    pub mail_key: SecretKey,
-    /// Where mails are written as `*.eml`
-    #[arg(long, env = "BROKERX_MAIL_DIR", default_value = ".brokerx/mail")]
-    pub mail_dir: PathBuf,
-    /// The sender of mails
-    #[arg(
-        long,
-        env = "BROKERX_MAIL_FROM",
-        default_value = "BrokerX <no-reply@brokerx.localhost>"
-    )]
-    pub mail_from: Mailbox,
-    /// Where clients find the HTTP API; links in mails begin with this
-    #[arg(long, env = "BROKERX_PUBLIC_URL", default_value = "http://127.0.0.1:8080", value_parser = public_url)]
-    pub public_url: String,
+    /// Mails.
+    #[command(flatten)]
+    pub mail: MailOptions,
     /// Channels that one connection may subscribe to, 1 to 500
     #[arg(long, env = "BROKERX_SUBSCRIPTIONS_MAX", default_value_t = 100, value_parser = subscriptions)]
     pub subscriptions_max: usize,
@@ -87,6 +77,21 @@ pub struct Options {
     pub throttle_ms: u64,
 }
 
+/// What the notifier can do besides.
+#[derive(clap::Subcommand, Clone, Debug)]
+pub enum Command {
+    /// Deliver mails once more, now: those whose dead letters name these ids
+    SendMail(SendMail),
+}
+
+/// Which mails to deliver.
+#[derive(clap::Args, Clone, Debug)]
+pub struct SendMail {
+    /// The ids, as the reasons of the dead letters name them
+    #[arg(required = true)]
+    pub mail_ids: Vec<i64>,
+}
+
 impl AsRef<ServiceOptions> for Options {
     fn as_ref(&self) -> &ServiceOptions {
         &self.service
@@ -106,14 +111,5 @@ fn within(text: &str, min: usize, max: usize) -> Result<usize, String> {
     match text.parse() {
         Ok(number) if (min..=max).contains(&number) => Ok(number),
         _ => Err(format!("is {min} to {max}")),
-    }
-}
-
-fn public_url(text: &str) -> Result<String, String> {
-    match text.split_once("://") {
-        Some(("http" | "https", rest)) if !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_graphic()) => {
-            Ok(text.to_owned())
-        }
-        _ => Err("is http:// or https:// and a host, in ASCII".to_owned()),
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use brokerx_identity::tokens::Verifier;
 use brokerx_identity::{Revocations, database};
 use brokerx_market::Readiness;
@@ -20,9 +20,9 @@ use tokio::time::{Instant, MissedTickBehavior, timeout};
 
 use crate::acks::Acks;
 use crate::connection::{self, Feed, Limits};
-use crate::mail::{MailFiles, Mailer, Stationery};
+use crate::mail::{Mailer, Post};
 use crate::market::{Market, TradeFeed};
-use crate::options::{LISTEN_DEFAULT, Options};
+use crate::options::{Command, LISTEN_DEFAULT, Options, SendMail};
 use crate::private::{AccountFeed, Accounts, History};
 use crate::telemetry::{AckMetrics, FeedMetrics, MailMetrics};
 
@@ -41,6 +41,8 @@ const PROJECTION_LAG: Duration = Duration::from_secs(600);
 const HTTP_DRAIN_LIMIT: Duration = Duration::from_secs(5);
 /// How long the last acknowledgements may take.
 const DRAIN_LIMIT: Duration = Duration::from_secs(2);
+/// How long the last letters may take besides.
+const MAIL_LIMIT: Duration = Duration::from_secs(4);
 /// How often the sources of market data are checked for signs of life, which they send once a second, and
 /// whether what is written to Kafka is acknowledged.
 const FEED_CHECK: Duration = Duration::from_secs(1);
@@ -55,11 +57,18 @@ pub fn main() -> anyhow::Result<()> {
     run_process("notifier", LISTEN_DEFAULT, run)
 }
 
-/// Runs the notifier until the shutdown is requested.
+/// Runs the notifier until the shutdown is requested, or does what the options say instead.
 ///
 /// # Errors
-/// When the configuration is wrong, the registry stays away, or the address is taken.
+/// When the configuration is wrong, the registry stays away, the address is taken, or a mail is not sent.
 pub async fn run(options: Options, shutdown: Shutdown) -> anyhow::Result<()> {
+    match &options.command {
+        Some(Command::SendMail(what)) => send_mail(&options, what).await,
+        None => serve(options, shutdown).await,
+    }
+}
+
+async fn serve(options: Options, shutdown: Shutdown) -> anyhow::Result<()> {
     let mut metrics = service::metrics();
     let health = Health::default();
     let codec = Codec::of_process(&options.platform, REGISTRY_LIMIT).await?;
@@ -102,20 +111,18 @@ pub async fn run(options: Options, shutdown: Shutdown) -> anyhow::Result<()> {
     let trades = TradeFeed::new(Arc::clone(&market), health.add("trades"), readers.metrics.clone());
     readers.from(Start::End).gathering(TRADES_GATHER).spawn(trades)?;
 
-    Mailer {
+    let mail_metrics = MailMetrics::new(&mut metrics);
+    let mailing = Mailer {
         platform: options.platform.clone(),
         instance: options.service.instance.clone(),
         codec: codec.clone(),
         passes: Passes::new(options.platform.clone(), codec.clone()),
-        database: database.clone(),
-        stationery: Stationery {
-            from: options.mail_from.clone(),
-            public_url: options.public_url.clone(),
-            mail_key: options.mail_key.clone(),
-        },
-        files: MailFiles::new(options.mail_dir.clone()),
-        metrics: MailMetrics::new(&mut metrics),
-        check: health.add("mail"),
+        producer: producer.clone(),
+        options: options.mail.clone(),
+        post: Post::new(&options.mail, database.clone(), mail_metrics.clone())?,
+        metrics: mail_metrics,
+        // Nobody on the feed needs it.
+        check: health.add_aside("mail"),
         shutdown: shutdown.clone(),
     }
     .spawn()?;
@@ -164,6 +171,27 @@ pub async fn run(options: Options, shutdown: Shutdown) -> anyhow::Result<()> {
     // Until the last connection is closed properly; then the last acknowledgements are written.
     serve_with_operation(server, options.admin_listen, Arc::new(metrics), health, shutdown).await?;
     let _ = timeout(DRAIN_LIMIT, writing).await;
+    // The last letters were handed over meanwhile.
+    let _ = timeout(MAIL_LIMIT, tokio::task::spawn_blocking(move || mailing.join())).await;
+    Ok(())
+}
+
+/// Delivers mails once more and prints a line of JSON for each.
+async fn send_mail(options: &Options, what: &SendMail) -> anyhow::Result<()> {
+    let database_options = database::connect_options(&options.database_url)?.application_name("brokerx-notifier");
+    let database = database::pool(database_options, options.database_connections_max);
+    let post = Post::new(&options.mail, database, MailMetrics::default())?;
+    let mut failed = 0;
+    for mail_id in &what.mail_ids {
+        let sent = post.send_again(*mail_id).await;
+        let reason = sent.as_ref().err();
+        println!(
+            "{}",
+            serde_json::json!({"mail_id": mail_id, "sent": sent.is_ok(), "reason": reason})
+        );
+        failed += usize::from(sent.is_err());
+    }
+    ensure!(failed == 0, "{failed} of {} mails were not sent", what.mail_ids.len());
     Ok(())
 }
 

@@ -120,18 +120,24 @@ impl FeedMetrics {
     }
 }
 
-/// What became of a mail.
+/// What became of a mail, or of a try to deliver it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
 pub enum MailOutcome {
-    /// Written.
+    /// Delivered: the mail server has taken it, or its file is there.
     Sent,
     /// Asked for twice.
     Repeated,
-    /// PostgreSQL or the disk was away; it is tried again.
+    /// The mail server, PostgreSQL or the disk was away, or refused us; it is tried again.
     Waited,
+    /// Refused for now, or the connection broke; it is tried again.
+    Deferred,
+    /// Refused for good; it is in the dead letters.
+    Refused,
+    /// Refused for now, too often; it is in the dead letters.
+    GivenUp,
     /// Its registration was replaced, or has ended.
     Outdated,
-    /// It can never be sent.
+    /// A record that cannot be read.
     Unusable,
 }
 
@@ -144,13 +150,50 @@ struct MailLabel {
 #[derive(Clone, Debug, Default)]
 pub struct MailMetrics {
     mails: Family<MailLabel, Counter>,
+    /// Mails that are not delivered yet.
+    pub waiting: Gauge,
+    /// Those of them that were tried, and are tried again later.
+    pub set_aside: Gauge,
+    /// How long ago the oldest of them was asked for, seconds.
+    pub oldest_seconds: Gauge,
+    /// 1 while all wait: the mail server, PostgreSQL or the disk is away, or refuses us.
+    pub blocked: Gauge,
+    /// 1 while all wait, and it takes a person to end it.
+    pub alarm: Gauge,
 }
 
 impl MailMetrics {
     /// Registers the metrics.
     pub fn new(registry: &mut Metrics) -> Self {
         let metrics = Self::default();
-        ours(registry).register("mails", "Mails by what became of them", metrics.mails.clone());
+        let registry = ours(registry);
+        registry.register("mails", "Mails by what became of them", metrics.mails.clone());
+        registry.register_with_unit(
+            "mail_oldest",
+            "How long ago the oldest mail was asked for that is not delivered",
+            Unit::Seconds,
+            metrics.oldest_seconds.clone(),
+        );
+        for (name, help, gauge) in [
+            ("mails_waiting", "Mails that are not delivered yet", &metrics.waiting),
+            (
+                "mails_set_aside",
+                "Mails that were tried and are tried again later",
+                &metrics.set_aside,
+            ),
+            (
+                "mail_blocked",
+                "1 while all mails wait: what they need is away, or refuses us",
+                &metrics.blocked,
+            ),
+            (
+                "mail_alarm",
+                "1 while all mails wait and it takes a person to end it",
+                &metrics.alarm,
+            ),
+        ] {
+            registry.register(name, help, gauge.clone());
+        }
         metrics
     }
 

@@ -3,11 +3,11 @@
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// A folder of mails.
 #[derive(Clone, Debug)]
-pub struct MailFiles {
+pub(super) struct MailFiles {
     folder: PathBuf,
 }
 
@@ -22,8 +22,13 @@ pub(super) enum Written {
 
 impl MailFiles {
     /// The mails in a folder, which is made when the first is written.
-    pub fn new(folder: PathBuf) -> Self {
+    pub(super) fn new(folder: PathBuf) -> Self {
         Self { folder }
+    }
+
+    /// The folder.
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
     }
 
     /// Writes a mail under its id. It survives a crash of the process and of the system once this

@@ -5,7 +5,8 @@ use std::time::{Duration, SystemTime};
 use brokerx_database::row;
 use brokerx_identity::keys::SecretKey;
 use brokerx_identity::links::{self, REGISTERED_AGAIN, VERIFY_EMAIL, VERIFY_REMINDER};
-use lettre::message::header::{ContentTransferEncoding, ContentType};
+use lettre::address::Envelope;
+use lettre::message::header::{ContentTransferEncoding, ContentType, MIME_VERSION_1_0};
 use lettre::message::{Body, Mailbox, Message};
 
 row! {
@@ -28,15 +29,24 @@ const ALREADY: &str = "Somebody, perhaps you, tried to register with BrokerX wit
     You have an account already: log in with the password that you chose then. Nothing has changed.\r\n\r\n\
     If it was not you, ignore this mail.\r\n";
 
+/// A mail that is ready to be sent.
+#[derive(Debug)]
+pub(super) struct Letter {
+    /// From whom and to whom.
+    pub(super) envelope: Envelope,
+    /// RFC 5322.
+    pub(super) text: Vec<u8>,
+}
+
 /// What all mails have in common.
 #[derive(Clone, Debug)]
-pub struct Stationery {
+pub(super) struct Stationery {
     /// The sender.
-    pub from: Mailbox,
+    pub(super) from: Mailbox,
     /// What links begin with, such as `https://broker.example.com`.
-    pub public_url: String,
+    pub(super) public_url: String,
     /// Signs the links.
-    pub mail_key: SecretKey,
+    pub(super) mail_key: SecretKey,
 }
 
 /// A mail that can never be sent.
@@ -53,8 +63,8 @@ pub(super) enum LetterError {
 }
 
 impl Stationery {
-    /// The mail of a row as RFC 5322 text.
-    pub(super) fn write(&self, row: &MailRow) -> Result<Vec<u8>, LetterError> {
+    /// The mail of a row. Its `Message-ID` is that of the row: who gets a mail twice can see that it is one.
+    pub(super) fn write(&self, row: &MailRow) -> Result<Letter, LetterError> {
         let (subject, body) = match row.purpose.as_str() {
             VERIFY_EMAIL => (
                 "Confirm your e-mail address",
@@ -75,13 +85,17 @@ impl Stationery {
         let seconds = Duration::from_secs(u64::try_from(row.created).unwrap_or(0));
         let message = Message::builder()
             .from(self.from.clone())
-            .to(Mailbox::new(Some(row.name.clone()), row.email.parse()?))
+            .to(Mailbox::new(Some(in_one_line(&row.name)), row.email.parse()?))
             .subject(subject)
             .date(SystemTime::UNIX_EPOCH + seconds)
             .message_id(Some(format!("<mail-{}@{}>", row.mail_id, self.from.email.domain())))
+            .header(MIME_VERSION_1_0)
             .header(ContentType::TEXT_PLAIN)
             .body(body)?;
-        Ok(message.formatted())
+        Ok(Letter {
+            envelope: message.envelope().clone(),
+            text: message.formatted(),
+        })
     }
 
     /// The text with the link.
@@ -99,6 +113,12 @@ impl Stationery {
              {link}\r\n\r\nIf you did not register, ignore this mail.\r\n"
         )
     }
+}
+
+/// A name as it may stand in a header. The ingress takes none with control characters; lettre panics at them.
+fn in_one_line(name: &str) -> String {
+    let printable = |character: char| if character.is_control() { ' ' } else { character };
+    name.chars().map(printable).collect()
 }
 
 #[cfg(test)]
@@ -125,10 +145,20 @@ mod tests {
         }
     }
 
+    fn text(row: &MailRow) -> String {
+        String::from_utf8(stationery().write(row).unwrap().text).unwrap()
+    }
+
+    /// The headers of a mail, unfolded.
+    fn headers(text: &str) -> Vec<String> {
+        let (headers, _) = text.split_once("\r\n\r\n").unwrap();
+        headers.replace("\r\n ", " ").split("\r\n").map(str::to_owned).collect()
+    }
+
     #[test]
     fn a_letter_has_the_link_in_one_piece() {
         for purpose in [VERIFY_EMAIL, VERIFY_REMINDER] {
-            let text = String::from_utf8(stationery().write(&row(purpose)).unwrap()).unwrap();
+            let text = text(&row(purpose));
             let token = text
                 .split("http://127.0.0.1:8080/api/v1/clients/verify?token=")
                 .nth(1)
@@ -145,7 +175,7 @@ mod tests {
 
     #[test]
     fn a_client_is_told_of_a_second_registration_without_a_link() {
-        let text = String::from_utf8(stationery().write(&row(REGISTERED_AGAIN)).unwrap()).unwrap();
+        let text = text(&row(REGISTERED_AGAIN));
         assert!(
             text.contains("You have an account already") && text.is_ascii(),
             "{text}"
@@ -155,10 +185,7 @@ mod tests {
 
     #[test]
     fn the_same_row_makes_the_same_bytes() {
-        assert_eq!(
-            stationery().write(&row(VERIFY_EMAIL)).unwrap(),
-            stationery().write(&row(VERIFY_EMAIL)).unwrap()
-        );
+        assert_eq!(text(&row(VERIFY_EMAIL)), text(&row(VERIFY_EMAIL)));
     }
 
     #[test]
@@ -172,5 +199,95 @@ mod tests {
             ..row(VERIFY_EMAIL)
         };
         assert!(matches!(stationery().write(&nowhere), Err(LetterError::Address(_))));
+    }
+
+    #[test]
+    fn a_name_cannot_add_a_header_or_a_recipient() {
+        for name in [
+            "Eve\r\nBcc: others@example.com",
+            "Eve\nBcc: others@example.com",
+            "Eve\r\n\r\nAnother text",
+            "Eve <others@example.com>, Others",
+            "\"Eve\" <others@example.com>",
+            "Eve\u{2028}Bcc: others@example.com",
+            "Eve\0",
+        ] {
+            let row = MailRow {
+                name: name.to_owned(),
+                ..row(VERIFY_EMAIL)
+            };
+            let letter = stationery().write(&row).unwrap();
+            let to: Vec<_> = letter.envelope.to().iter().map(ToString::to_string).collect();
+            assert_eq!(to, ["Zoe@example.com"], "{name:?}");
+            let text = String::from_utf8(letter.text).unwrap();
+            let names: Vec<_> = headers(&text)
+                .iter()
+                .map(|header| header.split(':').next().unwrap().to_owned())
+                .collect();
+            let expected = [
+                "From",
+                "To",
+                "Subject",
+                "Date",
+                "Message-ID",
+                "MIME-Version",
+                "Content-Type",
+                "Content-Transfer-Encoding",
+            ];
+            assert_eq!(names, expected, "{name:?}: {text}");
+            assert!(
+                !text.contains("\nBcc") && text.is_ascii() && !text.contains('\0'),
+                "{text:?}"
+            );
+            // Two mailboxes in one header would be parted by a comma outside of quotes.
+            let to = headers(&text)
+                .into_iter()
+                .find(|header| header.starts_with("To:"))
+                .unwrap();
+            assert!(to.ends_with("<Zoe@example.com>"), "{to}");
+            let unquoted: String = to.split('"').step_by(2).collect();
+            assert!(!unquoted.contains(',') && unquoted.matches('<').count() == 1, "{to}");
+        }
+    }
+
+    #[test]
+    fn an_address_is_one_address_or_none() {
+        for email in [
+            "eve@example.com\r\nRCPT TO:<others@example.com>",
+            "eve@example.com> SIZE=1",
+            "eve@example.com,others@example.com",
+            "<eve@example.com>",
+            "eve@exam ple.com",
+            "eve\n@example.com",
+            "\"eve\r\n\"@example.com",
+            "@example.com",
+        ] {
+            let row = MailRow {
+                email: email.to_owned(),
+                ..row(VERIFY_EMAIL)
+            };
+            let written = stationery().write(&row);
+            assert!(
+                matches!(written, Err(LetterError::Address(_))),
+                "{email:?}: {written:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn lines_are_short_whatever_the_name() {
+        for name in ["Zoë Müller 名前 ".repeat(20), "a".repeat(200), "Zo ".repeat(66)] {
+            let row = MailRow {
+                name,
+                ..row(VERIFY_EMAIL)
+            };
+            let text = text(&row);
+            // RFC 5322 allows 998 bytes; encoded words have 75 at most.
+            assert!(
+                text.is_ascii() && text.split("\r\n").all(|line| line.len() < 300),
+                "{text}"
+            );
+            assert!(!text.replace("\r\n", "").contains(['\r', '\n']), "{text:?}");
+        }
     }
 }

@@ -15,6 +15,7 @@ mod errors;
 mod feed;
 mod idle;
 mod logins;
+mod mail;
 mod migrations;
 mod operators;
 mod orders;
@@ -114,6 +115,10 @@ fn trials(fixture: &Shared, runtime: &Arc<Runtime>) -> Vec<Trial> {
         registrations::a_newer_registration_takes_the_place_of_an_older_one,
         registrations::nobody_learns_who_is_a_client,
         registrations::a_flood_of_registrations_stops_nobody,
+        mail::letters_reach_a_server_past_refusals_and_outages,
+        mail::a_server_that_is_not_who_it_should_be_gets_nothing,
+        mail::a_wrong_password_throws_no_letter_away,
+        mail::a_letter_that_waits_brings_no_other_back,
         migrations::an_older_database_keeps_its_people,
         logins::sixty_at_once_are_five_tries,
         logins::nobody_is_locked_out_by_a_stranger,

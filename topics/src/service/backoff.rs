@@ -6,19 +6,30 @@ use std::time::Duration;
 const FIRST: Duration = Duration::from_millis(50);
 const LONGEST: Duration = Duration::from_secs(5);
 
-/// Pauses of 50 ms doubling to 5 s, each shortened at random by up to half, so that instances
+/// Pauses that double up to the longest one, each shortened at random by up to half, so that instances
 /// that failed together do not come back together.
 #[derive(Clone, Debug)]
 pub struct Backoff {
+    first: Duration,
+    longest: Duration,
     pause: Duration,
 }
 
-/// A back-off at its first pause.
+/// A back-off at its first pause: 50 ms doubling to 5 s.
 pub fn backoff() -> Backoff {
-    Backoff { pause: FIRST }
+    Backoff::between(FIRST, LONGEST)
 }
 
 impl Backoff {
+    /// A back-off at its first pause, doubling up to the longest.
+    pub fn between(first: Duration, longest: Duration) -> Self {
+        Self {
+            first,
+            longest,
+            pause: first.min(longest),
+        }
+    }
+
     /// The next pause.
     #[allow(
         clippy::should_implement_trait,
@@ -26,7 +37,7 @@ impl Backoff {
     )]
     pub fn next(&mut self) -> Duration {
         let pause = self.pause;
-        self.pause = (pause * 2).min(LONGEST);
+        self.pause = (pause * 2).min(self.longest);
         // The standard library's own randomness: nothing hangs on its quality.
         let shortened_percent = RandomState::new().hash_one(pause) % 51;
         pause - pause * shortened_percent as u32 / 100
@@ -34,7 +45,7 @@ impl Backoff {
 
     /// Begins again with the first pause, after a success.
     pub fn reset(&mut self) {
-        self.pause = FIRST;
+        self.pause = self.first.min(self.longest);
     }
 }
 
@@ -54,5 +65,9 @@ mod tests {
         assert_eq!(full, LONGEST);
         backoff.reset();
         assert!(backoff.next() <= FIRST);
+        let mut longer = Backoff::between(Duration::from_secs(60), Duration::from_secs(90));
+        assert!(longer.next() >= Duration::from_secs(30));
+        assert!((45..=90).contains(&longer.next().as_secs()));
+        assert!((45..=90).contains(&longer.next().as_secs()));
     }
 }

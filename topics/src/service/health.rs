@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::Serialize;
 
-/// The checks of a process. It is ready when each of them holds.
+/// The checks of a process. It is ready when each of them holds that it needs to serve.
 #[derive(Clone, Debug, Default)]
 pub struct Health {
     checks: Arc<Mutex<Vec<State>>>,
@@ -14,10 +14,13 @@ pub struct Health {
 pub(super) struct State {
     name: String,
     ready: bool,
+    /// Whether the process is ready without it.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    aside: bool,
     detail: String,
 }
 
-/// One condition of being ready.
+/// One condition of being ready, or of what a process does aside.
 #[derive(Clone, Debug)]
 pub struct Check {
     checks: Arc<Mutex<Vec<State>>>,
@@ -27,10 +30,21 @@ pub struct Check {
 impl Health {
     /// Adds a check, which does not hold until it is set.
     pub fn add(&self, name: &str) -> Check {
+        self.push(name, false)
+    }
+
+    /// Adds a check of something that the process does aside: it is shown, and whoever is served does not
+    /// need it. As long as it does not hold, the process is ready all the same.
+    pub fn add_aside(&self, name: &str) -> Check {
+        self.push(name, true)
+    }
+
+    fn push(&self, name: &str, aside: bool) -> Check {
         let mut checks = lock(&self.checks);
         checks.push(State {
             name: name.to_owned(),
             ready: false,
+            aside,
             detail: "starting".to_owned(),
         });
         Check {
@@ -39,9 +53,9 @@ impl Health {
         }
     }
 
-    /// Whether every check holds.
+    /// Whether every check holds that is needed to serve.
     pub fn is_ready(&self) -> bool {
-        lock(&self.checks).iter().all(|check| check.ready)
+        lock(&self.checks).iter().all(|check| check.ready || check.aside)
     }
 
     pub(super) fn states(&self) -> Vec<State> {
@@ -86,5 +100,21 @@ mod tests {
         kafka.set(false, "no broker");
         assert!(!health.is_ready());
         assert_eq!(health.states()[0].detail, "no broker");
+    }
+
+    #[test]
+    fn ready_without_what_is_done_aside() {
+        let health = Health::default();
+        let (kafka, mail) = (health.add("kafka"), health.add_aside("mail"));
+        kafka.set(true, "connected");
+        assert!(health.is_ready());
+        mail.set(false, "the mail server is away");
+        assert!(health.is_ready());
+        let shown = serde_json::to_value(health.states()).expect("states are JSON");
+        let expected = serde_json::json!([
+            {"name": "kafka", "ready": true, "detail": "connected"},
+            {"name": "mail", "ready": false, "aside": true, "detail": "the mail server is away"},
+        ]);
+        assert_eq!(shown, expected);
     }
 }

@@ -137,6 +137,21 @@ impl KafkaSecurity {
     }
 }
 
+impl Password {
+    /// The password itself, for whoever it is said to.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+
+    /// The first line of a file.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or its first line is empty.
+    pub fn in_file(path: &str) -> Result<Self, String> {
+        password_in(path)
+    }
+}
+
 impl FromStr for Password {
     type Err = &'static str;
 
