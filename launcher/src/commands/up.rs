@@ -24,7 +24,7 @@ pub struct Arguments {
     /// Return once everything is ready; a supervisor stays in the background.
     #[arg(long, short)]
     detach: bool,
-    /// Move every port up by this much.
+    /// Move every port up by this much; 10000 keeps two systems apart.
     #[arg(long, value_name = "N", default_value_t = 0)]
     port_offset: u16,
     #[command(flatten)]
@@ -46,7 +46,7 @@ impl Arguments {
 /// # Errors
 /// Any [`Failure`] of the start; nothing is left running then.
 pub fn run(layout: Layout, arguments: Arguments, with_services: bool) -> Result<ExitCode> {
-    let ports = arguments.ports.shifted(arguments.port_offset);
+    let ports = arguments.ports.shifted(arguments.port_offset)?;
     if let Some(style) = arguments.supervise {
         return supervise(Options::new(layout, ports, Progress::new(style)), with_services);
     }
