@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use brokerx_schemas::{Config, DeadLetter, Message, SCHEMAS};
 use clap::{Parser, Subcommand};
-use tracing_subscriber::filter::{ParseError, Targets};
+use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -15,7 +15,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 use crate::apply::{self, ClusterOptions};
 use crate::catalogue;
 use crate::passes::{Decision, decide};
-use crate::service::PlatformOptions;
+use crate::service::{PlatformOptions, log_filter};
 use crate::tail::{TailOptions, tail};
 
 /// Topics, schemas, genesis and configuration of a BrokerX cluster.
@@ -91,8 +91,8 @@ enum Command {
 }
 
 /// A filter of the log. The command says itself what it waits for; `rdkafka=info` shows the Kafka client's view.
-fn without_client(filter: &str) -> Result<Targets, ParseError> {
-    format!("librdkafka=off,rdkafka=off,{filter}").parse()
+fn without_client(filter: &str) -> Result<Targets, String> {
+    log_filter(&format!("librdkafka=off,rdkafka=off,{filter}"))
 }
 
 /// Does what the command line says; 1 for drift, 2 for an error, which is told in one line.

@@ -29,7 +29,7 @@ pub struct Arguments {
     /// home that began so stays so.
     #[arg(long)]
     secured: bool,
-    /// Move every port up by this much.
+    /// Move every port up by this much; 10000 keeps two systems apart.
     #[arg(long, value_name = "N", default_value_t = 0)]
     port_offset: u16,
     #[command(flatten)]
@@ -51,7 +51,7 @@ impl Arguments {
 /// # Errors
 /// Any [`Failure`] of the start; nothing is left running then.
 pub fn run(layout: Layout, arguments: Arguments, with_services: bool) -> Result<ExitCode> {
-    let ports = arguments.ports.shifted(arguments.port_offset);
+    let ports = arguments.ports.shifted(arguments.port_offset)?;
     let transport = Transport::choose(&layout, arguments.secured)?;
     if transport != Transport::Clear {
         requirements::openssl()?;

@@ -15,6 +15,9 @@ pub type Result<T> = std::result::Result<T, Failure>;
 /// Why a command could not do its job. `Display` is the message shown to the user.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
+    /// Arguments that make no sense together; the message says which do.
+    #[error("{0}")]
+    Usage(String),
     /// Programs that BrokerX needs are not installed, or are too old.
     #[error("{}", missing::describe(.0))]
     MissingPrerequisites(Vec<Missing>),
@@ -109,6 +112,7 @@ impl Failure {
     pub fn exit_code(&self) -> u8 {
         match self {
             Failure::Io { .. } | Failure::Corrupt(_) | Failure::Test(_) => 1,
+            Failure::Usage(_) => 2,
             Failure::MissingPrerequisites(_) => 3,
             Failure::PortsBusy(_) => 4,
             Failure::Shortage(_) => 5,

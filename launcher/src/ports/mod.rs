@@ -109,8 +109,37 @@ impl Ports {
     }
 
     /// Every port moved up, for a second system beside the first.
-    pub fn shifted(&self, offset: u16) -> Ports {
-        self.map(|port| port.saturating_add(offset))
+    ///
+    /// # Errors
+    /// [`Failure::Usage`] when there is no port so high, or when one would be moved to where another
+    /// listens in the first system.
+    pub fn shifted(&self, offset: u16) -> Result<Ports> {
+        let moved = self.map(|port| port.saturating_add(offset));
+        if offset == 0 {
+            return Ok(moved);
+        }
+        let refuse =
+            |why: String| Failure::Usage(format!("--port-offset {offset} {why}; 10000 keeps two systems apart"));
+        for (wanted_by, port) in self.all() {
+            let Some(port) = port.checked_add(offset) else {
+                return Err(refuse(format!(
+                    "leaves no port for {wanted_by}: {port} + {offset} is above 65535"
+                )));
+            };
+            if let Some((held_by, _)) = self.all().into_iter().find(|(_, taken)| *taken == port) {
+                return Err(refuse(format!(
+                    "puts {wanted_by} on port {port}, where {held_by} of a system without it listens"
+                )));
+            }
+        }
+        Ok(moved)
+    }
+
+    /// All ports with the part that wants each.
+    fn all(&self) -> Vec<(&'static str, u16)> {
+        let mut all = self.of_platform();
+        all.extend(self.of_services());
+        all
     }
 
     fn map(&self, mut change: impl FnMut(u16) -> u16) -> Ports {
@@ -210,14 +239,29 @@ mod tests {
     #[test]
     fn free_ports_are_distinct_and_free() {
         let ports = Ports::free();
-        let all: BTreeSet<u16> = ports
-            .of_platform()
-            .into_iter()
-            .chain(ports.of_services())
-            .map(|(_, port)| port)
-            .collect();
+        let all: BTreeSet<u16> = ports.all().into_iter().map(|(_, port)| port).collect();
         assert_eq!(all.len(), 11);
         assert!(check_free(&ports.of_platform()).is_ok());
+    }
+
+    #[test]
+    fn two_systems_have_no_port_in_common() {
+        let first = Ports::default();
+        let second = first.shifted(10_000).unwrap();
+        let taken: BTreeSet<u16> = first.all().into_iter().map(|(_, port)| port).collect();
+        assert!(second.all().iter().all(|(_, port)| !taken.contains(port)));
+        assert_eq!(first.shifted(0).unwrap(), first);
+        for (offset, text) in [
+            (
+                1_000,
+                "puts provider on port 9093, where kafka controller of a system without it listens",
+            ),
+            (60_000, "leaves no port for kafka: 9092 + 60000 is above 65535"),
+        ] {
+            let failure = first.shifted(offset).unwrap_err();
+            assert!(failure.to_string().contains(text), "{failure}");
+            assert_eq!(failure.exit_code(), 2);
+        }
     }
 
     #[test]

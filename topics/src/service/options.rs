@@ -7,6 +7,7 @@ use clap::Parser;
 use tracing_subscriber::filter::Targets;
 
 use super::https::Authorities;
+use super::log_filter::log_filter;
 use super::security::KafkaSecurity;
 
 /// Where Kafka and the schema registry are.
@@ -43,7 +44,7 @@ pub struct ServiceOptions {
     #[arg(long, env = "BROKERX_LISTEN", default_value = "127.0.0.1:0")]
     pub listen: SocketAddr,
     /// What is logged: `info`, or levels per module such as `info,librdkafka=warn`
-    #[arg(long, env = "BROKERX_LOG", default_value = "info")]
+    #[arg(long, env = "BROKERX_LOG", default_value = "info", value_parser = log_filter)]
     pub log: Targets,
 }
 
