@@ -38,6 +38,11 @@ pub struct Part {
     pub price_cents: i64,
 }
 
+/// What a correction changes: a position or cash, by so many shares or cents, and by so many cents of cost.
+type By = (Option<Symbol>, i64, i64);
+/// The note of a correction, and what it changes.
+type Correction = (String, By);
+
 /// Parts of trades by order and trade.
 pub type Parts = BTreeMap<(OrderId, TradeId), Part>;
 
@@ -150,7 +155,7 @@ impl Workload {
         let open = open_orders(logs);
         let made = corrected(logs);
         let deficits = deficits(logs);
-        let mut to_correct: BTreeMap<AccountId, Vec<(String, Option<Symbol>, i64, i64)>> = BTreeMap::new();
+        let mut to_correct: BTreeMap<AccountId, Vec<Correction>> = BTreeMap::new();
         for (note, (part, sign)) in differences(logs) {
             let sign = if part.side == Side::Buy { sign } else { -sign };
             let cents = part.quantity * part.price_cents;
@@ -160,7 +165,7 @@ impl Workload {
             ] {
                 if !made.contains(&(note.clone(), symbol)) {
                     let list = to_correct.entry(part.account_id).or_default();
-                    list.push((note.clone(), symbol, amount, cost));
+                    list.push((note.clone(), (symbol, amount, cost)));
                 }
             }
         }
@@ -190,8 +195,8 @@ impl Workload {
         for account_id in frozen {
             let list = to_correct.remove(&account_id).unwrap_or_default();
             let is_corrected = list.is_empty();
-            for (note, symbol, amount, cost_cents) in list {
-                self.correct(account_id, (symbol, amount, cost_cents), note, logs, random);
+            for (note, by) in list {
+                self.correct(account_id, by, note, logs, random);
             }
             if is_corrected {
                 for ((_, symbol), (amount, cost_cents)) in deficits.iter().filter(|((id, _), _)| *id == account_id) {
@@ -226,7 +231,7 @@ impl Workload {
     fn correct(
         &mut self,
         account_id: AccountId,
-        (symbol, amount, cost_cents): (Option<Symbol>, i64, i64),
+        (symbol, amount, cost_cents): By,
         note: String,
         logs: &mut Logs,
         random: &mut Xoshiro256PlusPlus,
