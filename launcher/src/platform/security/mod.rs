@@ -116,7 +116,7 @@ mod tests {
     #[test]
     fn a_home_stays_as_it_began() {
         let root = tempfile::tempdir().unwrap();
-        let layout = Layout::at(root.path());
+        let layout = Layout::of_checkout().with_home(root.path());
         layout.create().unwrap();
         assert_eq!(Transport::choose(&layout, false).unwrap(), Transport::Clear);
         let secured = Transport::choose(&layout, true).unwrap();
