@@ -138,6 +138,11 @@ impl Process {
         &self.spec
     }
 
+    /// How it is run from its next start on.
+    pub fn spec_mut(&mut self) -> &mut Spec {
+        &mut self.spec
+    }
+
     /// How long ago it was started.
     pub fn age(&self) -> Duration {
         self.started.elapsed()

@@ -57,7 +57,7 @@ mod tables;
 mod transaction;
 
 use brokerx_topics::codec::Codec;
-use brokerx_topics::service::{self, Health, Metrics, PlatformOptions, Shutdown};
+use brokerx_topics::service::{self, ClockWatch, Health, Metrics, PlatformOptions, Shutdown};
 
 pub use changes::Contradiction;
 pub use error::ProjectorError;
@@ -90,6 +90,7 @@ impl Projector {
                 codec,
                 metrics: ProjectorMetrics::register(metrics),
                 check: health.add("projector"),
+                clock: ClockWatch::of_process(metrics, health),
             },
         }
     }

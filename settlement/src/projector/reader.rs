@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use brokerx_topics::codec::Codec;
 use brokerx_topics::passes::{Passes, hint};
-use brokerx_topics::service::{self, Check, GatheringConsumer, PlatformOptions};
+use brokerx_topics::service::{self, Check, ClockWatch, GatheringConsumer, PlatformOptions};
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::BorrowedMessage;
@@ -29,6 +29,8 @@ const METADATA_LIMIT: Duration = Duration::from_secs(10);
 const GATHER: Duration = Duration::from_millis(20);
 /// How long one poll may wait; the reader notices a stop after it.
 const POLL_LIMIT: Duration = Duration::from_millis(500);
+/// A record that was waited for so long was appended a moment ago, and is no backlog.
+const WAITED: Duration = Duration::from_millis(100);
 /// How long records of which nothing but the position is written wait for others: there is one for
 /// each change of a book, and a heartbeat each second.
 const POSITIONS_LINGER: Duration = Duration::from_secs(2);
@@ -72,6 +74,7 @@ struct Reader {
     runtime: Handle,
     metrics: ProjectorMetrics,
     check: Check,
+    clock: ClockWatch,
 }
 
 type LogConsumer = GatheringConsumer<LagContext>;
@@ -139,6 +142,7 @@ pub(super) struct ReaderParts {
     pub(super) limits: BatchLimits,
     pub(super) metrics: ProjectorMetrics,
     pub(super) check: Check,
+    pub(super) clock: ClockWatch,
 }
 
 /// A consumer that knows its partitions, before it has positions.
@@ -186,6 +190,7 @@ impl UnplacedReader {
             runtime: Handle::current(),
             metrics: self.parts.metrics,
             check: self.parts.check,
+            clock: self.parts.clock,
         };
         reader.metrics.stopped_partitions.set(0);
         reader.metrics.open_holes.set(0);
@@ -220,8 +225,14 @@ impl Reader {
                 true => POLL_LIMIT,
                 false => self.due.saturating_duration_since(Instant::now()).min(POLL_LIMIT),
             };
+            let asked = Instant::now();
             match consumer.poll(wait) {
                 Some(Ok(record)) => {
+                    if asked.elapsed() >= WAITED
+                        && let Some(appended_ms) = record.timestamp().to_millis()
+                    {
+                        self.clock.read(appended_ms);
+                    }
                     let before = (self.batch.is_empty(), self.batch.has_rows());
                     let stopped = self.take(&record);
                     drop(record);

@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::time::{Duration, Instant};
 
 use brokerx_topics::codec::Codec;
-use brokerx_topics::service::{Backoff, Check, PlatformOptions, since};
+use brokerx_topics::service::{Backoff, Check, ClockWatch, PlatformOptions, since};
 
 use super::batch::Batch;
 use super::error::ProjectorError;
@@ -29,6 +29,7 @@ pub(super) struct Parts {
     pub(super) codec: Codec,
     pub(super) metrics: ProjectorMetrics,
     pub(super) check: Check,
+    pub(super) clock: ClockWatch,
 }
 
 /// Projects until something fails.
@@ -50,6 +51,7 @@ pub(super) async fn run(parts: &Parts, backoff: &mut Backoff) -> Result<Infallib
         limits: parts.limits,
         metrics: parts.metrics.clone(),
         check: parts.check.clone(),
+        clock: parts.clock.clone(),
     };
     parts.check.set(false, "starting to project");
     let mut connecting = tokio::task::spawn_blocking(move || UnplacedReader::connect(reader_parts));

@@ -1,9 +1,13 @@
 //! What the trials of the whole system are built on.
 //!
 //! - [`fixture`]: a system that is started for the trials, with clients in it;
-//! - [`audit`]: reconciles topics, projection and machines from the outside.
+//! - [`audit`]: reconciles topics, projection and machines from the outside;
+//! - [`fake_clock`]: a process under a clock that a trial sets;
+//! - [`foreign_batch`]: a batch of records under the id of somebody else's producer.
 //!
 //! The trials themselves are in `trials/`.
 
 pub mod audit;
+pub mod fake_clock;
 pub mod fixture;
+pub mod foreign_batch;

@@ -8,6 +8,7 @@
 mod accounts;
 mod book;
 mod chaos;
+mod clocks;
 mod crowds;
 mod dead_letters;
 mod demo;
@@ -21,6 +22,7 @@ mod operators;
 mod orders;
 mod other_team;
 mod outages;
+mod producers;
 mod projection;
 mod registrations;
 mod registry;
@@ -146,9 +148,13 @@ fn trials(fixture: &Shared, runtime: &Arc<Runtime>) -> Vec<Trial> {
         outages::another_instance_projects_when_the_owner_is_frozen,
         outages::what_waits_for_kafka_is_written_once,
         outages::what_happened_is_remembered_after_a_restart_of_everything,
+        producers::another_takes_the_place_of_one_that_has_failed_for_good,
+        clocks::an_ingress_whose_clock_is_wrong_is_not_ready,
+        clocks::a_worker_whose_clock_jumps_goes_on,
         chaos::nothing_is_lost_or_doubled_while_processes_die,
         projection::the_refolded_projection_has_the_same_rows,
         projection::what_stands_before_a_row_that_cannot_be_is_projected,
         projection::an_account_that_contradicts_holds_up_no_other,
+        clocks::a_broker_that_was_a_day_ahead_stops_the_workers_loudly,
     ]
 }

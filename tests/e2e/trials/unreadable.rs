@@ -69,10 +69,11 @@ pub async fn a_client_s_invented_schema_goes_to_the_dead_letters(fixture: &Fixtu
 }
 
 pub async fn an_operator_passes_what_a_worker_wrote(fixture: &Fixture) -> anyhow::Result<()> {
-    for (topic, partition, processes, check) in [
-        (AccountCommand::TOPIC, 2, vec!["settlement"], "runner-settlement"),
-        (MarketData::TOPIC, 2, vec!["ingress", "notifier"], "reading-market-data"),
+    for (topic, processes, check) in [
+        (AccountCommand::TOPIC, vec!["settlement"], "runner-settlement"),
+        (MarketData::TOPIC, vec!["ingress", "notifier"], "reading-market-data"),
     ] {
+        let partition = catalogue::topic(topic).partitions - 1;
         let headers = worker_headers("tool-0", 1, 0, &Default::default());
         let offset = send(fixture, topic, partition, Some(headers)).await?;
         let (partition, offset) = (partition.to_string(), offset.to_string());

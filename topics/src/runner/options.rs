@@ -26,7 +26,7 @@ pub struct RunnerOptions {
     pub gather_ms: u64,
     /// A record that was appended this many seconds ahead of this machine's clock is not applied before that
     /// time: one of both clocks is wrong, and what it moves in a machine's time does not come back
-    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(2..))]
+    #[arg(long, env = "BROKERX_AHEAD_SECONDS_MAX", default_value_t = 10, value_parser = clap::value_parser!(u64).range(2..))]
     pub ahead_seconds_max: u64,
     /// A process whose apply threads make no progress for this many seconds gives its partitions up
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(3..=300))]

@@ -5,6 +5,11 @@
 //! read anyway: a record that is read as it comes was appended a moment ago. The least delay of some
 //! seconds is that moment and the difference of both clocks; a delay below zero is the difference alone.
 //! Nobody can tell whose clock is wrong: that is for who reads the check.
+//!
+//! In an idle system this is the heartbeat of each book partition and second: the matcher reads the tick
+//! that causes it, ingress, notifier and the settlement that projects read the heartbeat itself. A
+//! settlement that owns no busy partition and stands by for another's projection reads nothing and knows
+//! nothing, and stamps nothing either: what it will write to, it reads first.
 
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -46,9 +51,10 @@ impl ClockWatch {
     pub fn of_process(metrics: &mut Metrics, health: &Health) -> Self {
         let watch = WATCH.get_or_init(|| {
             let skew = Gauge::default();
+            skew.set(f64::NAN);
             metrics.sub_registry_with_prefix("clock").register_with_unit(
                 "skew",
-                "How far this machine's clock is ahead of the broker's, with the time that a record takes on its way; negative when it is behind",
+                "How far this machine's clock is ahead of the broker's, with the time that a record takes on its way; negative when it is behind, NaN while nothing is read",
                 Unit::Seconds,
                 skew.clone(),
             );
@@ -79,7 +85,10 @@ impl ClockWatch {
         let mut measure = self.shared.measure.lock().unwrap_or_else(PoisonError::into_inner);
         match step(&mut measure, Instant::now()) {
             None => {}
-            Some(Verdict::Unknown) => self.shared.check.set(true, "not measured lately"),
+            Some(Verdict::Unknown) => {
+                self.shared.skew.set(f64::NAN);
+                self.shared.check.set(true, "not measured lately");
+            }
             Some(Verdict::Skew(skew_ms)) => {
                 let seconds = skew_ms as f64 / 1_000.0;
                 self.shared.skew.set(seconds);

@@ -69,8 +69,10 @@ impl<'a> Last<'a> {
         for event in events {
             let (account_id, account_seq) = (event.account_id, event.account_seq);
             last.changed_us.insert(account_id, event.occurred_us);
-            if event.kind == AccountEventKind::Frozen {
-                frozen.insert(account_id);
+            match event.kind {
+                AccountEventKind::Frozen => drop(frozen.insert(account_id)),
+                AccountEventKind::Thawed => drop(frozen.remove(&account_id)),
+                _ => {}
             }
             if let Some(order) = &event.order {
                 last.orders.insert(order.order_id, (account_seq, order));

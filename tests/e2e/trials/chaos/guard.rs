@@ -11,8 +11,8 @@ use brokerx_e2e::fixture::PASSWORD;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-const PATIENCE: Duration = Duration::from_secs(90);
-const PAUSE: Duration = Duration::from_millis(200);
+pub const PATIENCE: Duration = Duration::from_secs(90);
+pub const PAUSE: Duration = Duration::from_millis(200);
 
 /// The operator, and the client that it looks after.
 pub struct Guard {
@@ -111,7 +111,7 @@ impl Guard {
 }
 
 /// Asks until the answer is 200 or 201. Whatever is asked for here may be asked for twice.
-async fn done(what: &str, ask: impl AsyncFn() -> anyhow::Result<Answer>) -> anyhow::Result<Value> {
+pub async fn done(what: &str, ask: impl AsyncFn() -> anyhow::Result<Answer>) -> anyhow::Result<Value> {
     let started = Instant::now();
     loop {
         match ask().await {

@@ -1,9 +1,11 @@
-//! Many clients trade while processes are killed and frozen; then everything is reconciled.
+//! Many clients trade while processes are killed and frozen, and records are written that no worker wrote; then
+//! everything is reconciled.
 //!
 //! `BROKERX_TEST_LONG` makes it longer, `BROKERX_TEST_SEED` replays the choices of a run (which
 //! client does what, who is hit and when; the interleaving of real processes is not replayed).
 
 mod guard;
+mod meddler;
 mod monkey;
 mod operator;
 mod outcomes;
@@ -23,6 +25,7 @@ use tokio::task::JoinSet;
 
 use super::book::configure;
 use guard::Guard;
+use meddler::Meddler;
 use operator::Operator;
 use outcomes::Outcomes;
 use trader::Trader;
@@ -31,12 +34,12 @@ use watcher::Watcher;
 const CLIENTS: usize = 10;
 const SYMBOLS: usize = 2;
 
+fn is_long() -> bool {
+    std::env::var_os("BROKERX_TEST_LONG").is_some()
+}
+
 fn duration() -> Duration {
-    Duration::from_secs(if std::env::var_os("BROKERX_TEST_LONG").is_some() {
-        600
-    } else {
-        40
-    })
+    Duration::from_secs(if is_long() { 600 } else { 40 })
 }
 
 fn seed() -> u64 {
@@ -103,14 +106,22 @@ pub async fn nothing_is_lost_or_doubled_while_processes_die(fixture: &Fixture) -
     let (runtime, until_stopped) = (tokio::runtime::Handle::current(), Arc::clone(&stop));
     guards.spawn_blocking(move || runtime.block_on(guard.guard(until_stopped)));
 
+    let meddler = Meddler::new(fixture).await?;
     let mut random = Xoshiro256PlusPlus::seed_from_u64(seed ^ 0xC4A0);
     let until = Instant::now() + duration();
-    let mut hits = 0;
-    while Instant::now() < until {
-        monkey::hit(fixture, &mut random).await?;
-        hits += 1;
-    }
-    monkey::heal(fixture)?;
+    let calm = AtomicBool::new(false);
+    let monkey = async {
+        let mut hits = 0;
+        while Instant::now() < until {
+            monkey::hit(fixture, &mut random).await?;
+            hits += 1;
+        }
+        calm.store(true, Ordering::Relaxed);
+        monkey::heal(fixture).await?;
+        anyhow::Ok(hits)
+    };
+    let meddling = async { meddler.meddle(&calm).await.context("the meddler") };
+    let (hits, happened) = tokio::try_join!(monkey, meddling)?;
     stop.store(true, Ordering::Relaxed);
 
     let mut halts = 0;
@@ -136,7 +147,7 @@ pub async fn nothing_is_lost_or_doubled_while_processes_die(fixture: &Fixture) -
         pushes += watcher?.context("a watcher")?;
     }
     println!(
-        "chaos: {hits} hits, {halts} halts, {suspensions} suspensions, {orders} orders with one outcome each, as {answers} answers told, {} trades, {} events, {pushes} pushes, {} of {} records were duplicates",
+        "chaos: {hits} hits, {halts} halts, {suspensions} suspensions, {happened:?}, {orders} orders with one outcome each, as {answers} answers told, {} trades, {} events, {pushes} pushes, {} of {} records were duplicates",
         extent.trades,
         extent.events,
         extent.dropped,
@@ -145,6 +156,11 @@ pub async fn nothing_is_lost_or_doubled_while_processes_die(fixture: &Fixture) -
     ensure!(
         extent.trades > 50 && orders > 200,
         "too little happened to prove anything"
+    );
+    let each = [happened.freezes, happened.passes, happened.set_aside];
+    ensure!(
+        !is_long() || each.iter().all(|count| *count > 0),
+        "not everything happened: {happened:?}"
     );
     Ok(())
 }

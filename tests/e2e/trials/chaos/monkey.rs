@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use brokerx_client::eventually;
 use brokerx_e2e::fixture::Fixture;
 use rand::{RngExt, rngs::Xoshiro256PlusPlus};
 
@@ -16,6 +17,9 @@ const VICTIMS: [&str; 6] = [
 
 /// Longer than the workers' session of 2 s, so that their partitions go to another instance meanwhile.
 const FREEZE: Duration = Duration::from_millis(3_500);
+
+/// How long a process may take until it is ready.
+const READY_LIMIT: Duration = Duration::from_secs(60);
 
 /// Hits one process: it is killed and started again, or frozen past its session and continued.
 pub async fn hit(fixture: &Fixture, random: &mut Xoshiro256PlusPlus) -> anyhow::Result<()> {
@@ -45,15 +49,19 @@ pub async fn hit(fixture: &Fixture, random: &mut Xoshiro256PlusPlus) -> anyhow::
 }
 
 /// Brings everything back and waits until it is ready.
-pub fn heal(fixture: &Fixture) -> anyhow::Result<()> {
-    let mut system = fixture.system();
+pub async fn heal(fixture: &Fixture) -> anyhow::Result<()> {
     for name in VICTIMS {
+        let mut system = fixture.system();
         if system.process(name).ended().is_some() {
             system.respawn(name)?;
         }
     }
+    // Others may be asking meanwhile for what makes it ready.
     for name in VICTIMS {
-        system.process(name).wait_ready()?;
+        eventually(&format!("{name} is ready"), READY_LIMIT, async || {
+            Ok(fixture.system().process(name).is_ready())
+        })
+        .await?;
     }
     Ok(())
 }

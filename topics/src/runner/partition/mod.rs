@@ -56,6 +56,8 @@ pub struct Partition<M: Machine> {
     schema_wait: Option<SchemaWait>,
     /// When a record that was ahead of the clock is looked at again.
     ahead_until: Option<Instant>,
+    /// The last record that was ahead of the clock.
+    ahead_at: Option<i64>,
     saving: Saving,
     metrics: PartitionMetrics,
     runner_metrics: RunnerMetrics,
@@ -93,6 +95,7 @@ impl<M: Machine> Partition<M> {
             clock: Clock::default(),
             schema_wait: None,
             ahead_until: None,
+            ahead_at: None,
             saving: Saving::new(schedule),
             metrics,
             runner_metrics,
@@ -127,7 +130,14 @@ impl<M: Machine> Partition<M> {
         if let Some(verification) = self.verification {
             return self.verify(verification, message, bench);
         }
-        if let Some(why) = ahead(message.timestamp().to_millis(), wall_ms(), bench.ahead_ms_max) {
+        let appended_ms = message.timestamp().to_millis();
+        if let Some(why) = ahead(appended_ms, wall_ms(), bench.ahead_ms_max) {
+            // Once: a record that waits for its time says nothing of how the clocks are meanwhile.
+            if self.ahead_at.replace(offset) != Some(offset)
+                && let Some(appended_ms) = appended_ms
+            {
+                bench.clock.read(appended_ms);
+            }
             return Err(Interruption::Ahead(format!("offset {offset}: {why}")));
         }
         let record = match bench.passes.of(M::Input::TOPIC, self.number, offset) {
