@@ -5,6 +5,7 @@ use std::time::Duration;
 use anyhow::{Context, ensure};
 use brokerx_client::{Cents, eventually, place_order};
 use brokerx_e2e::fixture::Fixture;
+use brokerx_topics::service::clock::now_us;
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -66,8 +67,11 @@ pub async fn an_order_without_an_outcome_is_not_decided_yet(fixture: &Fixture) -
             ensure!(answer["status"] == "pending", "{path}: {answer}");
         }
         // An instance that knows nothing of it goes by the time in the place.
-        let fresh = format!("/api/v1/orders/by-client-id/late-2?asked_us={}", i64::MAX);
-        client.get(&fresh).await?.expect(202)?;
+        let fresh = |asked_us: i64| format!("/api/v1/orders/by-client-id/late-2?asked_us={asked_us}");
+        client.get(&fresh(now_us())).await?.expect(202)?;
+        for never in [i64::MIN, -1, i64::MAX] {
+            client.get(&fresh(never)).await?.expect(422)?;
+        }
         client.get("/api/v1/orders/by-client-id/late-2").await?.expect(404)?;
         client
             .get("/api/v1/orders/by-client-id/late-2?asked_us=1")

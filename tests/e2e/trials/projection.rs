@@ -161,7 +161,13 @@ pub async fn what_stands_before_a_row_that_cannot_be_is_projected(fixture: &Fixt
     let impossible = 5_00;
     write(
         fixture,
-        &[event(1, 0), event(2, 0), event(2, 0), event(3, impossible), event(4, 0)],
+        &[
+            event(1, 0),
+            event(2, 0),
+            event(2, 0),
+            event(3, impossible),
+            event(4, impossible),
+        ],
     )
     .await?;
     fixture.system().restart("settlement")?;
