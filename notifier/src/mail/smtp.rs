@@ -249,7 +249,8 @@ fn cause(error: &Error) -> Cause {
             code: code.into(),
             text,
         },
-        None if error.is_tls() && !is_io(error) => Cause::Tls(text),
+        // A handshake that fails is a connection that fails to lettre (0.11); OpenSSL names itself.
+        None if (error.is_tls() || text.contains("SSL routines")) && !is_io(error) => Cause::Tls(text),
         None => Cause::Lost(text),
     }
 }
