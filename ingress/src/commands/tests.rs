@@ -1,5 +1,7 @@
 //! The producer here never reaches a broker: what is sent waits in its queue, and outcomes are put in by hand.
 
+#![allow(clippy::unwrap_used)]
+
 use brokerx_schemas::{CancelAllOrders, PlaceOrder, Reply, ReplyKind};
 use brokerx_topics::service;
 use rdkafka::ClientConfig;

@@ -201,7 +201,7 @@ async fn ready(fixture: &Fixture, process: &str) -> anyhow::Result<(bool, String
     Ok((answer.status().is_success(), answer.text().await?))
 }
 
-/// As the supervisor of a real system does with what has ended.
+/// As the supervisor of a real system does with what has ended: a process whose clock is set back by much ends.
 fn supervise(fixture: &Fixture, process: &str) -> anyhow::Result<()> {
     let mut system = fixture.system();
     if system.process(process).ended().is_some() {
@@ -218,8 +218,9 @@ async fn is_ready(fixture: &Fixture, process: &str) -> anyhow::Result<bool> {
 
 /// Whether a process is not ready and says this.
 async fn says(fixture: &Fixture, process: &str, text: &str) -> anyhow::Result<bool> {
-    let (ready, why) = ready(fixture, process).await?;
-    Ok(!ready && why.contains(text))
+    supervise(fixture, process)?;
+    let answered = ready(fixture, process).await;
+    Ok(answered.is_ok_and(|(ready, why)| !ready && why.contains(text)))
 }
 
 async fn is_ready_again(fixture: &Fixture, process: &str) -> anyhow::Result<()> {

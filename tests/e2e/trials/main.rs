@@ -38,12 +38,6 @@ use brokerx_e2e::fixture::Fixture;
 use libtest_mimic::{Arguments, Failed, Trial};
 use tokio::runtime::{Builder, Runtime};
 
-/// Trials of what is not shown to hold yet: they run when they are asked for (`--ignored`).
-const OPEN: [&str; 2] = [
-    "clocks::a_worker_whose_clock_jumps_goes_on",
-    "clocks::a_broker_that_was_a_day_ahead_stops_the_workers_loudly",
-];
-
 /// The system of all trials, once it is started.
 type Shared = Arc<OnceLock<Fixture>>;
 
@@ -66,13 +60,7 @@ fn main() -> anyhow::Result<()> {
     arguments.test_threads = Some(1);
     let runtime = Arc::new(Builder::new_multi_thread().enable_all().build()?);
     let fixture = Shared::default();
-    let trials: Vec<Trial> = trials(&fixture, &runtime)
-        .into_iter()
-        .map(|trial| {
-            let is_open = OPEN.contains(&trial.name());
-            trial.with_ignored_flag(is_open)
-        })
-        .collect();
+    let trials = trials(&fixture, &runtime);
     let runs = |trial: &Trial| !arguments.is_filtered_out(trial);
     // No system is started when names are only listed, or when the filter leaves no trial.
     if !arguments.list && trials.iter().any(runs) {

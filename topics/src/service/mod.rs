@@ -41,6 +41,7 @@ mod producer;
 mod rate;
 mod security;
 mod server;
+mod setback;
 mod shutdown;
 mod skew;
 mod source;

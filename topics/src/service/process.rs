@@ -5,9 +5,10 @@ use std::future::Future;
 use anyhow::Context;
 use clap::Parser;
 
-use super::{ServiceOptions, Shutdown, parse_options, telemetry};
+use super::{ServiceOptions, Shutdown, parse_options, setback, telemetry};
 
-/// Parses the options, starts the logs, and runs `run` until it ends; a signal requests the shutdown.
+/// Parses the options, starts the logs, and runs `run` until it ends; a signal requests the shutdown. A clock that
+/// is set back ends the process with code 75.
 ///
 /// A worker calls this in its library, and its `main` only calls that: an `async fn` is compiled where
 /// it is first waited for, so whatever a `main` waits for would be compiled there again, everything
@@ -29,6 +30,7 @@ where
 {
     let options: P = parse_options(listen_default);
     telemetry::init(service, options.as_ref());
+    setback::watch().context("there is no thread to watch the clock")?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use axum::Extension;
 use axum::routing::get;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpSocket;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 
 use super::*;
