@@ -16,8 +16,8 @@ use brokerx_launcher::platform::Role;
 use brokerx_launcher::platform::security::certificates;
 use brokerx_topics::apply::{ClusterOptions, Granted, grant_rights};
 use brokerx_topics::catalogue::{Acl, Operation, Resource, acls};
-use brokerx_topics::service::kafka;
-use rdkafka::consumer::{BaseConsumer, Consumer};
+use brokerx_topics::service::{Drained, kafka};
+use rdkafka::consumer::Consumer;
 use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::producer::{FutureProducer, FutureRecord};
 use rdkafka::{Message, TopicPartitionList};
@@ -128,7 +128,7 @@ async fn everything_works(fixture: &Fixture) -> anyhow::Result<()> {
     .await?;
     // Another team reads what is public, in a group of its own, and commits.
     let mut reader = kafka::consumer_config(&fixture.platform_as("readers")?, "readers-trial");
-    let reader: BaseConsumer = reader.set("enable.auto.offset.store", "true").create()?;
+    let reader: Drained = reader.set("enable.auto.offset.store", "true").create()?;
     reader.subscribe(&["trades"])?;
     eventually("another team reads a trade", LIMIT, async || {
         let polled = reader.poll(Duration::from_millis(100));
@@ -262,7 +262,7 @@ async fn rights_end_where_the_catalogue_says(fixture: &Fixture) -> anyhow::Resul
         ensure!(code == refused, "{user} writes to {topic}: {code:?}");
     }
     let config = kafka::consumer_config(&fixture.platform_as("readers")?, "readers-trial-2");
-    let consumer: BaseConsumer = config.create()?;
+    let consumer: Drained = config.create()?;
     // Whoever may read may describe: a client that may not even do that does not come to reading.
     let metadata = consumer.fetch_metadata(Some("account-events"), LIMIT)?;
     let code = metadata.topics().first().and_then(|topic| topic.error());
@@ -271,7 +271,7 @@ async fn rights_end_where_the_catalogue_says(fixture: &Fixture) -> anyhow::Resul
         "readers are told of account-events: {code:?}"
     );
     let config = kafka::consumer_config(&fixture.platform_as("readers")?, "brokerx-settlement");
-    let consumer: BaseConsumer = config.create()?;
+    let consumer: Drained = config.create()?;
     let mut list = TopicPartitionList::new();
     list.add_partition("trades", 0);
     let asked = consumer.committed_offsets(list, LIMIT);

@@ -22,7 +22,8 @@ pub fn log_filter(text: &str) -> Result<Targets, String> {
         if module.is_some_and(|module| !is_name(module)) {
             return Err(format!("{part:?} does not begin with the name of a module; {HELP}"));
         }
-        let Ok(level) = level.parse::<LevelFilter>() else {
+        // To the library nothing is a level too.
+        let Some(level) = level.parse::<LevelFilter>().ok().filter(|_| !level.is_empty()) else {
             return Err(format!("{level:?} is no level; {HELP}"));
         };
         targets = match module {

@@ -25,7 +25,7 @@ use tokio::task::JoinSet;
 
 use super::book::configure;
 use guard::Guard;
-use meddler::{Happened, Meddler};
+use meddler::Meddler;
 use operator::Operator;
 use outcomes::Outcomes;
 use trader::Trader;
@@ -120,12 +120,7 @@ pub async fn nothing_is_lost_or_doubled_while_processes_die(fixture: &Fixture) -
         monkey::heal(fixture).await?;
         anyhow::Ok(hits)
     };
-    let meddling = async {
-        match is_long() {
-            true => meddler.meddle(&calm).await.context("the meddler"),
-            false => Ok(Happened::default()),
-        }
-    };
+    let meddling = async { meddler.meddle(&calm).await.context("the meddler") };
     let (hits, happened) = tokio::try_join!(monkey, meddling)?;
     stop.store(true, Ordering::Relaxed);
 
