@@ -65,7 +65,9 @@ fn detail(reason: Reason) -> &'static str {
         Reason::OrderClosed => "the order is no longer open",
         Reason::ChangePending => "another change of this order is not decided yet; try again in a moment",
         Reason::AccountNotActive => "the account is not active, or its trading was stopped by the kill switch",
-        Reason::Frozen => "the account is frozen until an operator has looked into it; cancels are still taken",
+        Reason::Frozen => {
+            "the account or the instrument is frozen until an operator has looked into it; a frozen account can still cancel"
+        }
         Reason::InvalidQuantity => "the quantity is not a number of shares that is taken here",
         Reason::InvalidPrice => {
             "the price is missing, no multiple of the instrument's tick size, or outside the range of prices"

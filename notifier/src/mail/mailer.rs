@@ -13,6 +13,7 @@ use brokerx_topics::passes::{Passes, hint};
 use brokerx_topics::service::clock::now_us;
 use brokerx_topics::service::{Backoff, Check, DeliveringProducer, Drained, PlatformOptions, Shutdown, backoff, kafka};
 use rdkafka::consumer::{CommitMode, Consumer};
+use rdkafka::error::KafkaError;
 use rdkafka::message::{Headers, Message as _, OwnedMessage};
 use rdkafka::{Offset, TopicPartitionList};
 use tokio::runtime::Handle;
@@ -114,6 +115,7 @@ impl Mailer {
             desk: Desk::new(patience, self.options.smtp.smtp_connections_max as usize),
             tasks: JoinSet::new(),
             carried: HashMap::new(),
+            assigned: BTreeSet::new(),
             full: BTreeSet::new(),
             stuck: None,
             pause: backoff(),
@@ -133,7 +135,9 @@ struct Life<'a> {
     tasks: JoinSet<Outcome>,
     /// Which letter a task works on.
     carried: HashMap<Id, u64>,
-    /// Partitions that are not read for now.
+    /// Partitions that are its own.
+    assigned: BTreeSet<i32>,
+    /// Those of them that are not read for now.
     full: BTreeSet<i32>,
     /// Why a record cannot be read for now.
     stuck: Option<String>,
@@ -151,6 +155,8 @@ impl Life<'_> {
                 .map(|read| read.map(|message| message.detach()))
             {
                 Some(Ok(message)) => self.take(&message)?,
+                // That does not mend itself.
+                Some(Err(error)) if is_final(&error) => return Err(error).context("auth cannot be read"),
                 // librdkafka goes on by itself once a broker is back.
                 Some(Err(error)) => tracing::debug!(%error, "auth cannot be read for now"),
                 None => {}
@@ -373,7 +379,14 @@ impl Life<'_> {
         }
         self.full.retain(|partition| assigned.contains(partition));
         let pausing = of_auth(full.difference(&self.full));
-        let resuming = of_auth(self.full.difference(&full));
+        // One that was paused when it went comes back paused.
+        let come = assigned.difference(&self.assigned);
+        let resuming = of_auth(
+            self.full
+                .iter()
+                .chain(come)
+                .filter(|partition| !full.contains(partition)),
+        );
         if pausing.count() > 0 {
             self.consumer.pause(&pausing)?;
         }
@@ -381,6 +394,7 @@ impl Life<'_> {
             self.consumer.resume(&resuming)?;
         }
         self.full = full;
+        self.assigned = assigned;
         Ok(())
     }
 
@@ -429,6 +443,13 @@ impl Life<'_> {
             (None, None, None) => check.set(true, "no mail waits"),
         }
     }
+}
+
+/// Whether this client is never given anything again: a right is missing, or another took its name.
+fn is_final(error: &KafkaError) -> bool {
+    use rdkafka::error::RDKafkaErrorCode::{GroupAuthorizationFailed, TopicAuthorizationFailed};
+    let is_refusal = |code| matches!(code, GroupAuthorizationFailed | TopicAuthorizationFailed);
+    matches!(error, KafkaError::MessageConsumptionFatal(_)) || error.rdkafka_error_code().is_some_and(is_refusal)
 }
 
 async fn deliver(post: &Post, request: &Request) -> Outcome {

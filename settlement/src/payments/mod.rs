@@ -29,6 +29,7 @@ mod options;
 mod provider_client;
 mod results;
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -100,6 +101,8 @@ impl SharedOffsets {
 struct GroupContext {
     offsets: SharedOffsets,
     check: Check,
+    /// Set when partitions come. One that was paused when it went comes back paused.
+    has_more: AtomicBool,
 }
 
 impl ClientContext for GroupContext {}
@@ -127,6 +130,7 @@ impl ConsumerContext for GroupContext {
     fn post_rebalance(&self, _consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
         if let Rebalance::Assign(_) = rebalance {
             self.check.set(true, "in its group");
+            self.has_more.store(true, Ordering::Release);
         }
     }
 }
@@ -216,6 +220,7 @@ impl Payments {
         let context = GroupContext {
             offsets: offsets.clone(),
             check: self.check.clone(),
+            has_more: AtomicBool::new(false),
         };
         let consumer: Drained<StreamConsumer<GroupContext>> = config.create_with_context(context)?;
         consumer.subscribe(&[AccountEvent::TOPIC])?;
@@ -238,9 +243,10 @@ impl Payments {
                     self.results.set(trouble.is_none(), trouble.as_deref().unwrap_or("acknowledged"));
                 }
             }
-            // Done again after each record: a rebalance brings partitions that are not paused.
+            // Done again after each record: a rebalance brings partitions that are not paused, or are from before.
             let full = desk.open() >= self.open_max;
-            if full || paused {
+            let has_more = consumer.context().has_more.swap(false, Ordering::AcqRel);
+            if full || paused || has_more {
                 let assignment = consumer.assignment()?;
                 match full {
                     true => consumer.pause(&assignment)?,
