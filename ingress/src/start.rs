@@ -21,7 +21,7 @@ use brokerx_topics::service::{
 use crate::admin::InFlight;
 use crate::clients::{Passwords, RegistrationLimits, ReminderAges};
 use crate::commands::{CommandLimits, Commands, Pending, ReplySink, Told};
-use crate::gateway::{WaitingReads, WrongKeys};
+use crate::gateway::{WrongKeys, consistency};
 use crate::http::RateLimit;
 use crate::market::{Market, PublicReads};
 use crate::options::{LISTEN_DEFAULT, Options};
@@ -138,7 +138,7 @@ pub async fn run(options: Options, shutdown: Shutdown) -> anyhow::Result<()> {
         tries: Tries::new(options.login_limits()),
         login_limit: RateLimit::every(sessions::RATE.1, sessions::RATE.0),
         commands,
-        waiting_reads: WaitingReads::default(),
+        waiting_reads: consistency::waiting_reads(),
         wrong_keys: WrongKeys::default(),
         in_flight: InFlight::default(),
         market,

@@ -5,12 +5,14 @@ use std::sync::Arc;
 use axum::http::HeaderValue;
 use brokerx_identity::Revocations;
 use brokerx_identity::tokens::Tokens;
+use brokerx_schemas::AccountId;
+use brokerx_topics::service::Places;
 use sqlx::PgPool;
 
 use crate::admin::InFlight;
 use crate::clients::{Passwords, RegistrationLimits};
 use crate::commands::Commands;
-use crate::gateway::{WaitingReads, WrongKeys};
+use crate::gateway::WrongKeys;
 use crate::http::RateLimit;
 use crate::market::{Market, PublicReads};
 use crate::options::Options;
@@ -42,7 +44,7 @@ pub struct App {
     /// Sends commands.
     pub commands: Commands,
     /// Reads that wait for the projection.
-    pub waiting_reads: WaitingReads,
+    pub waiting_reads: Places<AccountId>,
     /// Wrong API keys of each address; keys are known by their hashes.
     pub wrong_keys: WrongKeys<Vec<u8>>,
     /// What operators asked for and is on its way.

@@ -6,6 +6,7 @@
 //! - [`catalogue`]: the topics as reviewed data.
 //! - [`codec`]: Avro in the Confluent wire format; ids resolved once and cached.
 //! - [`headers`]: identity and correlation of a record.
+//! - [`hexadecimal`]: bytes as text.
 //! - [`partition`]: which partition a key belongs to, the same as the Java client's.
 //! - [`passes`]: offsets that every reader passes, because somebody decided so.
 //! - [`reader`]: reads a topic into memory that may be forgotten: no group, no machine.
@@ -19,6 +20,7 @@ pub mod catalogue;
 pub mod codec;
 pub mod command;
 pub mod headers;
+pub mod hexadecimal;
 pub mod machine;
 pub mod partition;
 pub mod passes;

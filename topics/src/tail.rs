@@ -21,6 +21,7 @@ use rdkafka::{Offset, TopicPartitionList};
 use serde::Serialize;
 
 use crate::codec::Registry;
+use crate::hexadecimal::hexadecimal;
 use crate::service::{Drained, PlatformOptions, kafka};
 
 /// One question to the broker takes no longer than this.
@@ -239,7 +240,9 @@ impl Decoder {
             timestamp: timestamp.map(|timestamp| timestamp.to_string()),
             key: record.key().map(json::text),
             headers: headers(record),
-            value_hex: error.is_some().then(|| json::hex(record.payload().unwrap_or_default())),
+            value_hex: error
+                .is_some()
+                .then(|| hexadecimal(record.payload().unwrap_or_default())),
             value,
             error,
         }

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use brokerx_schemas::{AccountId, CommandId, Reply};
+use brokerx_topics::service::{Place, Places};
 use tokio::sync::oneshot;
 
 /// One account has this part of the places: whose commands are not answered, because their partition is on its way
@@ -17,21 +18,16 @@ const ACCOUNT_LEAST: usize = 64;
 pub struct Pending {
     table: Mutex<Table>,
     waiting_max: usize,
-    of_account_max: usize,
+    of_account: Places<AccountId>,
 }
 
-#[derive(Debug, Default)]
-struct Table {
-    waiting: HashMap<CommandId, Place>,
-    /// How many of them are of each account.
-    of_account: HashMap<AccountId, usize>,
-}
+type Table = HashMap<CommandId, Waiter>;
 
 #[derive(Debug)]
-struct Place {
+struct Waiter {
     sender: oneshot::Sender<Box<Reply>>,
-    /// None of an operator.
-    account_id: Option<AccountId>,
+    /// Its part of the account's places; none of an operator.
+    _place: Option<Place<AccountId>>,
 }
 
 /// A place in the table; it is given back when this is dropped.
@@ -48,33 +44,29 @@ impl Pending {
         Arc::new(Self {
             table: Mutex::default(),
             waiting_max,
-            of_account_max: (waiting_max / ACCOUNT_PART).max(ACCOUNT_LEAST),
+            of_account: Places::new((waiting_max / ACCOUNT_PART).max(ACCOUNT_LEAST)),
         })
     }
 
     /// A place for the outcome of a client's command; none when the table is full, or the account's part of it.
     pub fn register(self: &Arc<Self>, command_id: CommandId, account_id: AccountId) -> Option<Waiting> {
         let mut table = self.lock();
-        if table.waiting.len() >= self.waiting_max {
+        if table.len() >= self.waiting_max {
             return None;
         }
-        let of_account = table.of_account.entry(account_id).or_default();
-        if *of_account >= self.of_account_max {
-            return None;
-        }
-        *of_account += 1;
-        Some(self.place(command_id, Some(account_id), &mut table))
+        let place = self.of_account.take(account_id)?;
+        Some(self.enter(command_id, Some(place), &mut table))
     }
 
     /// A place for the outcome of an operator's command, however many clients wait. How many of these there are
     /// is bounded by whoever sends them.
     pub fn register_beyond(self: &Arc<Self>, command_id: CommandId) -> Waiting {
-        self.place(command_id, None, &mut self.lock())
+        self.enter(command_id, None, &mut self.lock())
     }
 
-    fn place(self: &Arc<Self>, command_id: CommandId, account_id: Option<AccountId>, table: &mut Table) -> Waiting {
+    fn enter(self: &Arc<Self>, command_id: CommandId, place: Option<Place<AccountId>>, table: &mut Table) -> Waiting {
         let (sender, receiver) = oneshot::channel();
-        table.waiting.insert(command_id, Place { sender, account_id });
+        table.insert(command_id, Waiter { sender, _place: place });
         Waiting {
             pending: Arc::clone(self),
             command_id,
@@ -87,22 +79,22 @@ impl Pending {
     /// # Errors
     /// The outcome that nobody waits for.
     pub fn resolve(&self, reply: Reply) -> Result<(), Box<Reply>> {
-        let sender = self.lock().remove(&reply.command_id);
-        match sender {
-            Some(sender) => sender.send(Box::new(reply)),
+        let waiter = self.lock().remove(&reply.command_id);
+        match waiter {
+            Some(waiter) => waiter.sender.send(Box::new(reply)),
             None => Err(Box::new(reply)),
         }
     }
 
     /// Requests that wait.
     pub fn len(&self) -> usize {
-        self.lock().waiting.len()
+        self.lock().len()
     }
 
     /// The command of some request that waits.
     #[cfg(test)]
     pub fn first(&self) -> Option<CommandId> {
-        self.lock().waiting.keys().next().copied()
+        self.lock().keys().next().copied()
     }
 
     /// Whether none waits.
@@ -113,21 +105,6 @@ impl Pending {
     /// The table is intact even after a thread panicked while it held the lock.
     fn lock(&self) -> MutexGuard<'_, Table> {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Table {
-    fn remove(&mut self, command_id: &CommandId) -> Option<oneshot::Sender<Box<Reply>>> {
-        let place = self.waiting.remove(command_id)?;
-        if let Some(account_id) = place.account_id
-            && let Some(of_account) = self.of_account.get_mut(&account_id)
-        {
-            *of_account -= 1;
-            if *of_account == 0 {
-                self.of_account.remove(&account_id);
-            }
-        }
-        Some(place.sender)
     }
 }
 
@@ -214,9 +191,8 @@ mod tests {
         let again = (0..1_000).map_while(|number| pending.register(command_id(4_000 + number), ACCOUNT));
         assert_eq!(again.collect::<Vec<_>>().len(), 3);
         drop((places, other));
-        assert!(
-            pending.is_empty() && pending.lock().of_account.is_empty(),
-            "nothing is left behind"
-        );
+        assert!(pending.is_empty(), "nothing is left behind");
+        let again = (0..1_000).map_while(|number| pending.register(command_id(number), ACCOUNT));
+        assert_eq!(again.collect::<Vec<_>>().len(), 125, "nothing is left behind");
     }
 }

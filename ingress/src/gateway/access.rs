@@ -9,7 +9,8 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use brokerx_database::row;
-use brokerx_identity::{api_keys, tokens::Role};
+use brokerx_identity::api_keys;
+use brokerx_identity::tokens::{Role, TokenError};
 use brokerx_schemas::AccountId;
 use brokerx_topics::service::clock::now_unix_seconds;
 use sqlx::PgPool;
@@ -160,10 +161,8 @@ fn by_token(app: &App, headers: &HeaderMap) -> Result<Caller, Problem> {
         .tokens
         .verify(token, now_unix_seconds())
         .map_err(|error| match error {
-            brokerx_identity::tokens::TokenError::Expired => {
-                Problem::unauthenticated("the token has expired; log in again")
-            }
-            brokerx_identity::tokens::TokenError::Invalid => {
+            TokenError::Expired => Problem::unauthenticated("the token has expired; log in again"),
+            TokenError::Invalid => {
                 Problem::unauthenticated("the token is not one that was given here; log in to get one")
             }
         })?;

@@ -10,16 +10,26 @@
 
 use std::time::{Duration, Instant};
 
-use crate::gateway::{Caller, Scope};
-use crate::http::Problem;
-use crate::state::App;
 use axum::http::HeaderMap;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use brokerx_schemas::AccountId;
+use brokerx_topics::service::Places;
+
+use crate::gateway::{Caller, Scope};
+use crate::http::Problem;
+use crate::state::App;
 
 /// Between the first looks at the projection, and between later ones: it is a moment behind, or further.
 const POLL: (Duration, Duration) = (Duration::from_millis(10), Duration::from_millis(100));
+
+/// Reads of one account that wait at once: each asks the database again and again, which others need too.
+const WAITING_MAX: usize = 64;
+
+/// The places of the reads that wait for the projection, by account.
+pub fn waiting_reads() -> Places<AccountId> {
+    Places::new(WAITING_MAX)
+}
 
 /// The token of an account that has come to `account_seq`.
 pub fn token(account_id: AccountId, account_seq: i64) -> String {
@@ -88,7 +98,7 @@ async fn wait(app: &App, account_id: AccountId, wanted: i64) -> Result<i64, Prob
             return Err(behind());
         }
         if place.is_none() {
-            place = Some(app.waiting_reads.enter(account_id).ok_or_else(behind)?);
+            place = Some(app.waiting_reads.take(account_id).ok_or_else(behind)?);
         }
         tokio::time::sleep(pause).await;
         pause = (pause * 3 / 2).min(longest);
@@ -107,6 +117,19 @@ mod tests {
         assert_eq!(parse(&token, AccountId(8)), None);
         assert_eq!(parse("", AccountId(7)), None);
         assert_eq!(parse("7:42", AccountId(7)), None);
+    }
+
+    #[test]
+    fn an_account_has_so_many_reads_that_wait() {
+        let waiting = waiting_reads();
+        let mut places: Vec<_> = (0..WAITING_MAX).map(|_| waiting.take(AccountId(7)).unwrap()).collect();
+        assert!(waiting.take(AccountId(7)).is_none());
+        assert!(waiting.take(AccountId(8)).is_some(), "nobody pays for another");
+        places.pop();
+        assert!(waiting.take(AccountId(7)).is_some());
+        drop(places);
+        let again = (0..=WAITING_MAX).map_while(|_| waiting.take(AccountId(7)));
+        assert_eq!(again.collect::<Vec<_>>().len(), WAITING_MAX, "nothing is left behind");
     }
 
     #[test]

@@ -6,12 +6,10 @@ pub mod consistency;
 mod context;
 mod cors;
 mod layer;
-mod waiting;
 mod wrong_keys;
 
 pub use access::{Caller, Operator, Refused, Scope};
 pub use context::{CORRELATION_ID, RequestContext};
 pub use cors::cors_layer;
 pub use layer::gateway;
-pub use waiting::WaitingReads;
 pub use wrong_keys::WrongKeys;

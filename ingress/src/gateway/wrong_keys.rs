@@ -55,7 +55,7 @@ impl<K: Hash + Eq> WrongKeys<K> {
             let _ = self.limit.take(address);
             return;
         }
-        if right.len() >= RIGHT_MAX {
+        if right.len() >= RIGHT_MAX && !right.contains(&key) {
             right.clear();
         }
         right.insert(key);

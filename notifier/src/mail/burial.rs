@@ -6,6 +6,7 @@ use anyhow::Context;
 use brokerx_schemas::{AuthEvent, DeadLetter, DeadLetterHeader, Message, UnusableRecord};
 use brokerx_topics::codec::Codec;
 use brokerx_topics::headers::trace_headers;
+use brokerx_topics::hexadecimal::hexadecimal;
 use brokerx_topics::service::{DeliveringProducer, Outbound};
 use tokio::time::timeout;
 
@@ -55,8 +56,4 @@ fn dead_letter(request: &Request, reason: &str) -> DeadLetter {
         headers: headers.collect(),
         appended_ms: request.appended_ms,
     })
-}
-
-fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -447,9 +447,7 @@ impl Life<'_> {
 
 /// Whether this client is never given anything again: a right is missing, or another took its name.
 fn is_final(error: &KafkaError) -> bool {
-    use rdkafka::error::RDKafkaErrorCode::{GroupAuthorizationFailed, TopicAuthorizationFailed};
-    let is_refusal = |code| matches!(code, GroupAuthorizationFailed | TopicAuthorizationFailed);
-    matches!(error, KafkaError::MessageConsumptionFatal(_)) || error.rdkafka_error_code().is_some_and(is_refusal)
+    matches!(error, KafkaError::MessageConsumptionFatal(_)) || kafka::is_refusal(error)
 }
 
 async fn deliver(post: &Post, request: &Request) -> Outcome {

@@ -80,9 +80,7 @@ impl AccountMachine {
         act: impl FnOnce(&mut Account, &mut Desk<'_>) -> R,
     ) -> Option<R> {
         let account = self.accounts.get_mut(&account_id)?;
-        let before = account.hash();
-        let keys = account.remembered_keys();
-        let asks_at = account.asks_at();
+        let before = Share::of(account);
         let mut desk = Desk::new(context, &self.rules, &mut self.memory, outputs, account);
         let result = act(account, &mut desk);
         if let Some(broken) = account
@@ -95,11 +93,8 @@ impl AccountMachine {
         if froze && self.rules.since(3) {
             account.core.asks = Asks::first(context.now_ms.div_euclid(1_000));
         }
-        if self.rules.since(3) {
-            reschedule(&mut self.to_ask, account_id, asks_at, account.asks_at());
-        }
-        self.memory.keys = self.memory.keys - keys + account.remembered_keys();
-        self.accounts_hash = self.accounts_hash.wrapping_sub(before).wrapping_add(account.hash());
+        let after = Share::of(account);
+        self.replace_share(account_id, &before, &after);
         if froze && self.rules.since(2) {
             self.to_sweep = Some((account_id, Sweep::because(Reason::Frozen, context)));
         }
@@ -161,28 +156,42 @@ impl AccountMachine {
     pub(super) fn restore_account(&mut self, account_id: AccountId, act: impl FnOnce(&mut Account, &mut Memory)) {
         self.open_account(account_id);
         if let Some(account) = self.accounts.get_mut(&account_id) {
-            let before = account.hash();
-            let keys = account.remembered_keys();
-            let asks_at = account.asks_at();
+            let before = Share::of(account);
             act(account, &mut self.memory);
-            if self.rules.since(3) {
-                reschedule(&mut self.to_ask, account_id, asks_at, account.asks_at());
-            }
-            self.memory.keys = self.memory.keys - keys + account.remembered_keys();
-            self.accounts_hash = self.accounts_hash.wrapping_sub(before).wrapping_add(account.hash());
+            let after = Share::of(account);
+            self.replace_share(account_id, &before, &after);
         }
+    }
+
+    /// Brings what follows from all accounts up to date with the change of one.
+    fn replace_share(&mut self, account_id: AccountId, before: &Share, after: &Share) {
+        if self.rules.since(3) && before.asks_at != after.asks_at {
+            if let Some(second) = before.asks_at {
+                self.to_ask.remove(&(second, account_id));
+            }
+            if let Some(second) = after.asks_at {
+                self.to_ask.insert((second, account_id));
+            }
+        }
+        self.memory.keys = self.memory.keys - before.keys + after.keys;
+        self.accounts_hash = self.accounts_hash.wrapping_sub(before.hash).wrapping_add(after.hash);
     }
 }
 
-/// Keeps the order of those who are asked for again up to date.
-fn reschedule(to_ask: &mut BTreeSet<(i64, AccountId)>, account_id: AccountId, before: Option<i64>, after: Option<i64>) {
-    if before == after {
-        return;
-    }
-    if let Some(second) = before {
-        to_ask.remove(&(second, account_id));
-    }
-    if let Some(second) = after {
-        to_ask.insert((second, account_id));
+/// What one account adds to what follows from all of them.
+struct Share {
+    hash: u64,
+    keys: usize,
+    /// When the books are asked again for its orders.
+    asks_at: Option<i64>,
+}
+
+impl Share {
+    fn of(account: &Account) -> Self {
+        Self {
+            hash: account.hash(),
+            keys: account.remembered_keys(),
+            asks_at: account.asks_at(),
+        }
     }
 }

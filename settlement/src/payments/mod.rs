@@ -332,14 +332,7 @@ impl Payments {
 }
 
 fn is_final(error: &KafkaError) -> bool {
-    use rdkafka::error::RDKafkaErrorCode as Code;
-    matches!(
-        error.rdkafka_error_code(),
-        Some(
-            Code::UnknownTopicOrPartition
-                | Code::TopicAuthorizationFailed
-                | Code::GroupAuthorizationFailed
-                | Code::Fatal
-        )
-    )
+    use rdkafka::error::RDKafkaErrorCode::{Fatal, UnknownTopicOrPartition};
+    let code = error.rdkafka_error_code();
+    service::kafka::is_refusal(error) || matches!(code, Some(UnknownTopicOrPartition | Fatal))
 }

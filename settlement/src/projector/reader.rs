@@ -360,7 +360,7 @@ async fn resolve(
 
 /// Whether trying again from the same place cannot help.
 fn is_final(error: &KafkaError) -> bool {
-    matches!(
+    let is_lost = matches!(
         error.rdkafka_error_code(),
         Some(
             RDKafkaErrorCode::AutoOffsetReset
@@ -368,8 +368,8 @@ fn is_final(error: &KafkaError) -> bool {
                 | RDKafkaErrorCode::UnknownTopic
                 | RDKafkaErrorCode::UnknownPartition
                 | RDKafkaErrorCode::UnknownTopicOrPartition
-                | RDKafkaErrorCode::TopicAuthorizationFailed
                 | RDKafkaErrorCode::Fatal
         )
-    )
+    );
+    is_lost || service::kafka::is_refusal(error)
 }

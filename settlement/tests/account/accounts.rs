@@ -355,29 +355,13 @@ fn a_suspended_accounts_orders_leave_the_books() {
 }
 
 fn thaw(bench: &mut Bench) {
-    let meta = bench.meta();
-    bench.apply(AccountCommand::ThawAccount(ThawAccount {
-        meta,
-        account_id: ALICE,
-        operator: "operator".to_owned(),
-        idempotency_key: None,
-        note: "checked".to_owned(),
-    }));
+    let thaw = bench.thaw_of();
+    bench.apply(thaw);
 }
 
 fn adjust(bench: &mut Bench, symbol: Option<Symbol>, amount: i64, cost_cents: i64) -> Option<Reason> {
-    let meta = bench.meta();
-    bench.apply(AccountCommand::AdjustBalance(AdjustBalance {
-        meta,
-        account_id: ALICE,
-        operator: "operator".to_owned(),
-        idempotency_key: None,
-        symbol,
-        amount,
-        cost_cents,
-        note: "counted by hand".to_owned(),
-    }));
-    bench.reply().refusal.as_ref().map(|refusal| refusal.reason)
+    let adjustment = bench.adjustment_of(symbol, amount, cost_cents);
+    bench.apply(adjustment).refusal()
 }
 
 #[test]

@@ -173,9 +173,13 @@ impl Bench {
     }
 
     pub fn transfer(&mut self, quantity: i64, direction: TransferDirection, price_cents: i64) -> &mut Self {
-        let meta = self.meta();
-        self.apply(AccountCommand::TransferShares(TransferShares {
-            meta,
+        let transfer = self.transfer_of(quantity, direction, price_cents);
+        self.apply(transfer)
+    }
+
+    pub fn transfer_of(&mut self, quantity: i64, direction: TransferDirection, price_cents: i64) -> AccountCommand {
+        AccountCommand::TransferShares(TransferShares {
+            meta: self.meta(),
             account_id: ALICE,
             operator: "operator".to_owned(),
             idempotency_key: None,
@@ -183,7 +187,37 @@ impl Bench {
             quantity,
             direction,
             price_cents: Some(price_cents),
-        }))
+        })
+    }
+
+    /// An operator's thaw.
+    pub fn thaw_of(&mut self) -> AccountCommand {
+        AccountCommand::ThawAccount(ThawAccount {
+            meta: self.meta(),
+            account_id: ALICE,
+            operator: "operator".to_owned(),
+            idempotency_key: None,
+            note: "checked".to_owned(),
+        })
+    }
+
+    /// An operator's correction.
+    pub fn adjustment_of(&mut self, symbol: Option<Symbol>, amount: i64, cost_cents: i64) -> AccountCommand {
+        AccountCommand::AdjustBalance(AdjustBalance {
+            meta: self.meta(),
+            account_id: ALICE,
+            operator: "operator".to_owned(),
+            idempotency_key: None,
+            symbol,
+            amount,
+            cost_cents,
+            note: "counted by hand".to_owned(),
+        })
+    }
+
+    /// Why the last command was refused, if it was.
+    pub fn refusal(&self) -> Option<Reason> {
+        self.reply().refusal.as_ref().map(|refusal| refusal.reason)
     }
 
     /// A day limit order of [`ALICE`] under a fresh id.

@@ -71,17 +71,8 @@ impl Trial {
                 provider_reference: None,
             }));
         }
-        let meta = trial.bench.meta();
-        trial.feed(AccountCommand::TransferShares(TransferShares {
-            meta,
-            account_id: ALICE,
-            operator: "operator".to_owned(),
-            idempotency_key: None,
-            symbol: aapl(),
-            quantity: SHARES,
-            direction: TransferDirection::In,
-            price_cents: Some(10_00),
-        }));
+        let transfer = trial.bench.transfer_of(SHARES, TransferDirection::In, 10_00);
+        trial.feed(transfer);
         trial
     }
 
@@ -306,30 +297,15 @@ impl Trial {
     }
 
     pub fn thaw(&mut self) -> Option<Reason> {
-        let meta = self.bench.meta();
-        self.feed(AccountCommand::ThawAccount(ThawAccount {
-            meta,
-            account_id: ALICE,
-            operator: "operator".to_owned(),
-            idempotency_key: None,
-            note: "put right".to_owned(),
-        }));
-        self.bench.reply().refusal.as_ref().map(|refusal| refusal.reason)
+        let thaw = self.bench.thaw_of();
+        self.feed(thaw);
+        self.bench.refusal()
     }
 
     pub fn adjust(&mut self, symbol: Option<Symbol>, amount: i64, cost_cents: i64) -> Option<Reason> {
-        let meta = self.bench.meta();
-        self.feed(AccountCommand::AdjustBalance(AdjustBalance {
-            meta,
-            account_id: ALICE,
-            operator: "operator".to_owned(),
-            idempotency_key: None,
-            symbol,
-            amount,
-            cost_cents,
-            note: "trade".to_owned(),
-        }));
-        self.bench.reply().refusal.as_ref().map(|refusal| refusal.reason)
+        let adjustment = self.bench.adjustment_of(symbol, amount, cost_cents);
+        self.feed(adjustment);
+        self.bench.refusal()
     }
 
     /// What must be booked beyond what was, or taken back.

@@ -10,6 +10,7 @@ use xxhash_rust::xxh3::xxh3_128;
 use super::native::RecordHeaders;
 use crate::codec::{Codec, DecodeError};
 use crate::headers::{SRC, Trace, identity_of, trace_of};
+use crate::hexadecimal::hexadecimal;
 use crate::machine::{Content, Identity, Record};
 
 /// What a dead letter keeps of key, value and all headers, in bytes each: hexadecimal doubles it,
@@ -194,16 +195,6 @@ fn dead_letter(raw: &Raw<'_, impl Headers>, mut reason: String) -> DeadLetter {
         headers,
         appended_ms: raw.appended_ms,
     })
-}
-
-fn hexadecimal(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let mut text = String::with_capacity(bytes.len() * 2);
-    for byte in bytes {
-        text.push(char::from(DIGITS[usize::from(byte >> 4)]));
-        text.push(char::from(DIGITS[usize::from(byte & 15)]));
-    }
-    text
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::{ClientConfig, Offset};
 
 use super::PlatformOptions;
@@ -111,6 +111,15 @@ pub fn position<C: ConsumerContext>(
         Offset::Offset(offset) => Some(offset),
         _ => None,
     }))
+}
+
+/// Whether the broker refuses what a client reads, as a right is missing. librdkafka goes on trying, in vain until
+/// the right is there.
+pub fn is_refusal(error: &KafkaError) -> bool {
+    matches!(
+        error.rdkafka_error_code(),
+        Some(RDKafkaErrorCode::TopicAuthorizationFailed | RDKafkaErrorCode::GroupAuthorizationFailed)
+    )
 }
 
 /// A time to poll a consumer for, in whole milliseconds, rounded up.

@@ -3,6 +3,8 @@
 use apache_avro::types::Value as Avro;
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
+use crate::hexadecimal::hexadecimal;
+
 /// The value of a topic, its fields in the order of the schema: of the nullable records, one per
 /// kind, only the one that is there is shown.
 pub(super) struct Shown(pub(super) Avro);
@@ -40,11 +42,11 @@ impl Serialize for Plain<'_> {
             Avro::Float(value) => serializer.serialize_f32(*value),
             Avro::Double(value) => serializer.serialize_f64(*value),
             Avro::String(text) | Avro::Enum(_, text) => serializer.serialize_str(text),
-            Avro::Bytes(bytes) => serializer.serialize_str(&hex(bytes)),
+            Avro::Bytes(bytes) => serializer.serialize_str(&hexadecimal(bytes)),
             // Command ids: a UUID in its 16 bytes.
             Avro::Fixed(_, bytes) => match <[u8; 16]>::try_from(&bytes[..]) {
                 Ok(bytes) => serializer.collect_str(&uuid::Uuid::from_bytes(bytes)),
-                Err(_) => serializer.serialize_str(&hex(bytes)),
+                Err(_) => serializer.serialize_str(&hexadecimal(bytes)),
             },
             Avro::Uuid(uuid) => serializer.collect_str(uuid),
             Avro::Union(_, value) => Plain(value).serialize(serializer),
@@ -74,20 +76,8 @@ impl Serialize for Headers {
 pub(super) fn text(bytes: &[u8]) -> String {
     match std::str::from_utf8(bytes) {
         Ok(text) => text.to_owned(),
-        Err(_) => format!("0x{}", hex(bytes)),
+        Err(_) => format!("0x{}", hexadecimal(bytes)),
     }
-}
-
-/// Bytes in hexadecimal.
-pub(super) fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write;
-    bytes
-        .iter()
-        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-            // Writing into a string does not fail.
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
 }
 
 #[cfg(test)]
