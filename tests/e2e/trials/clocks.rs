@@ -116,8 +116,12 @@ pub async fn a_broker_that_was_a_day_ahead_stops_the_workers_loudly(fixture: &Fi
     }
     trader.goes_through("before", LIMIT).await?;
     clock.set(DAY_S)?;
-    eventually("the workers say so", SHOWS, async || {
-        trader.place("meanwhile").await?;
+    // A matcher that stops gives no heartbeats, and without these no order is taken: a machine that is slow enough
+    // comes to refuse the first one. A payment goes to settlement without any market.
+    let mut was_taken = false;
+    eventually("the workers say so", LIMIT, async || {
+        trader.session.deposit(Cents(100), "meanwhile").await?;
+        was_taken |= trader.place("meanwhile").await?.status == 202;
         Ok(says(fixture, "settlement", "ahead of this machine's clock").await?
             && says(fixture, "matcher", "ahead of this machine's clock").await?)
     })
@@ -139,11 +143,13 @@ pub async fn a_broker_that_was_a_day_ahead_stops_the_workers_loudly(fixture: &Fi
         .await?;
     }
     heartbeats_go_on(fixture).await?;
-    // By the log's own time it came a day late.
-    eventually("what was asked for meanwhile has expired", LIMIT, async || {
-        Ok(trader.place("meanwhile").await?.code() == "EXPIRED_REQUEST")
-    })
-    .await?;
+    if was_taken {
+        // By the log's own time it came a day late.
+        eventually("what was asked for meanwhile has expired", LIMIT, async || {
+            Ok(trader.place("meanwhile").await?.code() == "EXPIRED_REQUEST")
+        })
+        .await?;
+    }
     trader.goes_through("after", LIMIT).await?;
     trader.each_is_open(["before", "after"]).await
 }
