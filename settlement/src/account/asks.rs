@@ -42,6 +42,11 @@ impl Asks {
         }
     }
 
+    /// The books are asked with the next tick.
+    pub(super) fn at_once(self) -> Self {
+        Self { next_second: 0, ..self }
+    }
+
     /// The second in which the books are asked next.
     pub(super) fn next_second(self) -> i64 {
         self.next_second

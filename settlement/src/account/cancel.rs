@@ -8,6 +8,9 @@
 //!
 //! From logic version 3 on the books are asked again for the orders of an account that may not trade
 //! (`asks`), up to 16 times although a cancel is in flight: its answer may be lost.
+//!
+//! From version 4 on an order that a book speaks of and that is not known here is cancelled too, without
+//! anything that waits for the answer (`remove_from_book`).
 
 use std::collections::BTreeSet;
 use std::ops::Bound;
@@ -318,6 +321,41 @@ pub(super) fn recall(account: &mut Account, desk: &mut Desk<'_>, order_id: Order
         deadline_us: i64::MAX,
     };
     forward(account, desk, order_id, cancel, Followers::default());
+}
+
+/// Takes an order out of its book that the book has and that is not open here: it has ended, was rejected or
+/// forgotten, or was never known. What comes of it there is for an operator to correct.
+pub(super) fn remove_from_book(account: &mut Account, desk: &mut Desk<'_>, order_id: OrderId, symbol: Symbol) {
+    match account.orders.get(&order_id) {
+        // Everything that is open leaves with the freeze.
+        Some(order) if order.is_open() => {}
+        Some(_) => recall(account, desk, order_id),
+        None => {
+            // Nothing here can wait for the answer. If this cancel is lost, the next word of the book about the
+            // order sends another one.
+            let cancel = CancelBookOrder {
+                command_id: stray_id(order_id, desk.context.offset),
+                order_id,
+                account_id: account.id,
+                symbol,
+                deadline_us: i64::MAX,
+            };
+            desk.forward(symbol, BookCommand::CancelBookOrder(cancel));
+        }
+    }
+}
+
+/// Whether a command is the cancel of an order that is not known here: nothing waits for its answer.
+pub(super) fn is_of_stray(command_id: CommandId, order_id: OrderId) -> bool {
+    command_id.0[..8] == stray_id(order_id, 0).0[..8]
+}
+
+/// The command id of the cancel of an order that is not known here, sent because of the record at an offset. Its
+/// first half tells what it is: nothing is remembered of it.
+fn stray_id(order_id: OrderId, offset: i64) -> CommandId {
+    let mut id = content_hash(&("stray", order_id)).to_le_bytes();
+    id[8..].copy_from_slice(&offset.to_le_bytes());
+    CommandId(id)
 }
 
 /// Whether no deadline can stop a cancel, or one that waits behind it.

@@ -6,7 +6,7 @@ use brokerx_schemas::{
 };
 
 use super::answer::Answer;
-use super::cancel::after_answer;
+use super::cancel::{after_answer, is_of_stray, remove_from_book};
 use super::desk::{Desk, event, refusal};
 use super::idempotency::decide;
 use super::order::Order;
@@ -27,7 +27,11 @@ const FROZEN: Decision = Decision::Refused(Reason::Frozen);
 
 pub(super) fn command_done(account: &mut Account, desk: &mut Desk<'_>, done: CommandDone) {
     let Some(mut in_flight) = account.in_flight.remove(&done.command_id) else {
-        return desk.freeze(account, BrokenInvariant::UnknownCommand);
+        if desk.rules.since(4) && is_of_stray(done.command_id, done.order_id) {
+            return;
+        }
+        desk.freeze(account, BrokenInvariant::UnknownCommand);
+        return remove_if_there(account, desk, &done);
     };
     let followers = std::mem::take(&mut in_flight.followers);
     let order_id = in_flight.order_id;
@@ -41,9 +45,15 @@ pub(super) fn command_done(account: &mut Account, desk: &mut Desk<'_>, done: Com
             && let Some(mut order) = account.orders.edit(order_id)
         {
             order.landed(done.command_id);
+            if desk.rules.since(4) && in_flight.action == Action::Replace {
+                // Nobody knows any more whether the book applied it. The account is frozen: the order leaves.
+                order.change = None;
+                adjust(&mut account.core.cash, &mut account.positions, &mut order);
+            }
         }
         desk.freeze(account, BrokenInvariant::UnknownOrder);
         answer_all(account, desk, in_flight, followers.0, &FROZEN);
+        remove_if_there(account, desk, &done);
         if desk.rules.since(3) {
             desk.close_if_over(account, order_id);
         }
@@ -104,6 +114,13 @@ pub(super) fn command_done(account: &mut Account, desk: &mut Desk<'_>, done: Com
         desk.freeze(account, BrokenInvariant::ImpossibleAnswer);
     }
     desk.close_if_over(account, order_id);
+}
+
+/// Takes an order out of its book that the book has by an answer that cannot be, unless it is open here too.
+fn remove_if_there(account: &mut Account, desk: &mut Desk<'_>, done: &CommandDone) {
+    if desk.rules.since(4) && matches!(done.status, BookStatus::Working | BookStatus::Replaced) {
+        remove_from_book(account, desk, done.order_id, done.symbol);
+    }
 }
 
 /// A book answers in the order in which it is asked. So what was sent for an order before the command that is
@@ -329,7 +346,12 @@ pub(super) fn order_triggered(account: &mut Account, desk: &mut Desk<'_>, trigge
             triggered.order_id,
             false,
         ),
-        None => desk.freeze(account, unknown_or_impossible(account, triggered.order_id)),
+        None => {
+            desk.freeze(account, unknown_or_impossible(account, triggered.order_id));
+            if desk.rules.since(4) {
+                remove_from_book(account, desk, triggered.order_id, triggered.symbol);
+            }
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use brokerx_schemas::{
     AccountEvent, AccountEventKind, Execution, Fill, LedgerAccount, Liquidity, OrderStatus, Posting, Side, Symbol,
 };
 
-use super::cancel::recall;
+use super::cancel::{recall, remove_from_book};
 use super::desk::{Desk, event};
 use super::done::{awaits_answer, record_filled};
 use super::fees::Traded;
@@ -15,7 +15,11 @@ use super::state::{Account, BrokenInvariant};
 
 pub(super) fn fill(account: &mut Account, desk: &mut Desk<'_>, fill: Fill) {
     let Some(order) = account.orders.get(&fill.order_id) else {
-        return desk.freeze(account, BrokenInvariant::UnknownOrder);
+        desk.freeze(account, BrokenInvariant::UnknownOrder);
+        if fill.leaves_quantity > 0 && desk.rules.since(4) {
+            remove_from_book(account, desk, fill.order_id, fill.symbol);
+        }
+        return;
     };
     let Some(booking) = book(order, &account.core.cash, &account.position(fill.symbol), &fill) else {
         let has_ended = !order.is_open();

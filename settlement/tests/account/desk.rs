@@ -157,6 +157,29 @@ impl Trial {
         }
     }
 
+    /// The book says that a stop was triggered.
+    pub fn trigger(&mut self, order_id: OrderId) {
+        self.from_book.push_back(AccountCommand::OrderTriggered(OrderTriggered {
+            account_id: ALICE,
+            order_id,
+            symbol: aapl(),
+            last_price_cents: 10_00,
+        }));
+    }
+
+    /// The book answers a command on an order that nobody sent.
+    pub fn answer_unasked(&mut self, order_id: OrderId) {
+        self.from_book.push_back(AccountCommand::CommandDone(CommandDone {
+            account_id: ALICE,
+            command_id: CommandId([9; 16]),
+            order_id,
+            symbol: aapl(),
+            status: BookStatus::Working,
+            reason: None,
+            leaves_quantity: 1,
+        }));
+    }
+
     /// Somebody who is not the book tells the account of a trade that never was.
     pub fn forge(&mut self, order_id: OrderId, quantity: i64) {
         let summary = self.summary();
@@ -290,9 +313,9 @@ impl Trial {
             command_id: CommandId([9; 16]),
             order_id: OrderId(7),
             symbol: aapl(),
-            status: BookStatus::Working,
-            reason: None,
-            leaves_quantity: 1,
+            status: BookStatus::Rejected,
+            reason: Some(Reason::OrderClosed),
+            leaves_quantity: 0,
         }));
     }
 

@@ -25,6 +25,57 @@ fn short(trial: &mut Trial, side: Side) -> OrderId {
     order_id
 }
 
+/// An order of ten shares that has ended here, by a cancel, and that the book has again.
+fn ended(trial: &mut Trial, side: Side) -> OrderId {
+    let order_id = resting(trial, side);
+    let order = trial.book[&order_id];
+    trial.cancel(order_id);
+    trial.settle();
+    trial.book.insert(order_id, order);
+    order_id
+}
+
+/// An order of ten shares that only the book knows.
+fn unknown(trial: &mut Trial, side: Side) -> OrderId {
+    let order_id = ended(trial, side);
+    let mut order = trial.book.remove(&order_id).unwrap();
+    order.order.order_id = OrderId(7_000);
+    trial.book.insert(OrderId(7_000), order);
+    OrderId(7_000)
+}
+
+/// An order of ten shares that the book has, and that was rejected here.
+fn rejected(trial: &mut Trial, side: Side) -> OrderId {
+    let order_id = trial.place(side, 10);
+    let Some(AccountCommand::CommandDone(done)) = trial.lose() else {
+        panic!("not answered")
+    };
+    trial.feed(AccountCommand::CommandDone(CommandDone {
+        status: BookStatus::Rejected,
+        reason: Some(Reason::InvalidOrder),
+        leaves_quantity: 0,
+        ..done
+    }));
+    order_id
+}
+
+/// An order of ten shares that the book has, and that was forgotten here.
+fn forgotten(trial: &mut Trial, side: Side) -> OrderId {
+    let order_id = ended(trial, side);
+    for _ in 0..3 {
+        trial.pass(Config::default().closed_key_seconds + 2);
+    }
+    order_id
+}
+
+/// Orders that the book has, and that are not open here.
+const STRAYS: [(&str, fn(&mut Trial, Side) -> OrderId); 4] = [
+    ("ended", ended),
+    ("unknown", unknown),
+    ("rejected", rejected),
+    ("forgotten", forgotten),
+];
+
 const TABLE: [(&str, Wrong); 26] = [
     ("a fill, then another", |trial, side| {
         let order_id = short(trial, side);
@@ -193,6 +244,97 @@ fn whatever_freezes_an_account_it_can_be_put_right() {
             }
         }
     }
+}
+
+/// With its first word about an order that is not open here it leaves the book; what traded is corrected once.
+#[test]
+fn an_order_that_only_the_book_has_leaves_it() {
+    type Word = fn(&mut Trial, OrderId);
+    let words: [(&str, Word); 3] = [
+        ("trades", |trial, order_id| trial.trade(order_id, 3, 10_00)),
+        ("is triggered", |trial, order_id| trial.trigger(order_id)),
+        ("answers", |trial, order_id| trial.answer_unasked(order_id)),
+    ];
+    for (stray, make) in STRAYS {
+        for (word, speak) in words {
+            for side in [Side::Buy, Side::Sell] {
+                let name = format!("{stray} {word}");
+                let mut trial = Trial::of_version(LOGIC_VERSION);
+                let order_id = make(&mut trial, side);
+                speak(&mut trial, order_id);
+                trial.deliver();
+                assert!(trial.is_frozen(), "{name}");
+                trial.bench.restore();
+                assert_eq!(trial.to_book.len(), 1, "{name}: {:?}", trial.to_book);
+                trial.settle();
+                assert!(trial.book.is_empty(), "{name}");
+                assert_eq!(trial.freezes, 1, "{name}: the answer is no contradiction");
+                trial.put_right(&name);
+                assert_eq!(trial.freezes, 1, "{name}");
+            }
+        }
+    }
+}
+
+/// A cancel of an order that is not known here is never waited for: the next word of the book sends another.
+#[test]
+fn a_stray_whose_cancel_is_lost_or_refused_is_cancelled_with_its_next_trade() {
+    for (stray, make) in STRAYS {
+        for is_book_frozen in [false, true] {
+            let mut trial = Trial::of_version(LOGIC_VERSION);
+            let order_id = make(&mut trial, Side::Buy);
+            trial.trade(order_id, 3, 10_00);
+            trial.deliver();
+            match is_book_frozen {
+                true => {
+                    trial.is_book_frozen = true;
+                    trial.settle();
+                    trial.is_book_frozen = false;
+                }
+                false => trial.to_book.clear(),
+            }
+            assert!(trial.book.contains_key(&order_id), "{stray}");
+            trial.trade(order_id, 2, 10_00);
+            trial.settle();
+            for _ in 0..2 {
+                trial.pass(15);
+                trial.settle();
+            }
+            assert!(trial.book.is_empty(), "{stray}, {is_book_frozen}");
+            trial.put_right(stray);
+        }
+    }
+}
+
+/// Before version 4 nothing could be done about it.
+#[test]
+fn an_order_that_only_the_book_has_stays_there_before_version_4() {
+    for (stray, make) in &STRAYS[1..] {
+        let mut trial = Trial::of_version(3);
+        let order_id = make(&mut trial, Side::Buy);
+        trial.trade(order_id, 3, 10_00);
+        trial.settle();
+        assert!(trial.is_frozen() && trial.book.contains_key(&order_id), "{stray}");
+    }
+}
+
+/// What a replace asked for is nothing any more once its answer cannot be understood.
+#[test]
+fn a_replace_whose_answer_is_about_another_order_leaves_nothing_reserved_for_it() {
+    let mut trial = Trial::of_version(LOGIC_VERSION);
+    let order_id = resting(&mut trial, Side::Buy);
+    let before = trial.summary().cash;
+    trial.replace(order_id, 100);
+    assert!(trial.summary().cash.reserved_cents > before.reserved_cents);
+    let Some(AccountCommand::CommandDone(done)) = trial.lose() else {
+        panic!("not answered")
+    };
+    trial.feed(AccountCommand::CommandDone(CommandDone {
+        order_id: OrderId(7),
+        ..done
+    }));
+    assert_eq!(trial.summary().cash, before);
+    trial.put_right("another order");
 }
 
 /// An answer that names another order than the command in flight.
@@ -490,4 +632,16 @@ fn what_is_asked_of_a_silent_book_is_bounded() {
     }
     assert_eq!(trial.to_book.len(), 16);
     trial.put_right("silent");
+
+    // However often an operator tries.
+    let mut trial = left_in_the_books(LOGIC_VERSION, 1);
+    trial.freeze();
+    trial.hear();
+    trial.lose();
+    for _ in 0..200 {
+        assert_eq!(trial.thaw(), Some(Reason::AccountUnsound));
+        trial.pass(1);
+    }
+    assert_eq!(trial.to_book.len(), 15, "the first one was heard");
+    trial.put_right("silent and thawed");
 }

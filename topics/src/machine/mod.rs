@@ -31,4 +31,4 @@ pub use traits::*;
 /// The newest logic version: what the machines of this release decide when a log says so. A new log
 /// begins with it; `brokerx-topics config --logic-version` raises an old one. What each version changed is
 /// in docs/logic-versions.md.
-pub const LOGIC_VERSION: i32 = 3;
+pub const LOGIC_VERSION: i32 = 4;
