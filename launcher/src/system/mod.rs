@@ -3,6 +3,7 @@
 
 pub mod environment;
 pub mod instances;
+pub mod log_filter;
 pub mod scratch;
 pub mod services;
 pub mod settings;
