@@ -32,6 +32,7 @@ fn shell(layout: &Layout, name: &str, script: &str) -> Spec {
         name: name.to_owned(),
         program: PathBuf::from("/bin/sh"),
         arguments: vec!["-c".to_owned(), format!("echo started; {script}")],
+        inherits: Vec::new(),
         environment: Vec::new(),
         directory: layout.home().to_owned(),
         account: None,
@@ -166,4 +167,17 @@ fn children_end_with_a_killed_test() {
     assert!(poll_until(LIMIT, STEP, || !child.is_alive()));
     // The killed process could not remove its home; the next run does.
     brokerx_launcher::system::scratch::clean_abandoned(&Layout::of_checkout(), false);
+}
+
+#[test]
+fn a_child_is_left_nothing_of_the_launcher_that_is_not_named() {
+    // cargo has told it to this process.
+    assert!(std::env::var_os("CARGO_MANIFEST_DIR").is_some() && std::env::var_os("CARGO_PKG_NAME").is_some());
+    let scratch = scratch();
+    let script = "echo \"[$CARGO_MANIFEST_DIR] [$CARGO_PKG_NAME] [$TOLD] [${PATH:+path}]\"";
+    let mut spec = shell(scratch.layout(), "heir", script);
+    spec.inherits = vec!["CARGO_PKG_NAME"];
+    spec.environment = vec![("TOLD".to_owned(), "told".to_owned())];
+    let process = Process::spawn(scratch.layout(), spec).unwrap();
+    wait_for_log(&process, "[] [brokerx-launcher] [told] [path]");
 }

@@ -156,9 +156,10 @@ pub struct MailMetrics {
     pub set_aside: Gauge,
     /// How long ago the oldest of them was asked for, seconds.
     pub oldest_seconds: Gauge,
-    /// 1 while all wait: the mail server, PostgreSQL or the disk is away, or refuses us.
+    /// 1 while all wait (the mail server, PostgreSQL or the disk is away, or refuses us), or those of a partition
+    /// behind a record that cannot be read.
     pub blocked: Gauge,
-    /// 1 while all wait, and it takes a person to end it.
+    /// 1 while that takes a person to end it.
     pub alarm: Gauge,
 }
 
@@ -183,12 +184,12 @@ impl MailMetrics {
             ),
             (
                 "mail_blocked",
-                "1 while all mails wait: what they need is away, or refuses us",
+                "1 while all mails wait, as what they need is away or refuses us, or those of a partition behind a record that cannot be read",
                 &metrics.blocked,
             ),
             (
                 "mail_alarm",
-                "1 while all mails wait and it takes a person to end it",
+                "1 while mails wait and it takes a person to end it: the mail server refuses us, or the registry does not know the schema of a record",
                 &metrics.alarm,
             ),
         ] {

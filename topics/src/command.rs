@@ -15,7 +15,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 use crate::apply::{self, ClusterOptions};
 use crate::catalogue;
 use crate::passes::{Decision, decide};
-use crate::service::{PlatformOptions, log_filter};
+use crate::service::{PlatformOptions, log_filter, or_default};
 use crate::tail::{TailOptions, tail};
 
 /// Topics, schemas, genesis and configuration of a BrokerX cluster.
@@ -92,7 +92,7 @@ enum Command {
 
 /// A filter of the log. The command says itself what it waits for; `rdkafka=info` shows the Kafka client's view.
 fn without_client(filter: &str) -> Result<Targets, String> {
-    log_filter(&format!("librdkafka=off,rdkafka=off,{filter}"))
+    log_filter(&format!("librdkafka=off,rdkafka=off,{}", or_default(filter)))
 }
 
 /// Does what the command line says; 1 for drift, 2 for an error, which is told in one line.

@@ -46,16 +46,13 @@ impl<K: Hash + Eq + Clone, V> Bounded<K, V> {
         let replaced = self.remove(&key);
         let forgotten = match self.entries.len() < self.room {
             true => None,
-            false => self
-                .by_age
-                .pop_first()
-                .and_then(|(_, oldest)| self.entries.remove(&oldest)),
+            false => self.pop_oldest(),
         };
         let number = self.next;
         self.next += 1;
         self.by_age.insert(number, key.clone());
         self.entries.insert(key, (number, value));
-        replaced.or(forgotten.map(|(_, value)| value))
+        replaced.or(forgotten)
     }
 
     /// Takes an entry out.
@@ -68,10 +65,21 @@ impl<K: Hash + Eq + Clone, V> Bounded<K, V> {
         Some(value)
     }
 
+    /// The entry that was put in first.
+    pub fn oldest(&self) -> Option<&V> {
+        let (_, key) = self.by_age.first_key_value()?;
+        self.get(key)
+    }
+
+    /// Takes that out.
+    pub fn pop_oldest(&mut self) -> Option<V> {
+        let (_, key) = self.by_age.pop_first()?;
+        self.entries.remove(&key).map(|(_, value)| value)
+    }
+
     /// Entries that are kept.
-    #[cfg(test)]
     pub fn len(&self) -> usize {
-        assert_eq!(self.entries.len(), self.by_age.len());
+        debug_assert_eq!(self.entries.len(), self.by_age.len());
         self.entries.len()
     }
 }
@@ -121,7 +129,11 @@ mod tests {
             );
             for value in 0..500 {
                 let key: u8 = random.random_range(0..10);
-                match random.random_range(0..3) {
+                match random.random_range(0..4) {
+                    3 => {
+                        let oldest = (!naive.entries.is_empty()).then(|| naive.entries.remove(0).1);
+                        assert_eq!(bounded.pop_oldest(), oldest, "seed {seed}");
+                    }
                     0 => assert_eq!(bounded.remove(&key), naive.remove(key), "seed {seed}"),
                     1 => {
                         assert_eq!(bounded.insert(key, value), naive.insert(key, value), "seed {seed}");
@@ -140,7 +152,15 @@ mod tests {
                         }
                     }
                 }
-                assert_eq!(bounded.len(), naive.entries.len());
+                assert_eq!(
+                    (bounded.len(), bounded.by_age.len()),
+                    (naive.entries.len(), naive.entries.len())
+                );
+                assert_eq!(
+                    bounded.oldest(),
+                    naive.entries.first().map(|(_, value)| value),
+                    "seed {seed}"
+                );
                 for key in 0..10 {
                     assert_eq!(bounded.get(&key).copied(), naive.get(key), "seed {seed}");
                 }

@@ -12,6 +12,7 @@ mod pending;
 mod quota;
 mod replies;
 mod sent;
+mod shared;
 mod told;
 
 #[cfg(test)]

@@ -3,8 +3,9 @@
 //! Two bounded tables. The last number of each account that an outcome carried: a read of the account waits
 //! until the projection has come so far. And the orders whose request was answered before there was an
 //! outcome: until it comes, a question about such an order is answered with "not decided yet", never with an
-//! older order of the same id. When a table is full, its oldest entry is forgotten; clients of other instances
-//! have tokens, and the place that a late answer names.
+//! older order of the same id. When a table is full, an old entry is forgotten: of the numbers the oldest, of the orders
+//! the oldest of the account that has most, so that no account's orders are forgotten for those of another that sends
+//! more. Clients of other instances have tokens, and the place that a late answer names.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -14,6 +15,7 @@ use brokerx_schemas::{AccountId, CommandId, Refusal, Reply};
 use brokerx_topics::service::clock::now_us;
 
 use super::bounded::Bounded;
+use super::shared::Shared;
 
 /// Entries of each table, some 200 bytes each.
 const ENTRIES_MAX: usize = 100_000;
@@ -39,7 +41,7 @@ pub struct Told {
 #[derive(Debug)]
 struct Tables {
     seqs: Bounded<AccountId, i64>,
-    late: Bounded<(AccountId, String), Late>,
+    late: Shared<AccountId, String, Late>,
     by_command: HashMap<CommandId, (AccountId, String)>,
 }
 
@@ -47,7 +49,7 @@ impl Default for Tables {
     fn default() -> Self {
         Self {
             seqs: Bounded::new(ENTRIES_MAX),
-            late: Bounded::new(ENTRIES_MAX),
+            late: Shared::new(ENTRIES_MAX),
             by_command: HashMap::new(),
         }
     }
@@ -84,14 +86,14 @@ impl Told {
     /// The request of an order was answered without an outcome.
     pub fn late(&self, account_id: AccountId, client_order_id: String, command_id: CommandId) {
         let mut tables = self.lock();
-        let key = (account_id, client_order_id);
         let late = Late {
             command_id,
             since: Instant::now(),
             decision: Decision::AwaitedSince(now_us()),
         };
-        tables.by_command.insert(command_id, key.clone());
-        if let Some(forgotten) = tables.late.insert(key, late) {
+        let key = (account_id, client_order_id.clone());
+        tables.by_command.insert(command_id, key);
+        if let Some(forgotten) = tables.late.insert(account_id, client_order_id, late) {
             tables.by_command.remove(&forgotten.command_id);
         }
     }
@@ -99,21 +101,27 @@ impl Told {
     /// An outcome came for which no request waits any more.
     pub fn came_late(&self, reply: &Reply) {
         let mut tables = self.lock();
-        let Some(key) = tables.by_command.remove(&reply.command_id) else {
+        let Some((account_id, client_order_id)) = tables.by_command.remove(&reply.command_id) else {
             return;
         };
         if let Some(account_seq) = reply.account_seq {
-            tables.tell(key.0, account_seq);
+            tables.tell(account_id, account_seq);
         }
         let is_this = |late: &Late| late.command_id == reply.command_id;
         match (&reply.refusal, &reply.order) {
             // Only the reply tells: neither an event nor a row is made of it.
             (Some(refusal), None) => {
-                if let Some(late) = tables.late.get_mut(&key).filter(|late| is_this(late)) {
+                if let Some(late) = tables
+                    .late
+                    .get_mut(account_id, &client_order_id)
+                    .filter(|late| is_this(late))
+                {
                     late.decision = Decision::Refused(refusal.clone());
                 }
             }
-            _ if tables.late.get(&key).is_some_and(is_this) => drop(tables.late.remove(&key)),
+            _ if tables.late.get(account_id, &client_order_id).is_some_and(is_this) => {
+                tables.late.remove(account_id, &client_order_id);
+            }
             _ => {}
         }
     }
@@ -122,7 +130,7 @@ impl Told {
     /// the order was decided and can be read.
     pub fn decision(&self, account_id: AccountId, client_order_id: &str) -> Option<Decision> {
         let tables = self.lock();
-        let late = tables.late.get(&(account_id, client_order_id.to_owned()))?;
+        let late = tables.late.get(account_id, &client_order_id.to_owned())?;
         (late.since.elapsed() < UNDECIDED_FOR).then(|| late.decision.clone())
     }
 
@@ -198,6 +206,25 @@ mod tests {
         told.late(ACCOUNT, "b".to_owned(), id(3));
         told.came_late(&reply(3, 5));
         assert_eq!(told.decision(ACCOUNT, "b"), None, "it can be read");
+    }
+
+    #[test]
+    fn a_flood_of_one_account_forgets_no_order_of_another() {
+        let told = Told::default();
+        told.late(AccountId(8), "mine".to_owned(), id(0));
+        for number in 1..ENTRIES_MAX as u64 + 10 {
+            told.late(ACCOUNT, number.to_string(), id(number));
+        }
+        assert!(matches!(
+            told.decision(AccountId(8), "mine"),
+            Some(Decision::AwaitedSince(_))
+        ));
+        assert_eq!(told.decision(ACCOUNT, "1"), None, "its own are");
+        told.came_late(&reply(0, 3));
+        assert_eq!(
+            (told.decision(AccountId(8), "mine"), told.last(AccountId(8))),
+            (None, Some(3))
+        );
     }
 
     #[test]

@@ -16,6 +16,7 @@ use crate::platform::{Options, Transport};
 use crate::ports::Ports;
 use crate::progress::{Progress, Style};
 use crate::requirements;
+use crate::system::log_filter;
 use crate::system::state::{Phase, State};
 use crate::system::supervisor;
 
@@ -51,6 +52,7 @@ impl Arguments {
 /// # Errors
 /// Any [`Failure`] of the start; nothing is left running then.
 pub fn run(layout: Layout, arguments: Arguments, with_services: bool) -> Result<ExitCode> {
+    log_filter::check()?;
     let ports = arguments.ports.shifted(arguments.port_offset)?;
     let transport = Transport::choose(&layout, arguments.secured)?;
     if transport != Transport::Clear {

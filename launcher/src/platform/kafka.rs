@@ -13,7 +13,7 @@ use crate::home::secrets::{self, KAFKA_USERS};
 use crate::home::{Layout, Secrets, files};
 use crate::ports::{Ports, loopback};
 use crate::process::tool::run_logged;
-use crate::process::{Probe, Spec};
+use crate::process::{Probe, Spec, inherited};
 use crate::requirements;
 
 use super::compose;
@@ -45,6 +45,7 @@ pub fn prepare(layout: &Layout, options: &Options, downloads: &Downloads, secret
         name: "kafka".to_owned(),
         program: java,
         arguments,
+        inherits: inherited::BY_JAVA.into(),
         environment: Vec::new(),
         directory: layout.data(),
         account: None,

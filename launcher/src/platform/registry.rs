@@ -9,7 +9,7 @@ use nix::sys::signal::Signal;
 use crate::failure::Result;
 use crate::home::{Layout, Secrets, files};
 use crate::ports::{Ports, loopback};
-use crate::process::{Probe, Spec};
+use crate::process::{Probe, Spec, inherited};
 use crate::requirements;
 
 use super::compose;
@@ -66,6 +66,7 @@ pub fn prepare(layout: &Layout, options: &Options, downloads: &Downloads, secret
         name: "registry".to_owned(),
         program: requirements::java()?,
         arguments: compose::lines(layout, "registry/java.options", &version)?,
+        inherits: inherited::BY_JAVA.into(),
         environment,
         directory: downloads.registry.clone(),
         account: None,

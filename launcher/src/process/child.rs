@@ -16,6 +16,7 @@ use crate::interrupt;
 
 use super::account::Account;
 use super::identity::{self, Identity};
+use super::inherited;
 use super::probe::Probe;
 use super::record::RunRecord;
 use super::spawn;
@@ -33,7 +34,10 @@ pub struct Spec {
     pub program: PathBuf,
     /// Its arguments.
     pub arguments: Vec<String>,
-    /// Its environment on top of the launcher's own.
+    /// What it is left of the launcher's environment, besides what every child is
+    /// ([`inherited`](super::inherited)).
+    pub inherits: Vec<&'static str>,
+    /// What it is told by its environment; goes before what it is left.
     pub environment: Vec<(String, String)>,
     /// Its working directory.
     pub directory: PathBuf,
@@ -96,6 +100,7 @@ impl Process {
         let log_start_bytes = log.metadata().map(|file| file.len()).unwrap_or(0);
         let errors = log.try_clone().map_err(Failure::io(context.clone()))?;
         let mut command = Command::new(&spec.program);
+        inherited::leave_only(&mut command, &spec.inherits);
         command
             .args(&spec.arguments)
             .envs(spec.environment.iter().map(|(name, value)| (name, value)))

@@ -12,6 +12,7 @@ pub mod account;
 mod channel;
 mod child;
 mod identity;
+pub mod inherited;
 pub mod probe;
 mod record;
 mod spawn;

@@ -8,6 +8,7 @@ use crate::platform::security::certificates;
 use crate::platform::{Role, Transport, registry};
 use crate::ports::{Ports, loopback};
 
+use super::log_filter;
 use super::services::{OPERATOR_BINARY, TOPICS_BINARY, feed_url, public_url};
 
 /// What the value of a variable is made of.
@@ -279,8 +280,8 @@ pub const ENVIRONMENT: [Variable; 26] = [
         meaning: "what is listed at the first start",
     },
     Variable {
-        name: "BROKERX_LOG",
-        value: |_| Some(std::env::var("BROKERX_LOG").unwrap_or_else(|_| "info".to_owned())),
+        name: log_filter::VARIABLE,
+        value: |_| Some(log_filter::of_shell()),
         told: Told::All,
         meaning: "the level of the logs, taken over from the launcher's own environment",
     },
@@ -358,7 +359,7 @@ mod tests {
                 program,
             };
             let value = match it.name {
-                "BROKERX_LOG" => Some("info".to_owned()),
+                log_filter::VARIABLE => Some("info".to_owned()),
                 _ => (it.value)(facts),
             };
             value.map(|value| if value.is_empty() { ".".to_owned() } else { value })

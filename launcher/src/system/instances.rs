@@ -12,6 +12,7 @@ use crate::process::{Probe, Spec};
 
 use super::environment::{Facts, environment};
 use super::services::{Service, ServicePorts};
+use super::settings;
 
 /// How to see that a service on these ports can serve.
 pub fn probe(service: &Service, ports: ServicePorts, transport: &Transport) -> Probe {
@@ -46,6 +47,7 @@ pub fn spec(service: &Service, index: u32, ports: ServicePorts, options: &Option
         name,
         program: layout.binary(service.binary),
         arguments: Vec::new(),
+        inherits: settings::settings(service.binary),
         environment,
         directory: layout.root().to_owned(),
         account: None,

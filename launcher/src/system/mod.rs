@@ -3,8 +3,10 @@
 
 pub mod environment;
 pub mod instances;
+pub mod log_filter;
 pub mod scratch;
 pub mod services;
+pub mod settings;
 pub mod state;
 pub mod supervisor;
 
@@ -19,8 +21,8 @@ use crate::home::Layout;
 use crate::home::logs::tail;
 use crate::platform::{Downloads, Options, Platform, Transport, stop_in_reverse};
 use crate::ports::{Ports, check_free, loopback};
-use crate::process::Process;
 use crate::process::tool::run_logged;
+use crate::process::{Process, inherited};
 use crate::progress::Progress;
 use crate::requirements::programs::NeededBy;
 use crate::requirements::{self, Intent};
@@ -353,6 +355,7 @@ fn command(platform: &Platform, binary: &str, arguments: &[&str]) -> Command {
         program: binary,
     });
     let mut command = Command::new(options.layout.binary(binary));
+    inherited::leave_only(&mut command, &settings::settings(binary));
     command.args(arguments).envs(told).current_dir(options.layout.root());
     command
 }

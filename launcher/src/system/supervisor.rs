@@ -299,6 +299,7 @@ mod tests {
             name: "short".to_owned(),
             program: "/bin/true".into(),
             arguments: Vec::new(),
+            inherits: Vec::new(),
             environment: Vec::new(),
             directory: layout.home().to_owned(),
             account: None,

@@ -7,10 +7,13 @@
 //!   handed over) sets that letter aside; the others go on.
 //! - What concerns all (the server or PostgreSQL is away, the server refuses *us*) lets all wait, and one
 //!   letter at a time tries whether it is over. However long that takes, no letter is given up for it.
-//! - A letter is given up when it was set aside for as long as [`Patience`] allows, or sooner, after
-//!   [`TRIES_MIN`] tries, when its partition has no room left for others.
+//! - A letter is given up when it was set aside for as long as [`Patience`] allows, or sooner when there is
+//!   hardly room for more: the one tried most of the operator who takes more than a share of the places, else
+//!   the one tried most of all that were tried [`TRIES_MIN`] times.
+//! - First tries and later ones take turns, and one connection is never used for later ones, so that nobody who
+//!   is served at once waits for those who are not.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -20,6 +23,15 @@ use brokerx_topics::service::Backoff;
 /// However old a letter is, and however little room there is, it is tried so often: a first try may come
 /// after an outage, or be turned away by a server that wants to see a second one (greylisting).
 const TRIES_MIN: u32 = 5;
+/// Letters of one partition that were not tried yet; at that number it is not read on.
+pub(super) const UNTRIED_MAX: usize = 64;
+/// Letters of one partition that are set aside, with those of their clients behind them; the same at that number.
+/// What is committed of a partition has room for some more.
+pub(super) const ASIDE_MAX: usize = 512;
+/// From here on there is hardly room: some are given up before the partition is full.
+const CROWDED: usize = ASIDE_MAX - UNTRIED_MAX;
+/// What one operator (the end of a domain) may take of these places while there is hardly room.
+const SHARE: usize = ASIDE_MAX / 4;
 /// The first pause after a connection that broke: most often the server was started again.
 const LOST_PAUSE: Duration = Duration::from_secs(2);
 /// The longest pause of a letter that is set aside.
@@ -59,15 +71,21 @@ pub(super) struct Request {
 /// What a try led to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Outcome {
-    /// Nothing more is to be done: delivered, or there is nobody to deliver it to.
+    /// Nothing more is to be done: delivered, or in the dead letters.
     Settled,
-    /// Refused for good: to the dead letters.
+    /// There is nobody to deliver it to. Nobody was asked.
+    Moot,
+    /// Refused for good by the server: to the dead letters.
     Refused(String),
+    /// It cannot be written, so no server was asked: to the dead letters.
+    Unsendable(String),
     /// Not now, for a reason of this letter alone.
     Deferred {
         reason: String,
         /// Whether the connection broke, in place of an answer.
         lost: bool,
+        /// Who receives mail there; none when no server was asked.
+        operator: Option<String>,
     },
     /// Not now, for a reason that concerns all.
     Waits {
@@ -110,7 +128,30 @@ pub(super) struct Desk {
     letters: BTreeMap<u64, Entry>,
     next_id: u64,
     working: usize,
+    /// Whether what was begun last was set aside before.
+    was_again: bool,
     trouble: Option<Trouble>,
+}
+
+/// The letters of a partition.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Load {
+    /// Those that were not tried yet, except for those behind.
+    pub(super) untried: usize,
+    /// Those that are set aside, and those behind them of the same client.
+    pub(super) aside: usize,
+}
+
+impl Load {
+    /// Whether there is no room for one more.
+    pub(super) fn is_full(&self) -> bool {
+        self.untried >= UNTRIED_MAX || self.aside >= ASIDE_MAX
+    }
+
+    /// Whether some are to be given up, so that there is room.
+    pub(super) fn is_crowded(&self) -> bool {
+        self.aside >= CROWDED
+    }
 }
 
 struct Entry {
@@ -118,9 +159,10 @@ struct Entry {
     work: Work,
     is_worked_on: bool,
     due: Instant,
-    /// How often it was set aside, and what for.
+    /// How often it was set aside, what for, and by whom.
     deferred: u32,
     reason: String,
+    operator: String,
     burying: Backoff,
 }
 
@@ -132,6 +174,7 @@ impl Desk {
             letters: BTreeMap::new(),
             next_id: 0,
             working: 0,
+            was_again: false,
             trouble: None,
         }
     }
@@ -145,6 +188,7 @@ impl Desk {
             due: now,
             deferred: 0,
             reason: String::new(),
+            operator: String::new(),
             burying: Backoff::between(BURY_PAUSE.0, BURY_PAUSE.1),
         };
         self.letters.insert(self.next_id, entry);
@@ -161,15 +205,41 @@ impl Desk {
             None => true,
             Some(trouble) => self.working == 0 && trouble.next_try <= now,
         };
+        let (mut burial, mut first, mut again) = (None, None, None::<(Instant, u64)>);
+        let mut trying_again = 0;
         let mut clients = HashSet::new();
-        let (id, entry) = self.letters.iter_mut().find(|(_, entry)| {
-            let is_first_of_client = clients.insert(entry.request.key.clone());
-            let may = may_deliver || matches!(entry.work, Work::Bury { .. });
-            is_first_of_client && may && !entry.is_worked_on && entry.due <= now
-        })?;
+        for (id, entry) in &self.letters {
+            let is_first_of_client = clients.insert(entry.request.key.as_slice());
+            let was_deferred = entry.deferred > 0;
+            if entry.is_worked_on {
+                trying_again += usize::from(was_deferred);
+                continue;
+            }
+            if !is_first_of_client || entry.due > now {
+                continue;
+            }
+            if entry.work != Work::Deliver {
+                burial = burial.or(Some(*id));
+            } else if !was_deferred {
+                first = first.or(Some(*id));
+            } else if again.is_none_or(|(due, _)| entry.due < due) {
+                again = Some((entry.due, *id));
+            }
+        }
+        let has_room = trying_again < (self.at_once - 1).max(1);
+        let again = again.map(|(_, id)| id).filter(|_| has_room);
+        let delivery = match (first, again) {
+            (Some(first), Some(again)) => Some(if self.was_again { first } else { again }),
+            (first, again) => first.or(again),
+        };
+        let id = burial.or(delivery.filter(|_| may_deliver))?;
+        let entry = self.letters.get_mut(&id)?;
+        if burial.is_none() {
+            self.was_again = Some(id) == again;
+        }
         entry.is_worked_on = true;
         self.working += 1;
-        Some((*id, Arc::clone(&entry.request), entry.work.clone()))
+        Some((id, Arc::clone(&entry.request), entry.work.clone()))
     }
 
     /// What a try led to; the letter when that settles it. `age` is how long ago it was asked for.
@@ -188,20 +258,30 @@ impl Desk {
             self.wait(reason, alarm, now);
             return None;
         }
-        if entry.work == Work::Deliver {
+        let was_served = match &outcome {
+            Outcome::Settled | Outcome::Refused(_) => true,
+            Outcome::Deferred { operator, .. } => operator.is_some(),
+            _ => false,
+        };
+        if was_served && entry.work == Work::Deliver {
             self.trouble = None;
         }
         match outcome {
-            Outcome::Settled => return self.letters.remove(&id).map(|entry| entry.request),
-            Outcome::Refused(reason) => {
+            Outcome::Settled | Outcome::Moot => {
+                let settled = self.letters.remove(&id).map(|entry| entry.request);
+                self.nobody_waits();
+                return settled;
+            }
+            Outcome::Refused(reason) | Outcome::Unsendable(reason) => {
                 entry.work = Work::Bury {
                     reason,
                     given_up: false,
                 };
             }
             Outcome::Unburied(_) => entry.due = now + entry.burying.next(),
-            Outcome::Deferred { reason, lost } => {
+            Outcome::Deferred { reason, lost, operator } => {
                 entry.deferred += 1;
+                entry.operator = operator.unwrap_or_default();
                 let age = age(&entry.request);
                 if entry.deferred >= TRIES_MIN && age >= self.patience.limit {
                     entry.give_up(age, &reason);
@@ -214,6 +294,13 @@ impl Desk {
             Outcome::Waits { .. } => {}
         }
         None
+    }
+
+    /// Without letters nobody is asked any more, and nothing is known of those that were away.
+    fn nobody_waits(&mut self) {
+        if self.letters.is_empty() {
+            self.trouble = None;
+        }
     }
 
     fn wait(&mut self, reason: String, alarm: bool, now: Instant) {
@@ -230,20 +317,69 @@ impl Desk {
         });
     }
 
-    /// A partition has no room for more letters: of those that were tried often enough, the one that was
-    /// tried most is given up, unless one is already on its way out. Whether there was one.
+    /// What each partition has, of those that have letters.
+    pub(super) fn loads(&self) -> BTreeMap<i32, Load> {
+        let mut loads = BTreeMap::<i32, Load>::new();
+        for entry in self.letters.values() {
+            loads.entry(entry.request.partition).or_default().untried += 1;
+        }
+        for (_, entry, _) in self.places() {
+            let load = loads.entry(entry.request.partition).or_default();
+            load.untried -= 1;
+            load.aside += 1;
+        }
+        loads
+    }
+
+    /// The letters that are set aside, and those behind them of the same client; each with whom it counts for.
+    fn places(&self) -> Vec<(u64, &Entry, &str)> {
+        let mut holders = HashMap::<&[u8], &str>::new();
+        let mut places = Vec::new();
+        for (id, entry) in &self.letters {
+            let client = entry.request.key.as_slice();
+            if entry.deferred > 0 {
+                holders.entry(client).or_insert(&entry.operator);
+            }
+            if let Some(operator) = holders.get(client) {
+                places.push((*id, entry, *operator));
+            }
+        }
+        places
+    }
+
+    /// A partition has hardly room for more letters: one is given up, unless one is already on its way out.
+    /// Whether there was one.
     pub(super) fn make_room(&mut self, partition: i32, now: Instant, age: impl Fn(&Request) -> Duration) -> bool {
-        let of_it = |entry: &&mut Entry| entry.request.partition == partition;
-        let mut leaving = self.letters.values_mut().filter(of_it);
-        if leaving.any(|entry| entry.work != Work::Deliver) {
+        let mut places = self.places();
+        places.retain(|(_, entry, _)| entry.request.partition == partition);
+        if places.iter().any(|(_, entry, _)| entry.work != Work::Deliver) {
             return false;
         }
-        let aside = self.letters.values_mut().filter(of_it);
-        let often = aside.filter(|entry| !entry.is_worked_on && entry.deferred >= TRIES_MIN);
-        let Some(entry) = often.max_by_key(|entry| entry.deferred) else {
+        let mut taken = BTreeMap::<&str, usize>::new();
+        for (_, _, operator) in &places {
+            *taken.entry(operator).or_default() += 1;
+        }
+        let greediest = taken.into_iter().max_by_key(|(_, count)| *count);
+        let greedy = greediest
+            .filter(|(_, count)| *count > SHARE)
+            .map(|(operator, _)| operator);
+        let tried = places.iter().filter(|(_, entry, operator)| match greedy {
+            Some(greedy) => *operator == greedy && entry.deferred > 0,
+            None => entry.deferred >= TRIES_MIN,
+        });
+        let most = tried
+            .filter(|(_, entry, _)| !entry.is_worked_on)
+            .max_by_key(|(_, entry, _)| entry.deferred)
+            .map(|(id, ..)| *id);
+        let whose = if greedy.is_some() {
+            "mails to its domain"
+        } else {
+            "other letters"
+        };
+        let Some(entry) = most.and_then(|id| self.letters.get_mut(&id)) else {
             return false;
         };
-        let reason = format!("too many other letters are set aside; {}", entry.reason);
+        let reason = format!("too many {whose} are set aside; {}", entry.reason);
         entry.give_up(age(&entry.request), &reason);
         entry.due = now;
         true
@@ -257,6 +393,7 @@ impl Desk {
             *working -= usize::from(!keep && entry.is_worked_on);
             keep
         });
+        self.nobody_waits();
     }
 
     /// How many are worked on.

@@ -12,7 +12,7 @@ use brokerx_topics::headers::trace_of;
 use brokerx_topics::passes::{Passes, hint};
 use brokerx_topics::service::clock::now_us;
 use brokerx_topics::service::{Backoff, Check, DeliveringProducer, Drained, PlatformOptions, Shutdown, backoff, kafka};
-use rdkafka::consumer::{CommitMode, Consumer};
+use rdkafka::consumer::Consumer;
 use rdkafka::error::KafkaError;
 use rdkafka::message::{Headers, Message as _, OwnedMessage};
 use rdkafka::{Offset, TopicPartitionList};
@@ -21,10 +21,12 @@ use tokio::task::{Id, JoinSet};
 use tracing::Instrument;
 
 use super::burial::Burial;
+use super::commits::{UnderWay, commit};
 use super::desk::{Desk, Outcome, Patience, Request, Work};
 use super::offsets::{Offsets, Seen};
 use super::options::MailOptions;
 use super::post::Post;
+use super::stuck::{Stuck, StuckRecords};
 use crate::telemetry::{MailMetrics, MailOutcome};
 
 /// The consumer group.
@@ -35,9 +37,7 @@ const POLL: Duration = Duration::from_millis(500);
 const BUSY_POLL: Duration = Duration::from_millis(20);
 /// How long it may take to seek back to a record that must wait, and to read what was committed.
 const ASK_LIMIT: Duration = Duration::from_secs(5);
-/// Letters of one partition that are not settled; at that number reading it pauses.
-const WINDOW: usize = 64;
-/// How long a stop waits for letters that are being handed over.
+/// How long a stop waits for letters that are being handed over, and for a commit.
 const STOP_LIMIT: Duration = Duration::from_secs(3);
 
 /// Sends the mails.
@@ -110,14 +110,15 @@ impl Mailer {
                 codec: self.codec.clone(),
             },
             runtime,
-            consumer,
+            consumer: Arc::new(consumer),
             offsets: Offsets::default(),
+            commits: UnderWay::default(),
             desk: Desk::new(patience, self.options.smtp.smtp_connections_max as usize),
             tasks: JoinSet::new(),
             carried: HashMap::new(),
             assigned: BTreeSet::new(),
             full: BTreeSet::new(),
-            stuck: None,
+            stuck: StuckRecords::default(),
             pause: backoff(),
         };
         life.run()
@@ -129,8 +130,9 @@ struct Life<'a> {
     mailer: &'a Mailer,
     burial: Burial,
     runtime: &'a Handle,
-    consumer: Drained,
+    consumer: Arc<Drained>,
     offsets: Offsets,
+    commits: UnderWay,
     desk: Desk,
     tasks: JoinSet<Outcome>,
     /// Which letter a task works on.
@@ -139,9 +141,9 @@ struct Life<'a> {
     assigned: BTreeSet<i32>,
     /// Those of them that are not read for now.
     full: BTreeSet<i32>,
-    /// Why a record cannot be read for now.
-    stuck: Option<String>,
-    /// Between tries to read it.
+    /// The partitions whose next record cannot be read for now.
+    stuck: StuckRecords,
+    /// Between tries to read one.
     pause: Backoff,
 }
 
@@ -164,16 +166,18 @@ impl Life<'_> {
             self.hear();
             self.follow_the_group()?;
             self.begin_what_is_due();
-            self.commit(CommitMode::Async);
+            self.commit_beside();
             self.show();
             self.mailer.post.tidy();
         }
         let asked = Instant::now();
-        while self.desk.working() > 0 && asked.elapsed() < STOP_LIMIT {
+        while (self.desk.working() > 0 || self.commits.is_asked()) && asked.elapsed() < STOP_LIMIT {
             std::thread::sleep(BUSY_POLL);
             self.hear();
+            let acknowledged = self.commits.acknowledged(Instant::now());
+            self.offsets.committed(acknowledged);
         }
-        self.commit(CommitMode::Sync);
+        self.commit_at_last();
         Ok(())
     }
 
@@ -199,14 +203,8 @@ impl Life<'_> {
             }
             Ok(None) => self.offsets.settle(partition, offset),
             Err(error) => {
-                self.stuck = Some(format!("{error:#}"));
                 self.mailer.metrics.count(MailOutcome::Waited);
-                tracing::warn!(
-                    partition,
-                    offset,
-                    error = format!("{error:#}"),
-                    "a record of auth waits"
-                );
+                self.stuck.add(Stuck::new(partition, offset, &error));
                 // Polled again after the pause rather than retried in place: a member that does not poll loses its
                 // place in the group.
                 self.consumer
@@ -216,8 +214,10 @@ impl Life<'_> {
                 return Ok(());
             }
         }
-        self.stuck = None;
-        self.pause.reset();
+        self.stuck.read_on(partition);
+        if self.stuck.worst().is_none() {
+            self.pause.reset();
+        }
         Ok(())
     }
 
@@ -228,8 +228,11 @@ impl Life<'_> {
         let committed = self.consumer.committed_offsets(list, ASK_LIMIT);
         let committed = committed.context("what was committed cannot be read")?;
         let element = committed.find_partition(AuthEvent::TOPIC, partition);
-        let metadata = element.as_ref().map_or("", |element| element.metadata());
-        self.offsets.begin(partition, offset, metadata);
+        let committed = element.as_ref().and_then(|element| match element.offset() {
+            Offset::Offset(committed) => Some((committed, element.metadata())),
+            _ => None,
+        });
+        self.offsets.begin(partition, offset, committed);
         Ok(())
     }
 
@@ -289,6 +292,7 @@ impl Life<'_> {
                     let outcome = Outcome::Deferred {
                         reason: "the work on it panicked".to_owned(),
                         lost: false,
+                        operator: None,
                     };
                     (error.id(), outcome)
                 }
@@ -314,7 +318,7 @@ impl Life<'_> {
             Outcome::Deferred { .. } => MailOutcome::Deferred,
             Outcome::Waits { .. } | Outcome::Unburied(_) => MailOutcome::Waited,
             // Counted where it is known what became of it.
-            Outcome::Settled | Outcome::Refused(_) => return,
+            Outcome::Settled | Outcome::Moot | Outcome::Refused(_) | Outcome::Unsendable(_) => return,
         };
         self.mailer.metrics.count(counted);
     }
@@ -327,7 +331,7 @@ impl Life<'_> {
                 tracing::error!(reason = now.reason, "all mails wait, and it takes a person to end it");
             }
             (_, Some(now)) => tracing::warn!(reason = now.reason, "all mails wait"),
-            (Some(_), None) => tracing::info!("mails are delivered again"),
+            (Some(_), None) => tracing::info!("mails do not wait any more"),
             (None, None) => {}
         }
     }
@@ -364,19 +368,20 @@ impl Life<'_> {
         for gone in self.offsets.keep(&assigned) {
             self.desk.forget(gone);
         }
-        let full: BTreeSet<i32> = self
-            .offsets
-            .waiting()
-            .filter_map(|(partition, count)| (count >= WINDOW).then_some(partition))
-            .collect();
-        for partition in &full {
-            if self.desk.make_room(*partition, Instant::now(), age) {
+        self.stuck.keep(&assigned);
+        let loads = self.desk.loads();
+        for (partition, load) in &loads {
+            if load.is_crowded() && self.desk.make_room(*partition, Instant::now(), age) {
                 tracing::warn!(
                     partition,
                     "a letter is given up: too many of its partition are set aside"
                 );
             }
         }
+        let full: BTreeSet<i32> = loads
+            .iter()
+            .filter_map(|(partition, load)| load.is_full().then_some(*partition))
+            .collect();
         self.full.retain(|partition| assigned.contains(partition));
         let pausing = of_auth(full.difference(&self.full));
         // One that was paused when it went comes back paused.
@@ -398,26 +403,30 @@ impl Life<'_> {
         Ok(())
     }
 
-    /// What is settled is committed; a commit that is lost repeats letters.
-    fn commit(&mut self, mode: CommitMode) {
+    /// What is settled is committed, without waiting for it; a commit that is lost repeats letters.
+    fn commit_beside(&mut self) {
+        let now = Instant::now();
+        let acknowledged = self.commits.acknowledged(now);
+        self.offsets.committed(acknowledged);
+        if !self.commits.is_free(now) {
+            return;
+        }
         let commits = self.offsets.to_commit();
         if commits.is_empty() {
             return;
         }
-        let mut list = TopicPartitionList::new();
-        for commit in &commits {
-            let mut element = list.add_partition(AuthEvent::TOPIC, commit.partition);
-            if let Err(error) = element.set_offset(Offset::Offset(commit.offset)) {
-                tracing::warn!(%error, "an offset of auth is none");
-                return;
-            }
-            if !commit.metadata.is_empty() {
-                element.set_metadata(&commit.metadata);
-            }
+        let consumer = Arc::clone(&self.consumer);
+        if let Err(error) = self.commits.ask(commits, move |it| commit(&consumer, it)) {
+            tracing::warn!(%error, "no thread to commit offsets of auth in");
         }
-        match self.consumer.commit(&list, mode) {
-            Ok(()) => self.offsets.committed(commits),
-            Err(error) => tracing::debug!(%error, "offsets of auth were not committed"),
+    }
+
+    /// The same at the end, which waits for it.
+    fn commit_at_last(&self) {
+        for last in self.offsets.to_commit() {
+            if let Err(error) = commit(&self.consumer, &last) {
+                tracing::warn!(%error, last.partition, "an offset of auth is not committed: mails may come twice");
+            }
         }
     }
 
@@ -429,15 +438,17 @@ impl Life<'_> {
         metrics.set_aside.set(aside as i64);
         metrics.oldest_seconds.set(oldest as i64);
         let trouble = self.desk.trouble();
-        metrics
-            .blocked
-            .set(i64::from(trouble.is_some() || self.stuck.is_some()));
-        metrics
-            .alarm
-            .set(i64::from(trouble.is_some_and(|trouble| trouble.alarm)));
+        let stuck = self.stuck.worst();
+        metrics.blocked.set(i64::from(trouble.is_some() || stuck.is_some()));
+        let alarm = trouble.is_some_and(|trouble| trouble.alarm) || stuck.is_some_and(|stuck| stuck.alarm);
+        metrics.alarm.set(i64::from(alarm));
         let check = &self.mailer.check;
-        match (&self.stuck, trouble, reason) {
-            (Some(reason), _, _) => check.set(false, &format!("a record of auth waits: {reason}")),
+        match (stuck, trouble, reason) {
+            (Some(stuck), _, _) => {
+                let (partition, offset) = (stuck.partition, stuck.offset);
+                let why = format!("a record of auth waits: {partition} at {offset}: {}", stuck.reason);
+                check.set(false, &why);
+            }
             (None, Some(trouble), _) => check.set(false, &format!("all mails wait: {}", trouble.reason)),
             (None, None, Some(reason)) => check.set(true, &format!("{aside} mails are set aside, the first: {reason}")),
             (None, None, None) => check.set(true, "no mail waits"),
@@ -455,9 +466,10 @@ async fn deliver(post: &Post, request: &Request) -> Outcome {
     match &outcome {
         Outcome::Deferred { reason, .. } => tracing::info!(reason, "a mail is set aside"),
         Outcome::Refused(reason) => tracing::warn!(reason, "a mail is refused for good"),
+        Outcome::Unsendable(reason) => tracing::warn!(reason, "a mail cannot be written"),
         // All wait for it: told once.
         Outcome::Waits { reason, .. } => tracing::debug!(reason, "a mail waits"),
-        Outcome::Settled | Outcome::Unburied(_) => {}
+        Outcome::Settled | Outcome::Moot | Outcome::Unburied(_) => {}
     }
     outcome
 }

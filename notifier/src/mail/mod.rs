@@ -21,7 +21,9 @@
 //! letter, by [`smtp`] or as [`files`].
 
 mod burial;
+mod commits;
 mod desk;
+mod domain;
 mod files;
 mod letter;
 mod mailer;
@@ -30,6 +32,7 @@ mod options;
 mod post;
 mod reply;
 mod smtp;
+mod stuck;
 
 pub use mailer::Mailer;
 pub use options::{MailOptions, SmtpOptions, SmtpTls};

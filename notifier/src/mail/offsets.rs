@@ -8,8 +8,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
-/// The first word of the metadata: how the rest is to be read.
-const FORM: &str = "settled";
+/// The first word of the metadata: how the rest is to be read. Each range of settled offsets is written as
+/// `PASSED-LENGTH`: how many offsets lie between it and the one before (for the first: the committed offset), and
+/// how many are in it. So short that what is said of hundreds of letters that wait has room.
+const FORM: &str = "since";
+/// The same with ranges as `FIRST-LAST`: what an instance of an older release wrote.
+const FORM_OF_OLDER: &str = "settled";
 /// Kafka takes 4,096 bytes (`offset.metadata.max.bytes`).
 const METADATA_BYTES_MAX: usize = 4_000;
 
@@ -55,13 +59,12 @@ impl Offsets {
         self.partitions.contains_key(&partition)
     }
 
-    /// A partition is read from here on, with what was committed of it; `offset` is the first one read when
-    /// nothing was.
-    pub(super) fn begin(&mut self, partition: i32, offset: i64, metadata: &str) {
+    /// A partition is read from `offset` on; `committed` is what was committed of it, an offset and its metadata.
+    pub(super) fn begin(&mut self, partition: i32, offset: i64, committed: Option<(i64, &str)>) {
         let state = Partition {
             open: BTreeSet::new(),
             next: offset,
-            before: read(metadata),
+            before: committed.map_or_else(Vec::new, |(from, metadata)| read(from, metadata)),
             committed: None,
         };
         self.partitions.insert(partition, state);
@@ -107,13 +110,6 @@ impl Offsets {
         }
     }
 
-    /// How many letters of each partition are not settled.
-    pub(super) fn waiting(&self) -> impl Iterator<Item = (i32, usize)> {
-        self.partitions
-            .iter()
-            .map(|(partition, state)| (*partition, state.open.len()))
-    }
-
     /// What has to be committed that is not yet.
     pub(super) fn to_commit(&self) -> Vec<Commit> {
         let mut commits = Vec::new();
@@ -131,7 +127,7 @@ impl Offsets {
         commits
     }
 
-    /// These were handed to Kafka.
+    /// Kafka has acknowledged these.
     pub(super) fn committed(&mut self, commits: Vec<Commit>) {
         for commit in commits {
             if let Some(state) = self.partitions.get_mut(&commit.partition) {
@@ -154,15 +150,27 @@ impl Partition {
         for range in &self.before {
             settled.push(range.start.max(self.next)..range.end);
         }
-        (offset, written(settled.into_iter().filter(|range| !range.is_empty())))
+        (
+            offset,
+            written(offset, settled.into_iter().filter(|range| !range.is_empty())),
+        )
     }
 }
 
-/// Ranges of offsets as text; nothing when there are none.
-fn written(ranges: impl Iterator<Item = Range<i64>>) -> String {
-    let mut text = String::new();
+/// Ranges of offsets, in order, as text; nothing when there are none.
+fn written(committed: i64, ranges: impl Iterator<Item = Range<i64>>) -> String {
+    let mut merged = Vec::<Range<i64>>::new();
     for range in ranges {
-        let word = format!(" {}-{}", range.start, range.end - 1);
+        match merged.last_mut() {
+            Some(last) if last.end == range.start => last.end = range.end,
+            _ => merged.push(range),
+        }
+    }
+    let mut text = String::new();
+    let mut passed = committed;
+    for range in merged {
+        let word = format!(" {}-{}", range.start - passed, range.end - range.start);
+        passed = range.end;
         if text.is_empty() {
             text.push_str(FORM);
         }
@@ -176,16 +184,24 @@ fn written(ranges: impl Iterator<Item = Range<i64>>) -> String {
 }
 
 /// The ranges in such a text. Nothing in any other text: then letters are repeated.
-fn read(text: &str) -> Vec<Range<i64>> {
+fn read(committed: i64, text: &str) -> Vec<Range<i64>> {
     let mut words = text.split(' ');
-    if words.next() != Some(FORM) {
-        return Vec::new();
-    }
+    let form = words.next();
+    let mut passed = committed;
     let range = |word: &str| {
-        let (first, last) = word.split_once('-')?;
-        Some(first.parse().ok()?..last.parse::<i64>().ok()?.checked_add(1)?)
+        let (first, second) = word.split_once('-')?;
+        let (first, second) = (first.parse::<i64>().ok()?, second.parse::<i64>().ok()?);
+        if form == Some(FORM_OF_OLDER) {
+            return Some(first..second.checked_add(1)?);
+        }
+        let start = passed.checked_add(first)?;
+        passed = start.checked_add(second)?;
+        Some(start..passed)
     };
-    words.map(range).collect::<Option<_>>().unwrap_or_default()
+    match form {
+        Some(FORM | FORM_OF_OLDER) => words.map(range).collect::<Option<_>>().unwrap_or_default(),
+        _ => Vec::new(),
+    }
 }
 
 #[cfg(test)]
@@ -207,7 +223,7 @@ mod tests {
     #[test]
     fn the_oldest_open_letter_holds_the_commit() {
         let mut offsets = Offsets::default();
-        offsets.begin(0, 5, "");
+        offsets.begin(0, 5, None);
         assert_eq!(standing(&mut offsets), (5, String::new()));
         for offset in 5..8 {
             assert_eq!(offsets.seen(0, offset), Seen::Never);
@@ -221,7 +237,7 @@ mod tests {
     #[test]
     fn what_was_settled_behind_a_waiting_letter_is_known_to_the_next_owner() {
         let mut offsets = Offsets::default();
-        offsets.begin(0, 5, "");
+        offsets.begin(0, 5, None);
         offsets.committed(offsets.to_commit());
         for offset in 5..12 {
             offsets.open(0, offset);
@@ -232,16 +248,16 @@ mod tests {
         // Records that ask for no letter, after a hole.
         offsets.settle(0, 20);
         let (offset, metadata) = standing(&mut offsets);
-        assert_eq!((offset, metadata.as_str()), (5, "settled 6-7 9-9 11-20"));
+        assert_eq!((offset, metadata.as_str()), (5, "since 1-2 1-1 1-10"));
 
         let mut next = Offsets::default();
-        next.begin(0, offset, &metadata);
+        next.begin(0, offset, Some((offset, &metadata)));
         let seen: Vec<_> = (5..22).filter(|offset| next.seen(0, *offset) == Seen::Never).collect();
         assert_eq!(seen, [5, 8, 10, 21]);
         // It commits while it has read but a part again: nothing is forgotten.
         next.open(0, 5);
         next.settle(0, 6);
-        assert_eq!(standing(&mut next), (5, "settled 6-6 7-7 9-9 11-20".to_owned()));
+        assert_eq!(standing(&mut next), (5, "since 1-2 1-1 1-10".to_owned()));
         for offset in [7, 9, 11, 20] {
             next.settle(0, offset);
         }
@@ -250,7 +266,7 @@ mod tests {
         assert_eq!(next.seen(0, 8), Seen::Open);
         next.settle(0, 5);
         next.settle(0, 8);
-        assert_eq!(standing(&mut next), (10, "settled 11-20".to_owned()));
+        assert_eq!(standing(&mut next), (10, "since 1-10".to_owned()));
         next.settle(0, 10);
         assert_eq!(standing(&mut next), (21, String::new()));
     }
@@ -263,25 +279,53 @@ mod tests {
             "settled x",
             "settled 1-9223372036854775807",
             "settled 1",
+            "since x",
+            "since 1-9223372036854775807",
+            "since 1",
         ] {
-            assert_eq!(read(text), [], "{text}");
+            assert_eq!(read(5, text), [], "{text}");
         }
-        let ranges = (0..1_000).map(|number| number * 10..number * 10 + 5);
-        let text = written(ranges.clone());
+        let ranges = (1..1_000).map(|number| number * 1_000..number * 1_000 + 500);
+        let text = written(7, ranges.clone());
         assert!(text.len() <= METADATA_BYTES_MAX, "{}", text.len());
-        let kept = read(&text);
-        assert!(kept.len() > 300 && ranges.into_iter().zip(&kept).all(|(range, kept)| range == *kept));
+        let kept = read(7, &text);
+        assert!(kept.len() > 450 && ranges.into_iter().zip(&kept).all(|(range, kept)| range == *kept));
+    }
+
+    #[test]
+    fn what_an_older_release_wrote_is_read() {
+        assert_eq!(read(5, "settled 6-7 9-9 11-20"), [6..8, 9..10, 11..21]);
+    }
+
+    #[test]
+    fn all_letters_that_may_wait_have_room() {
+        let mut offsets = Offsets::default();
+        let first = 5_000_000_000;
+        offsets.begin(0, first, None);
+        let waiting = 512 + 64;
+        for number in 0..waiting {
+            // Others were settled between any two.
+            let offset = first + number * 100;
+            offsets.open(0, offset);
+            offsets.settle(0, offset + 1);
+        }
+        let (offset, metadata) = standing(&mut offsets);
+        let mut next = Offsets::default();
+        next.begin(0, offset, Some((offset, &metadata)));
+        let last = first + waiting * 100;
+        let again = (first..last - 98).filter(|offset| next.seen(0, *offset) == Seen::Never);
+        assert_eq!(again.count() as i64, waiting, "{} bytes", metadata.len());
     }
 
     #[test]
     fn a_partition_that_is_gone_is_left_to_its_next_owner() {
         let mut offsets = Offsets::default();
-        offsets.begin(0, 5, "");
-        offsets.begin(1, 5, "");
+        offsets.begin(0, 5, None);
+        offsets.begin(1, 5, None);
         offsets.open(0, 5);
         assert_eq!(offsets.keep(&BTreeSet::from([1])), [0]);
         offsets.settle(0, 5);
         assert!(!offsets.has(0) && offsets.has(1));
-        assert_eq!(offsets.waiting().collect::<Vec<_>>(), [(1, 0)]);
+        assert_eq!((offsets.seen(0, 5), offsets.seen(1, 4)), (Seen::Never, Seen::Settled));
     }
 }

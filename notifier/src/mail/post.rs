@@ -69,7 +69,7 @@ impl Post {
             Ok(Ok(None)) => {
                 tracing::info!("a mail is not sent: its registration was replaced, or has ended");
                 self.metrics.count(MailOutcome::Outdated);
-                return Outcome::Settled;
+                return Outcome::Moot;
             }
             Ok(Err(error)) => return waits(format!("the address cannot be read: {error}")),
             Err(_) => return waits(format!("the address was not read within {} s", ROW_LIMIT.as_secs())),
@@ -77,8 +77,8 @@ impl Post {
         let letter = match self.stationery.write(&row) {
             Ok(letter) => letter,
             // An address is personal data: the reason says that it is wrong, not what it is.
-            Err(LetterError::Address(_)) => return Outcome::Refused("the address is not valid".to_owned()),
-            Err(error) => return Outcome::Refused(error.to_string()),
+            Err(LetterError::Address(_)) => return Outcome::Unsendable("the address is not valid".to_owned()),
+            Err(error) => return Outcome::Unsendable(error.to_string()),
         };
         let outcome = match &self.carrier {
             Carrier::Files(files) => write(files, mail_id, letter).await,
@@ -111,8 +111,9 @@ impl Post {
             return Err("there is no such mail: its registration was replaced, or has ended".to_owned());
         }
         match self.deliver(mail_id).await {
-            Outcome::Settled => Ok(()),
+            Outcome::Settled | Outcome::Moot => Ok(()),
             Outcome::Refused(reason)
+            | Outcome::Unsendable(reason)
             | Outcome::Deferred { reason, .. }
             | Outcome::Waits { reason, .. }
             | Outcome::Unburied(reason) => Err(reason),

@@ -6,6 +6,7 @@
 //! throws a letter away, and no recipient holds up another one's.
 
 use super::desk::Outcome;
+use super::domain::operator_of;
 
 /// The longest text of a server that is shown, in characters.
 const TEXT_LENGTH_MAX: usize = 300;
@@ -56,6 +57,11 @@ impl Failure {
     pub(super) fn outcome(self, address: &str) -> Outcome {
         let reason = self.reason(address);
         let is_refused = matches!(self.cause, Cause::Reply { code, .. } if code >= 500);
+        let deferred = |reason, lost| Outcome::Deferred {
+            reason,
+            lost,
+            operator: Some(operator_of(address)),
+        };
         match (self.step, self.cause) {
             (_, Cause::Tls(_) | Cause::Lacks(_)) => Outcome::Waits { reason, alarm: true },
             (Step::Connect | Step::Authenticate | Step::Sender, _) => Outcome::Waits {
@@ -63,7 +69,7 @@ impl Failure {
                 alarm: is_refused,
             },
             (_, Cause::Reply { code, .. }) if OUR_FAULT.contains(&code) => Outcome::Waits { reason, alarm: true },
-            (_, Cause::Lost(_)) => Outcome::Deferred { reason, lost: true },
+            (_, Cause::Lost(_)) => deferred(reason, true),
             // Who may send mail through this server is a matter of its settings and ours, which somebody can
             // mend: the letter is kept for as long as any other. (All do not wait for it: the text is the
             // server's, and may quote what a client chose.)
@@ -72,7 +78,7 @@ impl Failure {
             {
                 Outcome::Refused(reason)
             }
-            (_, Cause::Reply { .. }) => Outcome::Deferred { reason, lost: false },
+            (_, Cause::Reply { .. }) => deferred(reason, false),
         }
     }
 
@@ -151,7 +157,9 @@ mod tests {
     fn word(outcome: &Outcome) -> &'static str {
         match outcome {
             Outcome::Settled => "settled",
+            Outcome::Moot => "moot",
             Outcome::Refused(_) => "refused",
+            Outcome::Unsendable(_) => "unsendable",
             Outcome::Deferred { lost: false, .. } => "deferred",
             Outcome::Deferred { lost: true, .. } => "lost",
             Outcome::Waits { alarm: false, .. } => "waits",

@@ -107,6 +107,7 @@ impl<'a> Post<'a> {
             name: "mail-server".to_owned(),
             program: self.interpreter.clone(),
             arguments,
+            inherits: Vec::new(),
             environment: Vec::new(),
             address: loopback(self.port),
             log,

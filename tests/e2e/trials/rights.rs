@@ -44,6 +44,57 @@ pub async fn a_process_knows_no_secret_of_another(fixture: &Fixture) -> anyhow::
             .collect();
         ensure!(known == expected, "{process} knows {known:?}, not {expected:?}");
     }
+    nothing_of_the_shell_is_known(fixture)
+}
+
+/// Whoever started the system may know anything; of that a process knows what it cannot do without, and settings of
+/// BrokerX, which its own name.
+fn nothing_of_the_shell_is_known(fixture: &Fixture) -> anyhow::Result<()> {
+    // cargo tells the trials this, which stands for a password here.
+    ensure!(
+        std::env::var_os("CARGO_PKG_NAME").is_some(),
+        "the trials are not run by cargo"
+    );
+    let needed = [
+        "PATH",
+        "HOME",
+        "USER",
+        "LOGNAME",
+        "TMPDIR",
+        "LD_LIBRARY_PATH",
+        "SSL_CERT_FILE",
+        "SSL_CERT_DIR",
+        "LANG",
+        "LANGUAGE",
+        "TZ",
+        "RUST_BACKTRACE",
+        "RUST_LIB_BACKTRACE",
+    ];
+    let java = ["JAVA_HOME", "JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS", "_JAVA_OPTIONS"];
+    // PostgreSQL writes its title over what the kernel shows.
+    for process in [
+        "kafka",
+        "registry",
+        "provider",
+        "settlement",
+        "matcher",
+        "ingress",
+        "notifier",
+    ] {
+        let environment = environment(fixture, process)?;
+        let told = fixture.system().process(process).spec().environment.clone();
+        let is_expected = |name: &str| {
+            needed.contains(&name)
+                || name.starts_with("LC_")
+                || (["kafka", "registry"].contains(&process) && java.contains(&name))
+                || told.iter().any(|(told, _)| told == name)
+        };
+        let variables = environment.split_terminator('\0');
+        let names: Vec<_> = variables.map(|it| it.split('=').next().unwrap_or(it)).collect();
+        ensure!(names.contains(&"PATH"), "{process} was told nothing: {names:?}");
+        let strange: Vec<_> = names.into_iter().filter(|name| !is_expected(name)).collect();
+        ensure!(strange.is_empty(), "{process} knows {strange:?} of the shell");
+    }
     Ok(())
 }
 

@@ -16,13 +16,42 @@ const AGAIN: Duration = Duration::from_secs(30);
 /// A complaint older than this may have been remedied; the client tries more often.
 const STANDS: Duration = Duration::from_secs(15);
 
-/// The last one of this process, when it came, and when it was said.
-static LAST: Mutex<Option<Complaint>> = Mutex::new(None);
+/// Those of this process.
+static COMPLAINTS: Mutex<Complaints> = Mutex::new(Complaints(Vec::new()));
+
+/// The last one of each kind; there are no more kinds than [`in_words`] knows words.
+struct Complaints(Vec<Complaint>);
 
 struct Complaint {
     words: &'static str,
     came: Instant,
     said: Instant,
+}
+
+impl Complaints {
+    /// Takes one in; whether it is to be said now. Two that take turns are each said as often as one alone.
+    fn take(&mut self, words: &'static str, now: Instant) -> bool {
+        let Some(known) = self.0.iter_mut().find(|known| known.words == words) else {
+            self.0.push(Complaint {
+                words,
+                came: now,
+                said: now,
+            });
+            return true;
+        };
+        known.came = now;
+        let says = now.duration_since(known.said) >= AGAIN;
+        if says {
+            known.said = now;
+        }
+        says
+    }
+
+    /// The latest that still stands.
+    fn standing(&self, now: Instant) -> Option<&'static str> {
+        let latest = self.0.iter().max_by_key(|complaint| complaint.came)?;
+        (now.duration_since(latest.came) < STANDS).then_some(latest.words)
+    }
 }
 
 /// Takes a client's error in and tells people, when it says that Kafka does not let the process in, or is not
@@ -31,27 +60,17 @@ pub fn complain(error: &KafkaError, reason: &str) -> bool {
     let Some(words) = in_words(error, reason) else {
         return false;
     };
-    let now = Instant::now();
-    let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
-    let said = last.as_ref().filter(|last| last.words == words).map(|last| last.said);
-    let says = said.is_none_or(|said| now.duration_since(said) >= AGAIN);
-    if says {
+    let mut complaints = COMPLAINTS.lock().unwrap_or_else(PoisonError::into_inner);
+    if complaints.take(words, Instant::now()) {
         tracing::error!(reason, "{words}");
     }
-    *last = Some(Complaint {
-        words,
-        came: now,
-        said: if says { now } else { said.unwrap_or(now) },
-    });
     true
 }
 
 /// What stands in the way now, as far as a client of this process was told.
 pub fn standing_complaint() -> Option<&'static str> {
-    let last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
-    last.as_ref()
-        .filter(|last| last.came.elapsed() < STANDS)
-        .map(|last| last.words)
+    let complaints = COMPLAINTS.lock().unwrap_or_else(PoisonError::into_inner);
+    complaints.standing(Instant::now())
 }
 
 fn in_words(error: &KafkaError, reason: &str) -> Option<&'static str> {
@@ -100,6 +119,37 @@ mod tests {
         let stranger = "SSL handshake failed: error:0A000086:SSL routines::certificate verify failed";
         assert!(words(RDKafkaErrorCode::SSL, stranger).contains("certificate"));
         assert_eq!(words(RDKafkaErrorCode::AllBrokersDown, "1/1 brokers are down"), "");
+    }
+
+    #[test]
+    fn each_kind_is_said_once_in_a_while_whatever_comes_between() {
+        let start = Instant::now();
+        let mut complaints = Complaints(Vec::new());
+        let mut said = Vec::new();
+        for second in 0..65 {
+            let now = start + Duration::from_secs(second);
+            for words in ["name", "certificate"] {
+                if complaints.take(words, now) {
+                    said.push((second, words));
+                }
+            }
+            assert_eq!(complaints.0.len(), 2);
+        }
+        let expected = [0, 30, 60].map(|second| [(second, "name"), (second, "certificate")]);
+        assert_eq!(said, expected.concat());
+    }
+
+    #[test]
+    fn the_latest_complaint_stands_for_a_while() {
+        let start = Instant::now();
+        let mut complaints = Complaints(Vec::new());
+        assert_eq!(complaints.standing(start), None);
+        complaints.take("name", start);
+        complaints.take("certificate", start + STANDS / 2);
+        assert_eq!(complaints.standing(start + STANDS), Some("certificate"));
+        complaints.take("name", start + STANDS);
+        assert_eq!(complaints.standing(start + STANDS), Some("name"));
+        assert_eq!(complaints.standing(start + STANDS * 2), None);
     }
 
     #[test]

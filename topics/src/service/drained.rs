@@ -8,10 +8,10 @@ use std::ops::Deref;
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
-use rdkafka::ClientConfig;
 use rdkafka::config::{FromClientConfig, FromClientConfigAndContext};
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, StreamConsumer};
 use rdkafka::error::KafkaResult;
+use rdkafka::{ClientConfig, TopicPartitionList};
 
 /// Nothing more comes to a consumer that reads no partition after this.
 const LAST_POLL: Duration = Duration::from_millis(100);
@@ -24,10 +24,25 @@ const LIMIT: Duration = Duration::from_secs(5);
 
 /// A kind of consumer that can be drained.
 pub trait Reads {
-    /// Reads no partition any more. Returns whether it read any.
-    fn stop_reading(&self) -> bool;
+    /// Reads none any more of the partitions that it reads now. Returns what it may be given, or has to let go.
+    fn stop_reading(&self) -> Reading;
     /// Takes a record, or an event, within a time; false when none came.
     fn take(&self, wait: Duration) -> bool;
+}
+
+/// What a consumer reads.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Reading {
+    /// Whether a group gives it its partitions.
+    is_member: bool,
+    /// The partitions that it has.
+    partitions: Vec<(String, i32)>,
+}
+
+impl Reading {
+    fn is_idle(&self) -> bool {
+        !self.is_member && self.partitions.is_empty()
+    }
 }
 
 /// A consumer that is drained before it is dropped, which takes a tenth of a second and blocks as long.
@@ -44,9 +59,18 @@ impl<K: Reads> Deref for Drained<K> {
 
 impl<K: Reads> Drop for Drained<K> {
     fn drop(&mut self) {
-        let wait = if self.0.stop_reading() { LAST_POLL } else { IDLE_POLL };
+        let mut stopped = self.0.stop_reading();
+        let wait = if stopped.is_idle() { IDLE_POLL } else { LAST_POLL };
         let begun = Instant::now();
-        while self.0.take(wait) {
+        loop {
+            let took = self.0.take(wait);
+            // What was taken may have been the group's word that the consumer has other partitions now, and these
+            // are read.
+            let reading = self.0.stop_reading();
+            if !took && (reading == stopped || reading.is_idle()) {
+                return;
+            }
+            stopped = reading;
             if begun.elapsed() > LIMIT {
                 tracing::warn!("records go on coming to a consumer that ends");
                 return;
@@ -81,7 +105,7 @@ impl<C: ConsumerContext, K: Reads + FromClientConfigAndContext<C>> FromClientCon
 
 /// A member of a group keeps its partitions, which the group takes from it as it leaves, and only reads them no
 /// more: what was fetched of a partition that is paused is dropped.
-fn stop_reading<C: ConsumerContext>(consumer: &impl Consumer<C>) -> bool {
+fn stop_reading<C: ConsumerContext>(consumer: &impl Consumer<C>) -> Reading {
     let is_member = consumer.subscription().is_ok_and(|topics| topics.count() > 0);
     let assigned = consumer.assignment().ok().filter(|assigned| assigned.count() > 0);
     let stopped = match &assigned {
@@ -92,11 +116,16 @@ fn stop_reading<C: ConsumerContext>(consumer: &impl Consumer<C>) -> bool {
     if let Err(error) = stopped {
         tracing::debug!(%error, "a consumer that ends still reads its partitions");
     }
-    is_member || assigned.is_some()
+    let places = assigned.iter().flat_map(TopicPartitionList::elements);
+    let mut partitions: Vec<_> = places
+        .map(|place| (place.topic().to_owned(), place.partition()))
+        .collect();
+    partitions.sort_unstable();
+    Reading { is_member, partitions }
 }
 
 impl<C: ConsumerContext> Reads for BaseConsumer<C> {
-    fn stop_reading(&self) -> bool {
+    fn stop_reading(&self) -> Reading {
         stop_reading(self)
     }
 
@@ -106,7 +135,7 @@ impl<C: ConsumerContext> Reads for BaseConsumer<C> {
 }
 
 impl<C: ConsumerContext + 'static> Reads for StreamConsumer<C> {
-    fn stop_reading(&self) -> bool {
+    fn stop_reading(&self) -> Reading {
         stop_reading(self)
     }
 
@@ -127,11 +156,14 @@ impl<C: ConsumerContext + 'static> Reads for StreamConsumer<C> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use std::sync::mpsc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::sync::{Arc, mpsc};
 
+    use rdkafka::ClientContext;
+    use rdkafka::Offset;
+    use rdkafka::consumer::Rebalance;
     use rdkafka::mocking::MockCluster;
     use rdkafka::producer::{BaseProducer, BaseRecord, DefaultProducerContext, Producer};
-    use rdkafka::{Offset, TopicPartitionList};
 
     use super::*;
 
@@ -165,11 +197,15 @@ mod tests {
 
     /// Takes one record of what was fetched, and ends the consumer with the rest in its queue.
     fn ends<K: Reads + Send + 'static>(what: &str, consumer: Drained<K>) {
-        let (sender, ended) = mpsc::channel();
         let started = Instant::now();
         while !consumer.take(Duration::from_millis(100)) {
             assert!(started.elapsed() < PATIENCE, "{what}: nothing came");
         }
+        ends_at_once(what, consumer);
+    }
+
+    fn ends_at_once<K: Reads + Send + 'static>(what: &str, consumer: Drained<K>) {
+        let (sender, ended) = mpsc::channel();
         std::thread::spawn(move || {
             drop(consumer);
             sender.send(()).unwrap();
@@ -192,17 +228,49 @@ mod tests {
             assert!(started.elapsed() < PATIENCE);
         }
         unassigned.unassign().unwrap();
-        let (sender, ended) = mpsc::channel();
-        std::thread::spawn(move || {
-            drop(unassigned);
-            sender.send(()).unwrap();
-        });
-        ended.recv_timeout(PATIENCE).expect("one that was unassigned ends");
+        ends_at_once("one that was unassigned", unassigned);
         let member: Drained = config.create().unwrap();
         member.subscribe(&[TOPIC]).unwrap();
         ends("a member of a group", member);
         let asker: Drained = config.create().unwrap();
         drop(asker);
+    }
+
+    /// Whoever is given partitions is kept until there are records of them in its queue.
+    #[derive(Clone, Default)]
+    struct Slow {
+        /// Set once the end of the consumer was asked for.
+        ends: Arc<AtomicBool>,
+        /// Whether it was given partitions after that.
+        was_late: Arc<AtomicBool>,
+    }
+
+    impl ClientContext for Slow {}
+
+    impl ConsumerContext for Slow {
+        fn post_rebalance(&self, _: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
+            if matches!(rebalance, Rebalance::Assign(partitions) if partitions.count() > 0) {
+                self.was_late.store(self.ends.load(Ordering::SeqCst), Ordering::SeqCst);
+                // Nobody tells whether they were fetched. Too short a time only lets the test see less.
+                std::thread::sleep(Duration::from_secs(1));
+            }
+        }
+    }
+
+    #[test]
+    fn a_member_that_is_given_partitions_while_it_ends_ends() {
+        let (_cluster, config) = cluster();
+        // The group takes some seconds to give partitions; a member that does not poll learns of it as it ends.
+        let was_late = [4, 8, 16, 32].into_iter().any(|wait_s| {
+            let context = Slow::default();
+            let member: Drained<BaseConsumer<Slow>> = config.create_with_context(context.clone()).unwrap();
+            member.subscribe(&[TOPIC]).unwrap();
+            std::thread::sleep(Duration::from_secs(wait_s));
+            context.ends.store(true, Ordering::SeqCst);
+            ends_at_once("a member", member);
+            context.was_late.load(Ordering::SeqCst)
+        });
+        assert!(was_late, "the group gave no partitions to a member that ended");
     }
 
     #[tokio::test]

@@ -2,7 +2,39 @@
 
 use tracing_subscriber::filter::{LevelFilter, Targets};
 
-/// Reads a filter: a level, or `module=level`, several separated by commas. Refused is what the library
+/// What is logged without a filter.
+pub(super) const DEFAULT: &str = "info";
+
+/// The filter of a service, which is started by a machine again and again: one that cannot be read is no reason not
+/// to serve.
+#[derive(Clone, Debug)]
+pub struct LogFilter {
+    /// What is logged.
+    pub targets: Targets,
+    /// What could not be read, and what would be: [`DEFAULT`] holds then.
+    pub refused: Option<String>,
+}
+
+impl LogFilter {
+    /// Reads a filter; nothing at all is none.
+    pub fn of_service(text: &str) -> Self {
+        match log_filter(text) {
+            Ok(targets) => Self { targets, refused: None },
+            Err(refused) => Self {
+                targets: Targets::new().with_default(LevelFilter::INFO),
+                refused: Some(refused),
+            },
+        }
+    }
+}
+
+/// The filter that is meant; one of nothing at all is none.
+pub fn or_default(text: &str) -> &str {
+    let text = text.trim();
+    if text.is_empty() { DEFAULT } else { text }
+}
+
+/// Reads a filter: nothing, which is [`DEFAULT`]; a level, or `module=level`, several separated by commas. Refused is what the library
 /// would take and then match nothing with: a level that is misspelled is the name of a module to it, and so is
 /// a filter by span or field.
 ///
@@ -10,7 +42,7 @@ use tracing_subscriber::filter::{LevelFilter, Targets};
 /// What cannot be read, and what would be.
 pub fn log_filter(text: &str) -> Result<Targets, String> {
     let mut targets = Targets::new();
-    for part in text.split(',') {
+    for part in or_default(text).split(',') {
         let (module, level) = match part.split_once('=') {
             None => (None, part),
             Some((module, level)) => (Some(module), level),
@@ -54,9 +86,27 @@ mod tests {
     }
 
     #[test]
+    fn a_service_starts_with_any_filter() {
+        for (text, level, is_refused) in [
+            ("", Level::INFO, false),
+            (" ", Level::INFO, false),
+            ("debug", Level::DEBUG, false),
+            ("inof", Level::INFO, true),
+        ] {
+            let filter = LogFilter::of_service(text);
+            assert!(filter.targets.would_enable("brokerx_matcher", &level), "{text:?}");
+            assert!(
+                !filter.targets.would_enable("brokerx_matcher", &Level::TRACE),
+                "{text:?}"
+            );
+            assert_eq!(filter.refused.is_some(), is_refused, "{text:?}");
+        }
+    }
+
+    #[test]
     fn what_would_match_nothing_is_refused() {
         for (text, why) in [
-            ("", "no level"),
+            ("info,", "\"\" is no level"),
             ("inof", "\"inof\" is no level"),
             ("info,brokerx_topics", "\"brokerx_topics\" is no level"),
             ("brokerx_topics=loud", "\"loud\" is no level"),

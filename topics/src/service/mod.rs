@@ -54,7 +54,7 @@ pub use gathering::{Gathering, GatheringConsumer};
 pub use health::{Check, Health};
 pub use http::{http_routes, serve, serve_with_operation};
 pub use https::{Authorities, trusting, with_causes};
-pub use log_filter::log_filter;
+pub use log_filter::{LogFilter, log_filter, or_default};
 pub use metrics::{Metrics, TopicLabel, latency, metrics, since};
 pub use options::{PlatformOptions, ServiceOptions, parse_options};
 pub use places::{Place, Places};

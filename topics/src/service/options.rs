@@ -1,13 +1,13 @@
 //! Options that every process takes, from the command line or the environment.
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::Parser;
-use tracing_subscriber::filter::Targets;
 
 use super::https::Authorities;
-use super::log_filter::log_filter;
+use super::log_filter::{DEFAULT, LogFilter};
 use super::security::KafkaSecurity;
 
 /// Where Kafka and the schema registry are.
@@ -44,8 +44,12 @@ pub struct ServiceOptions {
     #[arg(long, env = "BROKERX_LISTEN", default_value = "127.0.0.1:0")]
     pub listen: SocketAddr,
     /// What is logged: `info`, or levels per module such as `info,librdkafka=warn`
-    #[arg(long, env = "BROKERX_LOG", default_value = "info", value_parser = log_filter)]
-    pub log: Targets,
+    #[arg(long, env = "BROKERX_LOG", default_value = DEFAULT, value_parser = any_filter)]
+    pub log: LogFilter,
+}
+
+fn any_filter(text: &str) -> Result<LogFilter, Infallible> {
+    Ok(LogFilter::of_service(text))
 }
 
 /// Parses the options of a process whose [`ServiceOptions::listen`] has its own default, and ends

@@ -40,7 +40,7 @@ pub fn init(service: &str, options: &ServiceOptions) {
         kafka_client: Mutex::default(),
     };
     tracing_subscriber::registry()
-        .with(options.log.clone())
+        .with(options.log.targets.clone())
         .with(lines)
         .init();
     std::panic::set_hook(Box::new(|panic| {
@@ -53,6 +53,9 @@ pub fn init(service: &str, options: &ServiceOptions) {
             panic.payload_as_str().unwrap_or("(no text)")
         );
     }));
+    if let Some(refused) = &options.log.refused {
+        tracing::warn!("BROKERX_LOG is passed over: {refused}");
+    }
 }
 
 struct JsonLines<W> {

@@ -55,6 +55,7 @@ pub fn prepare(layout: &Layout, options: &Options, downloads: &Downloads, secret
         name: "postgres".to_owned(),
         program: place.programs.join("bin/postgres"),
         arguments,
+        inherits: Vec::new(),
         environment: Vec::new(),
         directory: place.data,
         account: place.account,

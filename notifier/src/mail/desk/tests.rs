@@ -43,9 +43,14 @@ fn deliveries(ids: &[u64]) -> Vec<(u64, Work)> {
 }
 
 fn deferred() -> Outcome {
+    deferred_by("example.com")
+}
+
+fn deferred_by(operator: &str) -> Outcome {
     Outcome::Deferred {
         reason: "451 later".to_owned(),
         lost: false,
+        operator: Some(operator.to_owned()),
     }
 }
 
@@ -93,6 +98,7 @@ fn a_connection_that_broke_is_tried_again_soon() {
     let lost = Outcome::Deferred {
         reason: "the connection broke".to_owned(),
         lost: true,
+        operator: Some("example.com".to_owned()),
     };
     desk.done(0, lost, now, |_| MINUTE);
     assert_eq!(begun(&mut desk, now + LOST_PAUSE), deliveries(&[0]));
@@ -215,6 +221,191 @@ fn a_full_partition_gives_up_what_was_tried_most() {
     );
     assert!(desk.done(id, Outcome::Settled, now, |_| HOUR).is_some());
     assert!(desk.make_room(0, now, |_| HOUR), "and the other one");
+}
+
+#[test]
+fn who_was_not_asked_says_nothing_of_the_server() {
+    let now = Instant::now();
+    let mut desk = desk(&[(0, "a"), (1, "b"), (2, "c"), (3, "d")], now);
+    begun(&mut desk, now);
+    desk.done(0, waits(true), now, |_| MINUTE);
+    assert!(desk.done(1, Outcome::Moot, now, |_| MINUTE).is_some());
+    assert!(desk.trouble().is_some(), "its row is gone");
+    desk.done(2, Outcome::Unsendable("no address".to_owned()), now, |_| MINUTE);
+    assert!(desk.trouble().is_some(), "it was never sent");
+    let panicked = Outcome::Deferred {
+        reason: "the work on it panicked".to_owned(),
+        lost: false,
+        operator: None,
+    };
+    desk.done(3, panicked, now, |_| MINUTE);
+    assert!(desk.trouble().is_some());
+    assert!(matches!(begun(&mut desk, now)[..], [(2, Work::Bury { .. })]));
+    desk.done(2, Outcome::Settled, now, |_| MINUTE);
+    let later = now + MINUTE;
+    assert_eq!(begun(&mut desk, later).len(), 1);
+    desk.done(0, Outcome::Refused("550 no".to_owned()), later, |_| MINUTE);
+    assert!(desk.trouble().is_none(), "whoever refuses is there");
+}
+
+#[test]
+fn when_no_letter_is_left_nobody_waits() {
+    let now = Instant::now();
+    let mut desk = desk(&[(0, "a")], now);
+    begun(&mut desk, now);
+    desk.done(0, waits(false), now, |_| MINUTE);
+    assert_eq!(begun(&mut desk, now + AWAY.1), deliveries(&[0]));
+    assert!(desk.done(0, Outcome::Moot, now, |_| MINUTE).is_some());
+    assert!(desk.trouble().is_none());
+    desk.add(request(1, "b"), now);
+    begun(&mut desk, now);
+    desk.done(1, waits(false), now, |_| MINUTE);
+    desk.forget(0);
+    assert!(desk.trouble().is_none(), "somebody else has it");
+}
+
+#[test]
+fn first_tries_and_later_ones_take_turns() {
+    let mut now = Instant::now();
+    let mut desk = Desk::new(PATIENCE, 1);
+    for offset in 0..4 {
+        desk.add(request(offset, &format!("old {offset}")), now);
+    }
+    for id in 0..4 {
+        assert_eq!(begun(&mut desk, now), deliveries(&[id]));
+        desk.done(id, deferred(), now, |_| MINUTE);
+    }
+    now += HOUR;
+    for offset in 4..8 {
+        desk.add(request(offset, &format!("new {offset}")), now);
+    }
+    let mut order = Vec::new();
+    for _ in 0..8 {
+        let (id, _) = begun(&mut desk, now).remove(0);
+        order.push(id >= 4);
+        let outcome = if id >= 4 { Outcome::Settled } else { deferred() };
+        desk.done(id, outcome, now, |_| MINUTE);
+    }
+    assert_eq!(order.iter().filter(|is_new| **is_new).count(), 4, "{order:?}");
+    assert!(order.windows(2).all(|pair| pair[0] != pair[1]), "{order:?}");
+}
+
+#[test]
+fn one_connection_is_never_used_for_later_tries() {
+    let now = Instant::now();
+    let mut desk = desk(&[(0, "a"), (1, "b"), (2, "c"), (3, "d"), (4, "e")], now);
+    for _ in 0..2 {
+        for (id, _) in begun(&mut desk, now) {
+            desk.done(id, deferred(), now, |_| MINUTE);
+        }
+    }
+    assert_eq!(begun(&mut desk, now + HOUR).len(), 3, "all are due");
+    desk.add(request(5, "f"), now);
+    assert_eq!(begun(&mut desk, now + HOUR), deliveries(&[5]));
+}
+
+#[test]
+fn letters_behind_one_that_is_set_aside_are_set_aside_with_it() {
+    let now = Instant::now();
+    let mut desk = desk(&[(0, "a"), (1, "a"), (2, "b"), (100, "c")], now);
+    begun(&mut desk, now);
+    desk.done(0, deferred(), now, |_| MINUTE);
+    let load = |untried, aside| Load { untried, aside };
+    assert_eq!(desk.loads(), BTreeMap::from([(0, load(1, 2)), (1, load(1, 0))]));
+    for (load, is_full, is_crowded) in [
+        (load(UNTRIED_MAX - 1, CROWDED - 1), false, false),
+        (load(UNTRIED_MAX, 0), true, false),
+        (load(0, CROWDED), false, true),
+        (load(0, ASIDE_MAX), true, true),
+    ] {
+        assert_eq!((load.is_full(), load.is_crowded()), (is_full, is_crowded), "{load:?}");
+    }
+}
+
+#[test]
+fn who_takes_more_than_a_share_gives_up_first_however_seldom_tried() {
+    let now = Instant::now();
+    let mut desk = Desk::new(PATIENCE, 4);
+    let others = 3;
+    for offset in 0..(SHARE + 1 + others) as i64 {
+        let request = Request {
+            partition: 0,
+            ..request(offset, &format!("client {offset}"))
+        };
+        desk.add(request, now);
+    }
+    loop {
+        let begun = begun(&mut desk, now);
+        if begun.is_empty() {
+            break;
+        }
+        for (id, _) in begun {
+            let operator = if id < others as u64 {
+                "small.example"
+            } else {
+                "greedy.example"
+            };
+            desk.done(id, deferred_by(operator), now, |_| MINUTE);
+        }
+    }
+    assert!(desk.make_room(0, now, |_| MINUTE));
+    let (id, work) = begun(&mut desk, now).remove(0);
+    let Work::Bury { reason, given_up: true } = work else {
+        panic!("{work:?}")
+    };
+    assert!(id >= others as u64, "it is of the greedy one");
+    assert!(
+        reason.contains("after 1 tries") && reason.contains("too many mails to its domain"),
+        "{reason}"
+    );
+    desk.done(id, Outcome::Settled, now, |_| MINUTE);
+    assert!(!desk.make_room(0, now, |_| MINUTE), "it has its share");
+}
+
+/// A domain that takes no mail is written to again and again; everybody else's mail goes on.
+#[test]
+fn a_domain_that_refuses_for_now_holds_nobody_up_and_nothing_is_lost() {
+    let now = Instant::now();
+    let mut desk = Desk::new(PATIENCE, 4);
+    let is_other = |offset: i64| offset % 10 == 9;
+    let records = 3_000;
+    let (mut delivered, mut buried) = (0, 0);
+    let mut offset = 0;
+    let mut steps_since_reading = 0;
+    while offset < records {
+        let load = desk.loads().get(&0).copied().unwrap_or_default();
+        if load.is_full() {
+            steps_since_reading += 1;
+            assert!(steps_since_reading < 20, "it is not read on: {load:?}");
+        } else {
+            steps_since_reading = 0;
+            let request = Request {
+                partition: 0,
+                ..request(offset, &format!("client {offset}"))
+            };
+            desk.add(request, now);
+            offset += 1;
+        }
+        if load.is_crowded() {
+            desk.make_room(0, now, |_| MINUTE);
+        }
+        while let Some((id, request, work)) = desk.next(now) {
+            let is_burial = work != Work::Deliver;
+            let outcome = match is_other(request.offset) || is_burial {
+                true => Outcome::Settled,
+                false => deferred_by("away.example"),
+            };
+            if desk.done(id, outcome, now, |_| MINUTE).is_some() {
+                buried += usize::from(is_burial);
+                delivered += usize::from(!is_burial);
+            }
+        }
+        assert!(!desk.letters().any(|letter| is_other(letter.offset)), "somebody waits");
+    }
+    assert_eq!(delivered as i64, records / 10);
+    let waiting = desk.letters().count();
+    assert!(waiting <= ASIDE_MAX, "{waiting}");
+    assert_eq!((delivered + buried + waiting) as i64, records, "each is somewhere");
 }
 
 #[test]
