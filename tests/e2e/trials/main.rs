@@ -38,9 +38,6 @@ use brokerx_e2e::fixture::Fixture;
 use libtest_mimic::{Arguments, Failed, Trial};
 use tokio::runtime::{Builder, Runtime};
 
-/// Trials that have not gone well often enough to be relied on: they run when they are asked for (`--ignored`).
-const OPEN: [&str; 1] = ["clocks::a_worker_whose_clock_jumps_goes_on"];
-
 /// The system of all trials, once it is started.
 type Shared = Arc<OnceLock<Fixture>>;
 
@@ -63,13 +60,7 @@ fn main() -> anyhow::Result<()> {
     arguments.test_threads = Some(1);
     let runtime = Arc::new(Builder::new_multi_thread().enable_all().build()?);
     let fixture = Shared::default();
-    let trials: Vec<Trial> = trials(&fixture, &runtime)
-        .into_iter()
-        .map(|trial| {
-            let is_open = OPEN.contains(&trial.name());
-            trial.with_ignored_flag(is_open)
-        })
-        .collect();
+    let trials = trials(&fixture, &runtime);
     let runs = |trial: &Trial| !arguments.is_filtered_out(trial);
     // No system is started when names are only listed, or when the filter leaves no trial.
     if !arguments.list && trials.iter().any(runs) {
