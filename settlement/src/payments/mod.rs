@@ -36,7 +36,7 @@ use std::time::Duration;
 use brokerx_schemas::{AccountEvent, Message as _};
 use brokerx_topics::codec::Codec;
 use brokerx_topics::headers::trace_of;
-use brokerx_topics::passes::{Passes, hint};
+use brokerx_topics::passes::{Passes, Word, hint, undecided};
 use brokerx_topics::service::{self, Check, Drained, Health, Metrics, PlatformOptions, ServiceOptions, Shutdown};
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext, Rebalance, StreamConsumer};
 use rdkafka::error::{KafkaError, KafkaResult};
@@ -288,13 +288,17 @@ impl Payments {
             offset,
             reason,
         };
-        let is_passed = || self.passes.of(AccountEvent::TOPIC, partition, offset).is_some();
+        let is_passed = || match self.passes.word(AccountEvent::TOPIC, partition, offset) {
+            Word::Use => Ok(false),
+            Word::Passed(_) => Ok(true),
+            Word::Undecided { decision, schema_id } => Err(unusable(undecided(decision, schema_id))),
+        };
         let pass = || {
             let mut offsets = offsets.lock();
             offsets.begin(partition, offset);
             offsets.finish(partition, offset);
         };
-        if is_passed() {
+        if is_passed()? {
             pass();
             return Ok(());
         }
@@ -303,7 +307,7 @@ impl Payments {
             Ok(event) => event,
             Err(error) => {
                 self.reload_passes().await?;
-                if is_passed() {
+                if is_passed()? {
                     pass();
                     return Ok(());
                 }

@@ -54,6 +54,7 @@ pub(super) struct ProjectorMetrics {
     pub(super) owner: Gauge,
     pub(super) set_aside_accounts: Gauge,
     pub(super) set_aside_events: Counter,
+    pub(super) set_aside_rows: Gauge,
 }
 
 impl ProjectorMetrics {
@@ -74,6 +75,7 @@ impl ProjectorMetrics {
             owner: Gauge::default(),
             set_aside_accounts: Gauge::default(),
             set_aside_events: Counter::default(),
+            set_aside_rows: Gauge::default(),
         };
         let registry = metrics.sub_registry_with_prefix("projector");
         registry.register("rows", "Rows written, per table", this.rows.clone());
@@ -133,6 +135,11 @@ impl ProjectorMetrics {
             "set_aside_events",
             "Events that contradict what is projected, and were not applied",
             this.set_aside_events.clone(),
+        );
+        registry.register(
+            "set_aside_rows",
+            "Rows of trades, auth and candles that PostgreSQL refuses for good, and that are missing",
+            this.set_aside_rows.clone(),
         );
         registry.register(
             "owner",

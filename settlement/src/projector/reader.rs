@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use brokerx_topics::codec::Codec;
-use brokerx_topics::passes::{Passes, hint};
+use brokerx_topics::passes::{Passes, Word, hint, undecided};
 use brokerx_topics::service::{self, Check, ClockWatch, GatheringConsumer, PlatformOptions};
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -355,7 +355,10 @@ async fn resolve(
     if passes.look(topic, partition, offset).await? {
         return Ok(());
     }
-    resolved.with_context(|| hint(topic, partition, offset))
+    match passes.word(topic, partition, offset) {
+        Word::Undecided { decision, schema_id } => bail!(undecided(decision, schema_id)),
+        _ => resolved.with_context(|| hint(topic, partition, offset)),
+    }
 }
 
 /// Whether trying again from the same place cannot help.

@@ -66,6 +66,10 @@ pub(super) async fn run(parts: &Parts, backoff: &mut Backoff) -> Result<Infallib
         .metrics
         .set_aside_accounts
         .set(set_aside::count(&mut connection).await?);
+    parts
+        .metrics
+        .set_aside_rows
+        .set(set_aside::count_rows(&mut connection).await?);
     let progress = positions::load(&mut connection, &reader.begins).await?;
     let mut position_sum: i64 = progress.values().map(|progress| progress.position).sum();
     let mut batches = reader.start(progress)?;
