@@ -51,6 +51,7 @@ pub(super) struct ProjectorMetrics {
     pub(super) errors: Counter,
     pub(super) open_holes: Gauge,
     pub(super) stopped_partitions: Gauge,
+    pub(super) blocked: Gauge,
     pub(super) owner: Gauge,
     pub(super) set_aside_accounts: Gauge,
     pub(super) set_aside_events: Counter,
@@ -72,6 +73,7 @@ impl ProjectorMetrics {
             errors: Counter::default(),
             open_holes: Gauge::default(),
             stopped_partitions: Gauge::default(),
+            blocked: Gauge::default(),
             owner: Gauge::default(),
             set_aside_accounts: Gauge::default(),
             set_aside_events: Counter::default(),
@@ -140,6 +142,11 @@ impl ProjectorMetrics {
             "set_aside_rows",
             "Rows of trades, auth and candles that PostgreSQL refuses for good, and that are missing",
             this.set_aside_rows.clone(),
+        );
+        registry.register(
+            "blocked",
+            "1 while a record waits for a schema, and everything behind it",
+            this.blocked.clone(),
         );
         registry.register(
             "owner",

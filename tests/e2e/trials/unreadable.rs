@@ -51,7 +51,7 @@ fn hint(topic: &str, partition: i32, offset: i64) -> String {
 fn pass(fixture: &Fixture, topic: &str, partition: i32, offset: i64) -> anyhow::Result<Output> {
     let (partition, offset) = (partition.to_string(), offset.to_string());
     let arguments = ["pass", topic, &partition, &offset, "--reason", "a trial", "--by", "me"];
-    fixture.system().output("brokerx-topics", &arguments)
+    Ok(fixture.system().output("brokerx-topics", &arguments)?)
 }
 
 fn passes(fixture: &Fixture, topic: &str, partition: i32, offset: i64) -> anyhow::Result<()> {

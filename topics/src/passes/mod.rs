@@ -185,9 +185,9 @@ impl Passes {
                 Err(CodecError::NoSuchSchema { .. }) => {
                     denied.insert(schema_id);
                 }
-                // What it said before holds until it answers again.
+                // What it said before holds until it answers again; it is not asked for each of them meanwhile.
                 Err(_) if self.shared.known.load().unknown_schemas.contains(&schema_id) => {
-                    denied.insert(schema_id);
+                    denied.extend(&self.shared.known.load().unknown_schemas);
                 }
                 Err(error) => return Err(error).context("a decision cannot be read yet"),
             }
