@@ -16,7 +16,7 @@ BEGIN
         -- What stands: the last record says how.
         GRANT INSERT, UPDATE ON projection.log_positions, projection.log_sources, projection.accounts,
             projection.positions, projection.orders, projection.payments, projection.candles,
-            projection.set_aside TO brokerx_settlement;
+            projection.set_aside, projection.set_aside_records TO brokerx_settlement;
         GRANT DELETE ON projection.log_sources TO brokerx_settlement;
         -- What happened: nothing changes it.
         GRANT INSERT ON projection.executions, projection.transfers, projection.account_events,

@@ -12,6 +12,7 @@ use brokerx_market::Readiness;
 use brokerx_schemas::{AccountCommand, Message, Reply, ReplyTo};
 use brokerx_topics::catalogue;
 use brokerx_topics::codec::Codec;
+use brokerx_topics::passes::watch_unreadable;
 use brokerx_topics::reader::{Numbering, ReadMetrics, Readers, Start};
 use brokerx_topics::service::{
     self, Check, ClockWatch, DeliveringProducer, Health, Limits, Server, ServerMetrics, Shutdown,
@@ -89,6 +90,7 @@ pub async fn run(options: Options, shutdown: Shutdown) -> anyhow::Result<()> {
         command_metrics,
     );
 
+    watch_unreadable(&mut metrics, &health);
     let readers = Readers {
         process: "ingress",
         platform: options.platform.clone(),

@@ -9,7 +9,7 @@ use brokerx_identity::tokens::Verifier;
 use brokerx_identity::{Revocations, database};
 use brokerx_market::Readiness;
 use brokerx_topics::codec::Codec;
-use brokerx_topics::passes::Passes;
+use brokerx_topics::passes::{Passes, watch_unreadable};
 use brokerx_topics::reader::{ReadMetrics, Readers, Start};
 use brokerx_topics::service::kafka::producer_config;
 use brokerx_topics::service::{
@@ -82,6 +82,7 @@ async fn serve(options: Options, shutdown: Shutdown) -> anyhow::Result<()> {
     let accounts = Arc::new(Accounts::default());
     let pages_max = options.database_connections_max.saturating_sub(SMALL_QUESTIONS).max(1);
     let history = Arc::new(History::new(database.clone(), pages_max as usize));
+    watch_unreadable(&mut metrics, &health);
     let readers = Readers {
         process: "notifier",
         platform: options.platform.clone(),

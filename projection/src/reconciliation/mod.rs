@@ -99,7 +99,7 @@ const RULES: &[Rule] = &[
     rule!("fills", "each order's filled quantity, notional and fees are those of its executions", in_flight: false),
     rule!("fees", "fees earned are the fees of the executions", in_flight: false),
     rule!("event_numbers", "each account's events are dense from 1", in_flight: false),
-    rule!("set_aside", "no account has events that contradict what is projected", in_flight: false),
+    rule!("set_aside", "no event contradicts what is projected, and no row of another record is refused", in_flight: false),
     rule!("clearing", "the clearing account sums to zero per asset", in_flight: true),
     rule!("trades", "each trade has exactly its two executions, and each execution its trade", in_flight: true),
 ];

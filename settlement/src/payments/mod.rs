@@ -28,6 +28,7 @@ mod offsets;
 mod options;
 mod provider_client;
 mod results;
+mod stuck;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -36,7 +37,7 @@ use std::time::Duration;
 use brokerx_schemas::{AccountEvent, Message as _};
 use brokerx_topics::codec::Codec;
 use brokerx_topics::headers::trace_of;
-use brokerx_topics::passes::{Passes, hint};
+use brokerx_topics::passes::{Passes, Word, hint, undecided};
 use brokerx_topics::service::{self, Check, Drained, Health, Metrics, PlatformOptions, ServiceOptions, Shutdown};
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext, Rebalance, StreamConsumer};
 use rdkafka::error::{KafkaError, KafkaResult};
@@ -50,6 +51,7 @@ use metrics::PaymentsMetrics;
 use offsets::Offsets;
 use provider_client::ProviderClient;
 use results::ResultWriter;
+use stuck::Stuck;
 
 /// The consumer group.
 const GROUP: &str = "brokerx-payments";
@@ -58,6 +60,8 @@ const GROUP: &str = "brokerx-payments";
 const GATHER: Duration = Duration::from_millis(200);
 /// How often finished offsets are committed.
 const COMMIT_INTERVAL: Duration = Duration::from_millis(500);
+/// What the check says of a stage that works.
+const IN_GROUP: &str = "in its group";
 /// How long a stop waits for requests that are under way.
 const STOP_LIMIT: Duration = Duration::from_secs(2);
 
@@ -101,6 +105,7 @@ impl SharedOffsets {
 struct GroupContext {
     offsets: SharedOffsets,
     check: Check,
+    stuck: Stuck,
     /// Set when partitions come. One that was paused when it went comes back paused.
     has_more: AtomicBool,
 }
@@ -128,8 +133,11 @@ impl ConsumerContext for GroupContext {
     }
 
     fn post_rebalance(&self, _consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
-        if let Rebalance::Assign(_) = rebalance {
-            self.check.set(true, "in its group");
+        if let Rebalance::Assign(assigned) = rebalance {
+            let partitions: Vec<_> = assigned.elements().iter().map(|element| element.partition()).collect();
+            if !self.stuck.remains(&partitions) {
+                self.check.set(true, IN_GROUP);
+            }
             self.has_more.store(true, Ordering::Release);
         }
     }
@@ -160,6 +168,7 @@ pub struct Payments {
     open_max: usize,
     metrics: PaymentsMetrics,
     check: Check,
+    stuck: Stuck,
     /// Whether results are acknowledged by the broker.
     results: Check,
 }
@@ -188,6 +197,7 @@ impl Payments {
             open_max: options.payments_open_max.max(1),
             metrics,
             check: health.add("payments"),
+            stuck: Stuck::default(),
             results: health.add("payment-results"),
         })
     }
@@ -220,6 +230,7 @@ impl Payments {
         let context = GroupContext {
             offsets: offsets.clone(),
             check: self.check.clone(),
+            stuck: self.stuck.clone(),
             has_more: AtomicBool::new(false),
         };
         let consumer: Drained<StreamConsumer<GroupContext>> = config.create_with_context(context)?;
@@ -232,7 +243,16 @@ impl Payments {
             tokio::select! {
                 () = shutdown.requested() => break,
                 received = consumer.recv() => match received {
-                    Ok(record) => self.take(&record, &mut desk, &offsets).await?,
+                    Ok(record) => {
+                        self.take(&record, &mut desk, &offsets).await.inspect_err(|error| {
+                            if let PaymentsError::Record { partition, offset, .. } = error {
+                                self.stuck.at(*partition, *offset);
+                            }
+                        })?;
+                        if self.stuck.taken(record.partition(), record.offset()) {
+                            self.check.set(true, IN_GROUP);
+                        }
+                    }
                     Err(error) if is_final(&error) => return Err(error.into()),
                     Err(error) => tracing::warn!(%error, "the broker is away; waiting for it"),
                 },
@@ -288,13 +308,17 @@ impl Payments {
             offset,
             reason,
         };
-        let is_passed = || self.passes.of(AccountEvent::TOPIC, partition, offset).is_some();
+        let is_passed = || match self.passes.word(AccountEvent::TOPIC, partition, offset) {
+            Word::Use => Ok(false),
+            Word::Passed(_) => Ok(true),
+            Word::Undecided { decision, schema_id } => Err(unusable(undecided(decision, schema_id))),
+        };
         let pass = || {
             let mut offsets = offsets.lock();
             offsets.begin(partition, offset);
             offsets.finish(partition, offset);
         };
-        if is_passed() {
+        if is_passed()? {
             pass();
             return Ok(());
         }
@@ -303,7 +327,7 @@ impl Payments {
             Ok(event) => event,
             Err(error) => {
                 self.reload_passes().await?;
-                if is_passed() {
+                if is_passed()? {
                     pass();
                     return Ok(());
                 }

@@ -43,6 +43,13 @@ impl Log {
 /// A partition of a log.
 pub(super) type LogPartition = (Log, i32);
 
+/// Where a record stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Origin {
+    pub(super) partition: LogPartition,
+    pub(super) offset: i64,
+}
+
 /// How far a partition is, before and after a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Advance {
@@ -57,10 +64,10 @@ pub(super) struct Batch {
     /// The last number of each worker that wrote.
     pub(super) sources: BTreeMap<(LogPartition, String), i64>,
     pub(super) events: Vec<(AccountEvent, JsonText)>,
-    pub(super) trades: Vec<Trade>,
-    pub(super) auth: Vec<Auth>,
+    pub(super) trades: Vec<(Origin, Trade)>,
+    pub(super) auth: Vec<(Origin, Auth)>,
     /// The last of several records about one candle.
-    pub(super) candles: BTreeMap<CandleKey, Candle>,
+    pub(super) candles: BTreeMap<CandleKey, (Origin, Candle)>,
     /// Append time of the newest record, milliseconds since the epoch.
     pub(super) newest_ms: i64,
     /// Roughly the bytes that it holds.

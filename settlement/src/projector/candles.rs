@@ -47,10 +47,10 @@ impl CandleRecord {
     }
 }
 
-/// Enters the candles of a record; of several records about one candle the last counts.
-pub(super) fn enter(candles: &mut BTreeMap<CandleKey, Candle>, update: &CandleUpdate) {
+/// Enters the candles of a record, with where it stands; of several records about one candle the last counts.
+pub(super) fn enter<O: Copy>(candles: &mut BTreeMap<CandleKey, (O, Candle)>, origin: O, update: &CandleUpdate) {
     for candle in &update.candles {
-        candles.insert((update.symbol, candle.interval, candle.start_us), *candle);
+        candles.insert((update.symbol, candle.interval, candle.start_us), (origin, *candle));
     }
 }
 
@@ -119,13 +119,13 @@ mod tests {
     #[test]
     fn the_last_record_about_a_candle_counts() {
         let mut candles = BTreeMap::new();
-        enter(&mut candles, &update(1, CandleInterval::Minute));
-        enter(&mut candles, &update(1, CandleInterval::Day));
-        enter(&mut candles, &update(2, CandleInterval::Minute));
+        enter(&mut candles, 1, &update(1, CandleInterval::Minute));
+        enter(&mut candles, 2, &update(1, CandleInterval::Day));
+        enter(&mut candles, 3, &update(2, CandleInterval::Minute));
         let counts: Vec<_> = candles
             .iter()
-            .map(|((_, interval, _), candle)| (*interval, candle.trade_count))
+            .map(|((_, interval, _), (origin, candle))| (*interval, candle.trade_count, *origin))
             .collect();
-        assert_eq!(counts, [(CandleInterval::Minute, 2), (CandleInterval::Day, 1)]);
+        assert_eq!(counts, [(CandleInterval::Minute, 2, 3), (CandleInterval::Day, 1, 2)]);
     }
 }

@@ -3,16 +3,19 @@
 use brokerx_schemas::{AccountEvent, AuthEvent, CandleUpdate, InboxMessage, Message, Trade, TradeEvent};
 use brokerx_topics::codec::{Codec, DecodeError};
 use brokerx_topics::headers::{HeaderError, identity_of};
-use brokerx_topics::machine::Verdict;
-use brokerx_topics::passes::Passes;
+use brokerx_topics::machine::{Identity, Verdict};
+use brokerx_topics::passes::{Passes, Word};
 use rdkafka::Message as _;
 use rdkafka::message::BorrowedMessage;
 
-use super::batch::{Batch, Log, LogPartition};
+use super::batch::{Batch, Log, LogPartition, Origin};
 use super::candles::{self, CandleRecord, Unusable};
 use super::positions::Progress;
 use super::rows::{JsonText, symbol, text};
 use super::tables::Auth;
+
+/// A source's name is part of a key of PostgreSQL, whose length has a limit. A worker's is a topic and a number.
+const SOURCE_BYTES_MAX: usize = 512;
 
 /// Why a partition cannot go on. An operator, or another build, must help.
 #[derive(Debug, thiserror::Error)]
@@ -79,13 +82,17 @@ pub(super) fn take(
         }
         .into());
     }
-    let identity = identity_of(record.headers()).map_err(|error| Stop::Headers { offset, error })?;
-    let is_passed = passes.of(record.topic(), record.partition(), offset).is_some();
+    let identity = identity_of(record.headers())
+        .map_err(|error| Stop::Headers { offset, error })
+        .and_then(|identity| storable(offset, identity));
     // It is decoded before it is counted, so that what cannot be decoded changes nothing.
-    let content = match is_passed {
-        true => Content::Other,
-        false => decode(codec, partition, record)?,
+    let (identity, content) = match passes.word(record.topic(), record.partition(), offset) {
+        // One whose number cannot be used has none.
+        Word::Passed(_) => (identity.unwrap_or_default(), Content::Other),
+        Word::Undecided { schema_id, .. } => return Err(Refused::UnknownSchema(schema_id)),
+        Word::Use => (identity?, decode(codec, partition, record)?),
     };
+    let origin = Origin { partition, offset };
     let mut taken = Taken::Yes;
     if let Some(identity) = identity {
         match progress.judge(partition.0, &identity) {
@@ -105,15 +112,28 @@ pub(super) fn take(
                 batch.bytes += body.len();
                 batch.events.push((*event, body));
             }
-            Content::Trade(trade) => batch.trades.push(trade),
-            Content::Auth(auth) => batch.auth.push(auth),
-            Content::Candles(update) => candles::enter(&mut batch.candles, &update),
+            Content::Trade(trade) => batch.trades.push((origin, trade)),
+            Content::Auth(auth) => batch.auth.push((origin, auth)),
+            Content::Candles(update) => candles::enter(&mut batch.candles, origin, &update),
             Content::Other => {}
         }
     }
     progress.position = offset + 1;
     batch.advance(partition, offset, record.timestamp().to_millis().unwrap_or(0));
     Ok(taken)
+}
+
+/// The worker that a record names, if the table of positions has a place for it: no worker of ours is any other.
+fn storable(offset: i64, identity: Option<Identity>) -> Result<Option<Identity>, Stop> {
+    match &identity {
+        Some(Identity { source, .. }) if source.len() > SOURCE_BYTES_MAX || source.contains('\0') => {
+            Err(Stop::Malformed {
+                offset,
+                reason: "its header src names no worker".to_owned(),
+            })
+        }
+        _ => Ok(identity),
+    }
 }
 
 fn decode(codec: &Codec, (log, _): LogPartition, record: &BorrowedMessage<'_>) -> Result<Content, Refused> {

@@ -51,9 +51,11 @@ pub(super) struct ProjectorMetrics {
     pub(super) errors: Counter,
     pub(super) open_holes: Gauge,
     pub(super) stopped_partitions: Gauge,
+    pub(super) blocked: Gauge,
     pub(super) owner: Gauge,
     pub(super) set_aside_accounts: Gauge,
     pub(super) set_aside_events: Counter,
+    pub(super) set_aside_rows: Gauge,
 }
 
 impl ProjectorMetrics {
@@ -71,9 +73,11 @@ impl ProjectorMetrics {
             errors: Counter::default(),
             open_holes: Gauge::default(),
             stopped_partitions: Gauge::default(),
+            blocked: Gauge::default(),
             owner: Gauge::default(),
             set_aside_accounts: Gauge::default(),
             set_aside_events: Counter::default(),
+            set_aside_rows: Gauge::default(),
         };
         let registry = metrics.sub_registry_with_prefix("projector");
         registry.register("rows", "Rows written, per table", this.rows.clone());
@@ -133,6 +137,16 @@ impl ProjectorMetrics {
             "set_aside_events",
             "Events that contradict what is projected, and were not applied",
             this.set_aside_events.clone(),
+        );
+        registry.register(
+            "set_aside_rows",
+            "Rows of trades, auth and candles that PostgreSQL refuses for good, and that are missing",
+            this.set_aside_rows.clone(),
+        );
+        registry.register(
+            "blocked",
+            "1 while a record waits for a schema, and everything behind it",
+            this.blocked.clone(),
         );
         registry.register(
             "owner",

@@ -33,7 +33,8 @@
 //! included, is folded again.
 //!
 //! **A record that contradicts** what is projected of its account is not applied: the account is set aside
-//! ([`set_aside`]), the others go on.
+//! ([`set_aside`]), the others go on. So is a row of another record that PostgreSQL refuses for good; which
+//! one that is, is found by halves ([`halves`]).
 //!
 //! **A record that cannot be understood** stops its partition, loudly, until an operator or another
 //! build helps; the other partitions go on. An unknown schema is waited for.
@@ -44,9 +45,11 @@ mod candles;
 mod changes;
 mod database;
 mod error;
+mod halves;
 mod intake;
 mod metrics;
 mod options;
+mod plain;
 mod positions;
 mod reader;
 mod rebuild;
@@ -54,9 +57,11 @@ mod rows;
 mod session;
 mod set_aside;
 mod tables;
+mod tally;
 mod transaction;
 
 use brokerx_topics::codec::Codec;
+use brokerx_topics::passes::watch_unreadable;
 use brokerx_topics::service::{self, ClockWatch, Health, Metrics, PlatformOptions, Shutdown};
 
 pub use changes::Contradiction;
@@ -82,6 +87,7 @@ impl Projector {
         metrics: &mut Metrics,
         health: &Health,
     ) -> Self {
+        watch_unreadable(metrics, health);
         Self {
             parts: Parts {
                 platform: platform.clone(),

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use brokerx_topics::codec::Codec;
-use brokerx_topics::passes::{Passes, hint};
+use brokerx_topics::passes::{Passes, Word, hint, undecided};
 use brokerx_topics::service::{self, Check, ClockWatch, GatheringConsumer, PlatformOptions};
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -194,6 +194,7 @@ impl UnplacedReader {
         };
         reader.metrics.stopped_partitions.set(0);
         reader.metrics.open_holes.set(0);
+        reader.metrics.blocked.set(0);
         std::thread::Builder::new()
             .name("projector-reader".to_owned())
             .spawn(move || reader.run(consumer))
@@ -266,7 +267,12 @@ impl Reader {
         let mut backoff = service::backoff();
         loop {
             let progress = self.progress.get_mut(&partition)?;
-            match take(&self.codec, &self.passes, partition, progress, record, &mut self.batch) {
+            let taken = take(&self.codec, &self.passes, partition, progress, record, &mut self.batch);
+            let waited = !matches!(taken, Err(Refused::UnknownSchema(_))) && self.metrics.blocked.set(0) == 1;
+            if waited && self.stopped.is_empty() {
+                self.check.set(true, "projecting");
+            }
+            match taken {
                 Ok(Taken::Yes) => {
                     self.hole_closed(partition);
                     return None;
@@ -289,6 +295,7 @@ impl Reader {
                     if let Err(error) = self.runtime.block_on(resolve(&self.codec, &self.passes, id, place)) {
                         let why = format!("{}-{} offset {}: {error:#}", place.0, place.1, place.2);
                         tracing::error!(why, schema_id = id, "a schema cannot be resolved; waiting for it");
+                        self.metrics.blocked.set(1);
                         self.check.set(false, &why);
                         std::thread::sleep(backoff.next());
                     }
@@ -355,7 +362,10 @@ async fn resolve(
     if passes.look(topic, partition, offset).await? {
         return Ok(());
     }
-    resolved.with_context(|| hint(topic, partition, offset))
+    match passes.word(topic, partition, offset) {
+        Word::Undecided { decision, schema_id } => bail!(undecided(decision, schema_id)),
+        _ => resolved.with_context(|| hint(topic, partition, offset)),
+    }
 }
 
 /// Whether trying again from the same place cannot help.

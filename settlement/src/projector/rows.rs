@@ -62,6 +62,11 @@ impl JsonText {
         }))
     }
 
+    /// The text.
+    pub(super) fn as_str(&self) -> &str {
+        &self.0
+    }
+
     /// Bytes of the text.
     pub(super) fn len(&self) -> usize {
         self.0.len()

@@ -66,6 +66,10 @@ pub(super) async fn run(parts: &Parts, backoff: &mut Backoff) -> Result<Infallib
         .metrics
         .set_aside_accounts
         .set(set_aside::count(&mut connection).await?);
+    parts
+        .metrics
+        .set_aside_rows
+        .set(set_aside::count_rows(&mut connection).await?);
     let progress = positions::load(&mut connection, &reader.begins).await?;
     let mut position_sum: i64 = progress.values().map(|progress| progress.position).sum();
     let mut batches = reader.start(progress)?;
@@ -86,10 +90,11 @@ pub(super) async fn run(parts: &Parts, backoff: &mut Backoff) -> Result<Infallib
         parts.metrics.batch_seconds.observe(begun.elapsed().as_secs_f64());
         position_sum += batch.records as i64;
         committed(&batch, &parts.metrics);
-        let stopped = parts.metrics.stopped_partitions.get();
-        match stopped {
-            0 => parts.check.set(true, "projecting"),
-            _ => parts.check.set(false, "partitions have stopped, see the log"),
+        if parts.metrics.stopped_partitions.get() > 0 {
+            parts.check.set(false, "partitions have stopped, see the log");
+        } else if parts.metrics.blocked.get() == 0 {
+            // Else the reader says what it waits for.
+            parts.check.set(true, "projecting");
         }
         backoff.reset();
     }

@@ -1,6 +1,7 @@
 //! One batch, one transaction.
 
 use std::collections::BTreeMap;
+use std::marker::PhantomData;
 
 use brokerx_schemas::AccountEvent;
 use sqlx::postgres::PgRow;
@@ -10,31 +11,34 @@ use super::account::Account;
 use super::batch::{Batch, Log};
 use super::changes::Changes;
 use super::error::ProjectorError;
+use super::halves::{Parted, is_refused_for_good, write_by_halves};
 use super::metrics::ProjectorMetrics;
+use super::plain::{self, Plain};
 use super::positions;
 use super::rows::JsonText;
 use super::set_aside::{self, SetAside};
-use super::tables::{AuthEvents, Candles, Trades};
+use super::tally::Tally;
 
-/// How the events of a batch are written.
-#[derive(Clone, Copy)]
-enum Events {
+/// How a batch is written.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum How {
     /// A statement for each table.
     AllAtOnce,
-    /// Those of each account by themselves, so that those that cannot be hold up no other account.
-    ByAccount,
+    /// In parts: the events of each account by themselves, the others by halves, so that those that cannot be
+    /// hold up no other.
+    InParts,
 }
 
-/// Writes a batch in one transaction: its events all at once or, when PostgreSQL has found that some rows
-/// cannot be, once more, account by account. What was done is counted once it is committed.
+/// Writes a batch in one transaction: all at once or, when PostgreSQL has found that some rows cannot be, once
+/// more, in parts. What was done is counted once it is committed.
 pub(super) async fn write(
     connection: &mut PgConnection,
     batch: &Batch,
     metrics: &ProjectorMetrics,
 ) -> Result<(), ProjectorError> {
-    let written = match write_as(connection, batch, Events::AllAtOnce, metrics).await {
-        Err(ProjectorError::Database(error)) if is_contradiction(&error) => {
-            write_as(connection, batch, Events::ByAccount, metrics).await
+    let written = match write_as(connection, batch, How::AllAtOnce, metrics).await {
+        Err(ProjectorError::Database(error)) if is_refused_for_good(&error) => {
+            write_as(connection, batch, How::InParts, metrics).await
         }
         written => written,
     };
@@ -45,7 +49,7 @@ pub(super) async fn write(
 async fn write_as(
     connection: &mut PgConnection,
     batch: &Batch,
-    how: Events,
+    how: How,
     metrics: &ProjectorMetrics,
 ) -> Result<Tally, ProjectorError> {
     let mut tally = Tally::default();
@@ -56,24 +60,24 @@ async fn write_as(
     if !batch.events.is_empty() {
         write_events(&mut transaction, batch, how, metrics, &mut tally).await?;
     }
-    if !batch.trades.is_empty() {
-        let mut trades = Trades::default();
-        batch.trades.iter().for_each(|trade| trades.push(trade));
-        let written = trades.write(&mut transaction).await?;
-        tally.wrote(Trades::TABLE, written);
-        tally.duplicates(Log::Trades, batch.trades.len() as u64 - written);
+    let by_halves = how == How::InParts;
+    plain::write(&mut transaction, &batch.trades, by_halves, &mut tally).await?;
+    plain::write(&mut transaction, &batch.auth, by_halves, &mut tally).await?;
+    let candles: Vec<_> = batch
+        .candles
+        .iter()
+        .map(|(key, (origin, row))| (*key, *origin, *row))
+        .collect();
+    // Nearly always there is nothing to look after.
+    let any_missing = metrics.set_aside_rows.get() > 0;
+    if any_missing {
+        // Those that are refused once more are set aside once more.
+        let subjects: Vec<_> = candles.iter().map(Plain::subject).collect();
+        set_aside::follow_rows(&mut transaction, Log::MarketData.topic(), &subjects).await?;
     }
-    if !batch.auth.is_empty() {
-        let mut events = AuthEvents::default();
-        batch.auth.iter().for_each(|event| events.push(event));
-        let written = events.write(&mut transaction).await?;
-        tally.wrote(AuthEvents::TABLE, written);
-        tally.duplicates(Log::Auth, batch.auth.len() as u64 - written);
-    }
-    if !batch.candles.is_empty() {
-        let mut candles = Candles::default();
-        batch.candles.iter().for_each(|row| candles.push(row));
-        tally.wrote(Candles::TABLE, candles.write(&mut transaction).await?);
+    plain::write(&mut transaction, &candles, by_halves, &mut tally).await?;
+    if any_missing || tally.set_aside_rows > 0 {
+        tally.rows_aside = Some(set_aside::count_rows(&mut transaction).await?);
     }
     transaction.commit().await?;
     Ok(tally)
@@ -83,23 +87,23 @@ async fn write_as(
 async fn write_events(
     transaction: &mut PgConnection,
     batch: &Batch,
-    how: Events,
+    how: How,
     metrics: &ProjectorMetrics,
     tally: &mut Tally,
 ) -> Result<(), ProjectorError> {
     let accounts = load_accounts(transaction, batch).await?;
     let following = match how {
-        Events::AllAtOnce => {
+        How::AllAtOnce => {
             let changes = Changes::gather(accounts, &batch.events);
             tally.add(write_changes(transaction, &changes).await?);
             changes.following().iter().copied().collect()
         }
-        Events::ByAccount => write_by_account(transaction, accounts, batch, tally).await?,
+        How::InParts => write_by_account(transaction, accounts, batch, tally).await?,
     };
     // Nearly always there is nothing to look after.
-    if tally.set_aside > 0 || metrics.set_aside_accounts.get() > 0 {
+    if tally.set_aside_events > 0 || metrics.set_aside_accounts.get() > 0 {
         set_aside::follow(transaction, &following).await?;
-        tally.set_aside_accounts = Some(set_aside::count(transaction).await?);
+        tally.accounts_aside = Some(set_aside::count(transaction).await?);
     }
     Ok(())
 }
@@ -127,7 +131,7 @@ async fn write_by_account(
 }
 
 /// Writes the events of one account, up to one that cannot be: that one is set aside, and those behind it are
-/// judged by what is projected then. It is found by halves. Returns whether the account goes on.
+/// judged by what is projected then. Returns whether the account goes on.
 async fn write_account(
     transaction: &mut PgConnection,
     account_id: i64,
@@ -135,41 +139,57 @@ async fn write_account(
     events: &[&(AccountEvent, JsonText)],
     tally: &mut Tally,
 ) -> Result<bool, ProjectorError> {
-    let mut account = account;
-    let mut follows = false;
-    // The next part is the last.
-    let mut parts = vec![events];
-    while let Some(part) = parts.pop() {
-        let accounts = account.iter().map(|account| (account_id, account.clone())).collect();
-        let changes = Changes::gather(accounts, part.iter().copied());
-        let mut by_itself = transaction.begin().await?;
-        match write_changes(&mut by_itself, &changes).await {
-            Ok(written) => {
-                by_itself.commit().await?;
-                // One of duplicates alone says nothing.
-                if changes.following().contains(&account_id) || !changes.set_aside().is_empty() {
-                    follows = changes.following().contains(&account_id);
-                }
-                account = changes.into_accounts().remove(&account_id);
-                tally.add(written);
-            }
-            Err(error) if is_contradiction(&error) => {
-                by_itself.rollback().await?;
-                if let [(event, body)] = part {
-                    let projected_seq = account.as_ref().map_or(0, |account| account.account_seq);
-                    let event = SetAside::new(event, body, projected_seq, error.to_string());
-                    set_aside::write(transaction, &[event]).await?;
-                    tally.set_aside += 1;
-                    follows = false;
-                } else {
-                    let (first, rest) = part.split_at(part.len() / 2);
-                    parts.extend([rest, first]);
-                }
-            }
-            Err(error) => return Err(error.into()),
+    let mut one = OneAccount {
+        account_id,
+        account,
+        follows: false,
+        tally,
+        events: PhantomData,
+    };
+    write_by_halves(transaction, events, &mut one).await?;
+    Ok(one.follows)
+}
+
+/// An account while its events are written.
+struct OneAccount<'a, 'e> {
+    account_id: i64,
+    /// As the events so far leave it.
+    account: Option<Account>,
+    follows: bool,
+    tally: &'a mut Tally,
+    events: PhantomData<&'e AccountEvent>,
+}
+
+impl<'e> Parted for OneAccount<'_, 'e> {
+    type Row = &'e (AccountEvent, JsonText);
+
+    async fn write(&mut self, connection: &mut PgConnection, part: &[Self::Row]) -> sqlx::Result<()> {
+        let account_id = self.account_id;
+        let account = self.account.iter().map(|account| (account_id, account.clone()));
+        let changes = Changes::gather(account.collect(), part.iter().copied());
+        let written = write_changes(connection, &changes).await?;
+        // One of duplicates alone says nothing.
+        if changes.following().contains(&account_id) || !changes.set_aside().is_empty() {
+            self.follows = changes.following().contains(&account_id);
         }
+        self.account = changes.into_accounts().remove(&account_id);
+        self.tally.add(written);
+        Ok(())
     }
-    Ok(follows)
+
+    async fn set_aside(
+        &mut self,
+        connection: &mut PgConnection,
+        (event, body): &Self::Row,
+        reason: String,
+    ) -> sqlx::Result<()> {
+        let projected_seq = self.account.as_ref().map_or(0, |account| account.account_seq);
+        let event = SetAside::new(event, body, projected_seq, reason);
+        set_aside::write(connection, &[event]).await?;
+        self.tally.set_aside_events += 1;
+        self.follows = false;
+        Ok(())
+    }
 }
 
 async fn write_changes(connection: &mut PgConnection, changes: &Changes<'_>) -> sqlx::Result<Tally> {
@@ -178,65 +198,8 @@ async fn write_changes(connection: &mut PgConnection, changes: &Changes<'_>) -> 
         .write(connection, |table, rows| tally.wrote(table, rows))
         .await?;
     tally.duplicates(Log::AccountEvents, changes.duplicates());
-    tally.set_aside += changes.set_aside().len() as u64;
+    tally.set_aside_events += changes.set_aside().len() as u64;
     Ok(tally)
-}
-
-/// What a transaction does, to be told once it is committed.
-#[derive(Debug, Default)]
-struct Tally {
-    rows: BTreeMap<&'static str, u64>,
-    duplicates: BTreeMap<&'static str, u64>,
-    /// Events that were set aside.
-    set_aside: u64,
-    /// Accounts that are set aside, when they were counted.
-    set_aside_accounts: Option<i64>,
-}
-
-impl Tally {
-    fn wrote(&mut self, table: &'static str, rows: u64) {
-        *self.rows.entry(table).or_default() += rows;
-    }
-
-    fn duplicates(&mut self, log: Log, records: u64) {
-        *self.duplicates.entry(log.topic()).or_default() += records;
-    }
-
-    fn add(&mut self, other: Self) {
-        for (table, rows) in other.rows {
-            self.wrote(table, rows);
-        }
-        for (topic, records) in other.duplicates {
-            *self.duplicates.entry(topic).or_default() += records;
-        }
-        self.set_aside += other.set_aside;
-        self.set_aside_accounts = other.set_aside_accounts.or(self.set_aside_accounts);
-    }
-
-    fn tell(self, metrics: &ProjectorMetrics) {
-        for (table, rows) in self.rows {
-            metrics.wrote(table, rows);
-        }
-        for (topic, records) in self.duplicates {
-            metrics.duplicates(topic, records);
-        }
-        if self.set_aside > 0 {
-            tracing::error!(
-                events = self.set_aside,
-                "events contradict what is projected; their accounts are set aside"
-            );
-            metrics.set_aside_events.inc_by(self.set_aside);
-        }
-        if let Some(accounts) = self.set_aside_accounts {
-            metrics.set_aside_accounts.set(accounts);
-        }
-    }
-}
-
-/// Whether PostgreSQL refuses the rows themselves: class 23, integrity constraint violation.
-fn is_contradiction(error: &sqlx::Error) -> bool {
-    let code = error.as_database_error().and_then(|error| error.code());
-    code.is_some_and(|code| code.starts_with("23"))
 }
 
 async fn load_accounts(connection: &mut PgConnection, batch: &Batch) -> Result<BTreeMap<i64, Account>, ProjectorError> {

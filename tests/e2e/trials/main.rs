@@ -141,6 +141,7 @@ fn trials(fixture: &Shared, runtime: &Arc<Runtime>) -> Vec<Trial> {
         transactions::a_transactional_producer_stops_no_partition,
         unreadable::a_client_s_invented_schema_goes_to_the_dead_letters,
         unreadable::an_operator_passes_what_a_worker_wrote,
+        unreadable::what_is_no_decision_stops_nobody,
         other_team::a_python_consumer_agrees_with_the_database,
         outages::trading_goes_on_while_the_database_is_down,
         outages::a_token_that_was_revoked_stays_so_while_the_database_is_down,
@@ -152,9 +153,11 @@ fn trials(fixture: &Shared, runtime: &Arc<Runtime>) -> Vec<Trial> {
         clocks::an_ingress_whose_clock_is_wrong_is_not_ready,
         clocks::a_worker_whose_clock_jumps_goes_on,
         chaos::nothing_is_lost_or_doubled_while_processes_die,
+        unreadable::no_topic_stops_its_readers_in_silence,
         projection::the_refolded_projection_has_the_same_rows,
         projection::what_stands_before_a_row_that_cannot_be_is_projected,
         projection::an_account_that_contradicts_holds_up_no_other,
+        projection::a_row_that_is_refused_for_good_holds_up_no_other,
         clocks::a_broker_that_was_a_day_ahead_stops_the_workers_loudly,
     ]
 }

@@ -6,7 +6,10 @@ use anyhow::{Context, ensure};
 use brokerx_client::log::read_topic;
 use brokerx_client::{Cents, eventually, wait_until_quiet};
 use brokerx_e2e::fixture::Fixture;
-use brokerx_schemas::{AccountEvent, AccountId, CashView, Message};
+use brokerx_schemas::{
+    AccountEvent, AccountId, AuthEvent, Candle, CandleInterval, CandleUpdate, CashView, LoginAttempted, LoginOutcome,
+    MarketData, Message, Trade, TradeEvent, TradeId,
+};
 use brokerx_topics::partition::{account_key, partition_of};
 use brokerx_topics::service::kafka;
 use rdkafka::producer::{FutureProducer, FutureRecord};
@@ -204,5 +207,116 @@ pub async fn what_stands_before_a_row_that_cannot_be_is_projected(fixture: &Fixt
     write(fixture, &[event(3, 0), event(4, 0)]).await?;
     eventually("nothing is missing", LIMIT, async || Ok(set_aside(fixture).await? == 0)).await?;
     ensure!(projected().await? == (4, 4), "{:?}", projected().await?);
+    Ok(())
+}
+
+/// Rows of trades, identity events and candles that PostgreSQL refuses: they are set aside, and everything else is
+/// projected. Leaves records that no worker wrote, and that are set aside.
+pub async fn a_row_that_is_refused_for_good_holds_up_no_other(fixture: &Fixture) -> anyhow::Result<()> {
+    let client = fixture.funded_client(Cents(10_00), &[]).await?;
+    ensure!(set_aside(fixture).await? == 0, "something is set aside already");
+    let trades = read_topic::<TradeEvent>(&fixture.platform, &fixture.codec).await?;
+    let trade = trades.iter().find_map(|record| match &record.value {
+        TradeEvent::Trade(trade) => Some(trade.clone()),
+        TradeEvent::Unknown => None,
+    });
+    let trade = trade.context("nobody has traded")?;
+    let numbered = |trade_id, quantity| {
+        TradeEvent::Trade(Trade {
+            trade_id: TradeId(trade_id),
+            quantity,
+            ..trade.clone()
+        })
+    };
+    // Longer than an entry of an index may be, and not to be compressed.
+    let numbers = (0..2_000_u64).map(|number| number.wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29));
+    let long: String = numbers
+        .map(|number| format!("{:x}", number.wrapping_mul(number)))
+        .collect();
+    let login = |event_id, client_id: &str| {
+        AuthEvent::LoginAttempted(LoginAttempted {
+            event_id,
+            client_id: Some(client_id.to_owned()),
+            outcome: LoginOutcome::Succeeded,
+            occurred_us: 1,
+        })
+    };
+    let candle = |low_cents| {
+        MarketData::CandleUpdate(CandleUpdate {
+            symbol: trade.symbol,
+            candles: vec![Candle {
+                interval: CandleInterval::Second,
+                start_us: 1_000_000,
+                open_cents: 100,
+                high_cents: 110,
+                low_cents,
+                close_cents: 105,
+                volume: 1,
+                trade_count: 1,
+                closed: true,
+            }],
+            occurred_us: 2_000_000,
+        })
+    };
+    // They wait together for the projector, so that they are one batch.
+    fixture.system().process("settlement").stop();
+    for trade in [numbered(-1, 1), numbered(-2, 0), numbered(-3, 1)] {
+        append(fixture, "x", &trade).await?;
+    }
+    append(fixture, "x", &login(-1, &long)).await?;
+    append(fixture, "x", &login(-2, "x")).await?;
+    append(fixture, "x", &candle(0)).await?;
+    fixture.system().restart("settlement")?;
+    eventually("three rows are set aside", LIMIT, async || {
+        Ok(set_aside(fixture).await.unwrap_or_default() == 3)
+    })
+    .await?;
+    let projected: (Vec<i64>, Vec<i64>) = sqlx::query_as(
+        "SELECT (SELECT array_agg(trade_id ORDER BY trade_id) FROM projection.trades WHERE trade_id < 0),
+                (SELECT array_agg(event_id) FROM projection.auth_events WHERE event_id < 0)",
+    )
+    .fetch_one(&fixture.database)
+    .await?;
+    ensure!(projected == (vec![-3, -1], vec![-2]), "{projected:?}");
+    client.deposit(Cents(1_00), "beside-them").await?;
+    eventually("the deposit can be read", LIMIT, async || {
+        Ok(client.cash(None).await? == Cents(11_00))
+    })
+    .await?;
+    let evidence: Vec<(String, String, bool)> = sqlx::query_as(
+        "SELECT topic, subject, reason <> '' AND body <> '' FROM projection.set_aside_records ORDER BY topic",
+    )
+    .fetch_all(&fixture.database)
+    .await?;
+    let candle_name = format!("candle {} SECOND 1000000", trade.symbol);
+    let expected = [
+        ("auth", "identity event -1"),
+        ("market-data", candle_name.as_str()),
+        ("trades", "trade -2"),
+    ]
+    .map(|(topic, subject)| (topic.to_owned(), subject.to_owned(), true));
+    ensure!(evidence == expected, "{evidence:?}");
+    let metrics = format!("{}/metrics", fixture.system().metrics_url("settlement"));
+    let metrics = reqwest::get(&metrics).await?.text().await?;
+    ensure!(
+        metrics.lines().any(|line| line == "brokerx_projector_set_aside_rows 3"),
+        "the metric shows them"
+    );
+    // How the candle stands is said by a later record of it.
+    append(fixture, "x", &candle(90)).await?;
+    eventually("the candle is not missing any more", LIMIT, async || {
+        Ok(set_aside(fixture).await? == 2)
+    })
+    .await
+}
+
+/// Appends a record that no worker wrote, to the last partition of its topic.
+async fn append<M: Message>(fixture: &Fixture, key: &str, message: &M) -> anyhow::Result<()> {
+    let mut value = Vec::new();
+    fixture.codec.encode(message, &mut value)?;
+    let partition = brokerx_topics::catalogue::topic(M::TOPIC).partitions - 1;
+    let producer: FutureProducer = kafka::producer_config(&fixture.platform).create()?;
+    let record = FutureRecord::to(M::TOPIC).key(key).payload(&value).partition(partition);
+    producer.send(record, LIMIT).await.map_err(|(error, _)| error)?;
     Ok(())
 }

@@ -1,12 +1,16 @@
 //! Records that nobody can read: a client's is buried, any other waits for an operator's word.
 
+use std::process::Output;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use brokerx_client::log::read_topic;
-use brokerx_client::{Cents, eventually, place_order};
+use brokerx_client::{Cents, eventually, place_order, wait_until_quiet};
 use brokerx_e2e::fixture::Fixture;
-use brokerx_schemas::{AccountCommand, DeadLetter, MarketData, Message};
+use brokerx_schemas::{
+    AccountCommand, AccountEvent, AuthEvent, BookCommand, DeadLetter, InstrumentEvent, MarketData, Message, Passage,
+    Reply, TradeEvent,
+};
 use brokerx_settlement::account::AccountMachine;
 use brokerx_topics::catalogue;
 use brokerx_topics::headers::worker_headers;
@@ -14,20 +18,59 @@ use brokerx_topics::runner::fold_topic;
 use brokerx_topics::service::kafka;
 use rdkafka::message::OwnedHeaders;
 use rdkafka::producer::{FutureProducer, FutureRecord};
+use serde_json::Value;
 
 const LIMIT: Duration = Duration::from_secs(60);
 /// In the registry's wire format, of a schema that nobody ever registered.
 const INVENTED: &[u8] = b"\x00\x7f\x00\x00\x01rest";
 
 async fn send(fixture: &Fixture, topic: &str, partition: i32, headers: Option<OwnedHeaders>) -> anyhow::Result<i64> {
+    write(fixture, topic, partition, headers, ("x", Some(INVENTED))).await
+}
+
+/// Writes a record with any key and value, and returns its offset.
+async fn write(
+    fixture: &Fixture,
+    topic: &str,
+    partition: i32,
+    headers: Option<OwnedHeaders>,
+    (key, value): (&str, Option<&[u8]>),
+) -> anyhow::Result<i64> {
     let producer: FutureProducer = kafka::producer_config(&fixture.platform).create()?;
-    let mut record = FutureRecord::<str, [u8]>::to(topic)
-        .partition(partition)
-        .key("x")
-        .payload(INVENTED);
-    record.headers = headers;
+    let mut record = FutureRecord::<str, [u8]>::to(topic).partition(partition).key(key);
+    (record.headers, record.payload) = (headers, value);
     let sent = producer.send(record, LIMIT).await;
     Ok(sent.map_err(|(error, _)| error)?.offset)
+}
+
+fn hint(topic: &str, partition: i32, offset: i64) -> String {
+    format!("brokerx-topics pass {topic} {partition} {offset}")
+}
+
+/// As an operator passes an offset.
+fn pass(fixture: &Fixture, topic: &str, partition: i32, offset: i64) -> anyhow::Result<Output> {
+    let (partition, offset) = (partition.to_string(), offset.to_string());
+    let arguments = ["pass", topic, &partition, &offset, "--reason", "a trial", "--by", "me"];
+    Ok(fixture.system().output("brokerx-topics", &arguments)?)
+}
+
+fn passes(fixture: &Fixture, topic: &str, partition: i32, offset: i64) -> anyhow::Result<()> {
+    let passed = pass(fixture, topic, partition, offset)?;
+    ensure!(passed.status.success(), "{}", String::from_utf8_lossy(&passed.stderr));
+    Ok(())
+}
+
+/// Waits until a process says this of itself.
+async fn says(fixture: &Fixture, process: &str, ready: bool, text: &str) -> anyhow::Result<()> {
+    eventually(
+        &format!("{process} is ready: {ready}, and says {text:?}"),
+        LIMIT,
+        async || {
+            let (is_ready, said) = get(fixture, process, "/ready").await?;
+            Ok(is_ready == ready && said.contains(text))
+        },
+    )
+    .await
 }
 
 pub async fn a_client_s_invented_schema_goes_to_the_dead_letters(fixture: &Fixture) -> anyhow::Result<()> {
@@ -76,8 +119,7 @@ pub async fn an_operator_passes_what_a_worker_wrote(fixture: &Fixture) -> anyhow
         let partition = catalogue::topic(topic).partitions - 1;
         let headers = worker_headers("tool-0", 1, 0, &Default::default());
         let offset = send(fixture, topic, partition, Some(headers)).await?;
-        let (partition, offset) = (partition.to_string(), offset.to_string());
-        let hint = format!("brokerx-topics pass {topic} {partition} {offset}");
+        let hint = hint(topic, partition, offset);
         for name in &processes {
             eventually(&format!("{name} says what it waits for"), LIMIT, async || {
                 let (ready, text) = get(fixture, name, "/ready").await?;
@@ -91,26 +133,146 @@ pub async fn an_operator_passes_what_a_worker_wrote(fixture: &Fixture) -> anyhow
             };
             ensure!(metrics.lines().any(alarm), "{name} shows no alarm");
         }
-        let pass = |offset: &str| {
-            fixture.system().output(
-                "brokerx-topics",
-                &["pass", topic, &partition, offset, "--reason", "a trial", "--by", "me"],
-            )
-        };
-        let readable = pass("1")?;
+        let readable = pass(fixture, topic, partition, 1)?;
         ensure!(!readable.status.success(), "a record that can be read was passed");
-        let passed = pass(&offset)?;
-        ensure!(passed.status.success(), "{}", String::from_utf8_lossy(&passed.stderr));
+        passes(fixture, topic, partition, offset)?;
         for name in processes {
-            eventually(&format!("{name} goes on"), LIMIT, async || {
-                Ok(get(fixture, name, "/ready").await?.0)
-            })
-            .await?;
+            says(fixture, name, true, "").await?;
         }
-        let again = pass(&offset)?;
+        let again = pass(fixture, topic, partition, offset)?;
         ensure!(!again.status.success(), "it was passed twice");
     }
     trade(fixture, "after-pass").await
+}
+
+/// A record of an invented schema in each topic that a process reads: whoever reads it says so, and goes on once
+/// it is passed. The two topics of the trial above are left out.
+pub async fn no_topic_stops_its_readers_in_silence(fixture: &Fixture) -> anyhow::Result<()> {
+    let mut sent = Vec::new();
+    for topic in [
+        BookCommand::TOPIC,
+        AccountEvent::TOPIC,
+        TradeEvent::TOPIC,
+        AuthEvent::TOPIC,
+        InstrumentEvent::TOPIC,
+        Reply::TOPIC,
+    ] {
+        // Of the replies each ingress reads a partition of its own, the first the first.
+        let partition = match topic == Reply::TOPIC {
+            true => 0,
+            false => catalogue::topic(topic).partitions - 1,
+        };
+        let headers = worker_headers("tool-0", 1, 0, &Default::default());
+        sent.push((topic, partition, send(fixture, topic, partition, Some(headers)).await?));
+    }
+    let hint_of = |topic: &str| {
+        let (topic, partition, offset) = sent.iter().find(|(sent, ..)| *sent == topic).unwrap();
+        hint(topic, *partition, *offset)
+    };
+    for (process, check, topic) in [
+        ("matcher", "runner-matcher", BookCommand::TOPIC),
+        ("settlement", "runner-publisher", AccountEvent::TOPIC),
+        ("settlement", "payments", AccountEvent::TOPIC),
+        ("notifier", "reading-account-events", AccountEvent::TOPIC),
+        ("notifier", "reading-trades", TradeEvent::TOPIC),
+        ("notifier", "reading-instruments", InstrumentEvent::TOPIC),
+        ("ingress", "reading-instruments", InstrumentEvent::TOPIC),
+        ("ingress", "reading-replies", Reply::TOPIC),
+        ("notifier", "mail", AuthEvent::TOPIC),
+    ] {
+        let hint = hint_of(topic);
+        eventually(&format!("{check} of {process} says {hint:?}"), LIMIT, async || {
+            let (ready, said) = get(fixture, process, "/ready").await?;
+            Ok(!ready && detail(&said, check)?.contains(&hint))
+        })
+        .await?;
+    }
+    // The projector reads one after the other.
+    eventually("the projector says that it waits", LIMIT, async || {
+        let (ready, said) = get(fixture, "settlement", "/ready").await?;
+        Ok(!ready && detail(&said, "projector")?.contains("brokerx-topics pass"))
+    })
+    .await?;
+    for (topic, partition, offset) in &sent {
+        passes(fixture, topic, *partition, *offset)?;
+    }
+    for process in ["matcher", "settlement", "ingress", "notifier"] {
+        says(fixture, process, true, "").await?;
+    }
+    eventually("no mail waits", LIMIT, async || {
+        let (_, said) = get(fixture, "notifier", "/ready").await?;
+        Ok(!detail(&said, "mail")?.contains("brokerx-topics pass"))
+    })
+    .await?;
+    trade(fixture, "after-each-topic").await?;
+    wait_until_quiet(&fixture.platform, &fixture.database).await
+}
+
+/// What stands in the topic of the decisions and is none: it stops nobody, but who comes to the very offset that a
+/// decision is about which cannot be read.
+pub async fn what_is_no_decision_stops_nobody(fixture: &Fixture) -> anyhow::Result<()> {
+    let mut strays = Vec::new();
+    for value in [None, Some(b"garbage".as_slice()), Some(INVENTED)] {
+        strays.push(write(fixture, Passage::TOPIC, 0, None, ("no-place", value)).await?);
+    }
+    // A client's record that settlement has not read yet, and what may be a decision about it.
+    fixture.system().process("settlement").stop();
+    let partition = catalogue::topic(AccountCommand::TOPIC).partitions - 1;
+    let garbage = ("x", Some(b"garbage of a client".as_slice()));
+    let offset = write(fixture, AccountCommand::TOPIC, partition, None, garbage).await?;
+    let key = format!("{}-{partition}-{offset}", AccountCommand::TOPIC);
+    let decision = write(fixture, Passage::TOPIC, 0, None, (&key, Some(INVENTED))).await?;
+    fixture.system().respawn("settlement")?;
+    let waits = format!("offset {offset}: whether it is passed is not known");
+    eventually("settlement waits in front of it", LIMIT, async || {
+        // It may not serve yet.
+        let Ok((ready, said)) = get(fixture, "settlement", "/ready").await else {
+            return Ok(false);
+        };
+        Ok(!ready && said.contains(&waits) && said.contains(&hint(Passage::TOPIC, 0, decision)))
+    })
+    .await?;
+    let unreadable = async || -> anyhow::Result<bool> {
+        let (_, metrics) = get(fixture, "settlement", "/metrics").await?;
+        Ok(metrics.lines().any(|line| line == "brokerx_passes_unreadable 4"))
+    };
+    ensure!(unreadable().await?, "the metric shows them");
+    passes(fixture, Passage::TOPIC, 0, decision)?;
+    says(fixture, "settlement", true, "decides nothing").await?;
+    eventually("the client's record is in the dead letters", LIMIT, async || {
+        let letters = read_topic::<DeadLetter>(&fixture.platform, &fixture.codec).await?;
+        Ok(letters.iter().any(|letter| match &letter.value {
+            DeadLetter::UnusableRecord(record) => (record.partition, record.offset) == (partition, offset),
+            DeadLetter::Unknown => false,
+        }))
+    })
+    .await?;
+    // A decision of an operator counts among them.
+    let headers = worker_headers("tool-0", 2, 0, &Default::default());
+    let offset = send(fixture, AccountCommand::TOPIC, partition, Some(headers)).await?;
+    let hint = hint(AccountCommand::TOPIC, partition, offset);
+    says(fixture, "settlement", false, &hint).await?;
+    passes(fixture, AccountCommand::TOPIC, partition, offset)?;
+    says(fixture, "settlement", true, "").await?;
+    // What was looked at by somebody is shown no more.
+    for stray in strays {
+        passes(fixture, Passage::TOPIC, 0, stray)?;
+    }
+    let again = pass(fixture, Passage::TOPIC, 0, decision)?;
+    ensure!(!again.status.success(), "it was passed twice");
+    fixture.system().process("settlement").kill();
+    fixture.system().restart("settlement")?;
+    says(fixture, "settlement", true, "every decision can be read").await?;
+    trade(fixture, "after-strays").await
+}
+
+/// What a process says of one of its checks.
+fn detail(ready: &str, check: &str) -> anyhow::Result<String> {
+    let said: Value = serde_json::from_str(ready)?;
+    let checks = said["checks"].as_array().context("no checks")?;
+    let found = checks.iter().find(|found| found["name"] == check);
+    let detail = found.with_context(|| format!("no check {check}: {said}"))?["detail"].as_str();
+    Ok(detail.unwrap_or_default().to_owned())
 }
 
 async fn trade(fixture: &Fixture, order_id: &str) -> anyhow::Result<()> {

@@ -66,9 +66,12 @@ impl Memory {
         versions.iter().find(|(_, text)| *text == schema).map(|(id, _)| *id)
     }
 
-    /// The schemas of other ids.
-    pub(super) fn others(&self) -> BTreeMap<u32, String> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner).others.clone()
+    /// Every schema that is known, by id: also what other builds have registered for our own subjects.
+    pub(super) fn all(&self) -> BTreeMap<u32, String> {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let own = known.subjects.values().flatten();
+        let all = known.others.iter().chain(own);
+        all.map(|(id, schema)| (*id, schema.clone())).collect()
     }
 
     /// Keeps what this build's schemas are registered as.

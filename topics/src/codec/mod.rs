@@ -166,7 +166,7 @@ impl Codec {
             .zip(&ids)
             .map(|(schema, id)| (*id, Arc::new(Other::of(Ok(schema.json)))))
             .collect();
-        for (id, json) in memory.iter().flat_map(Memory::others) {
+        for (id, json) in memory.iter().flat_map(Memory::all) {
             others.entry(id).or_insert_with(|| Arc::new(Other::of(Ok(&json))));
         }
         Self {

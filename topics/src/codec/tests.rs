@@ -292,16 +292,21 @@ async fn a_process_starts_with_what_it_knows_while_the_registry_is_away() {
     assert!(registry_is_missed(start().await), "one schema is not known");
     let memory = Memory::open(&directory, url);
     keep(&memory, schemas().len());
-    memory.keep_other(7, r#"{"type": "record", "name": "Other", "fields": []}"#);
+    let other = r#"{"type": "record", "name": "Other", "fields": []}"#;
+    memory.keep_other(7, other);
+    // What another build registered for a subject of ours.
+    memory.keep_own([(subject_of(Reply::TOPIC), 8, other)].into_iter());
     let codec = start().await.unwrap();
     assert_eq!(codec.schema_id(schemas()[0].topic), 40);
-    assert!(codec.shared.others.load().contains_key(&7));
+    for id in [7, 8] {
+        assert!(codec.shared.others.load().contains_key(&id), "{id}");
+    }
     let message = &examples::<Reply>()[0];
     let bytes = encoded(&codec, message);
     assert_eq!(&codec.decode::<Reply>(&bytes).unwrap(), message);
     // The schema of another build under the same subject is another one, and so is another registry.
     assert_eq!(memory.id_of(&subject_of(Reply::TOPIC), "{}"), None);
-    assert!(Memory::open(&directory, "http://127.0.0.1:2").others().is_empty());
+    assert!(Memory::open(&directory, "http://127.0.0.1:2").all().is_empty());
     // A file that cannot be read is as none.
     std::fs::write(directory.join("schemas.json"), "{").unwrap();
     assert!(registry_is_missed(start().await));

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
-use brokerx_schemas::PassedOffset;
+use brokerx_schemas::{Message, Passage, PassedOffset};
 use rdkafka::consumer::Consumer;
 use rdkafka::{Offset, TopicPartitionList};
 
@@ -73,6 +73,7 @@ pub async fn decide(platform: &PlatformOptions, decision: Decision) -> Result<St
     }
     let wrong = match unreadable(platform, &topic, partition, offset).await? {
         Some(wrong) => wrong,
+        None if topic == Passage::TOPIC => bail!("it is a decision that can be read: it stands for ever"),
         None if anyway => "it is of another topic".to_owned(),
         None => bail!("its record can be read: nobody needs to pass it (see `tail --from {offset} --limit 1`)"),
     };

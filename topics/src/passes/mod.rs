@@ -10,14 +10,30 @@
 //! # Invariants
 //! - Nobody passes an offset before the decision is acknowledged.
 //! - Who begins to read, and who had to ask for a schema, has read all decisions up to then.
+//! - All who fold a log take the same view of each of its offsets. A decision is judged by its bytes and by the
+//!   schema that they name, and neither ever changes; the topic is not compacted, so the first decision about an
+//!   offset stays the first. A record without a value, or whose bytes are no message, is one for nobody, today
+//!   and for ever: it decides nothing and stops nobody. Only what the registry says of a schema's id changes in
+//!   time. So nobody guesses what a decision says whose schema is not known: its key names the offset that it is
+//!   about, and who comes to that very offset waits ([`Word::Undecided`]) until the schema is there, or until an
+//!   operator has passed that offset or, as an offset of `passed-offsets`, the decision itself. Everybody else
+//!   goes on. A schema that is known here once is known for ever.
+//! - When the registry does not answer for a schema that was never asked for, what is decided is not known, and
+//!   whoever must know it tries again.
+//!
+//! What cannot be read is logged, and shown by [`watch_unreadable`], until it is passed itself.
 //!
 //! # Known limits
 //! - A schema that is registered under a denied id in the very moment in which the decision is written may
 //!   be used by one reader and passed by another.
+//! - The key of a decision is believed only while its value cannot be read: a record of an unknown schema with
+//!   another key holds up nobody, and what it says counts once its schema is known.
 
 mod decision;
+mod decisions;
+mod watch;
 
-use std::collections::HashMap;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
@@ -31,9 +47,11 @@ use rdkafka::error::KafkaError;
 use rdkafka::producer::{FutureProducer, FutureRecord};
 use rdkafka::{Message as _, Offset, TopicPartitionList};
 
-use crate::codec::Codec;
+use crate::codec::{Codec, CodecError};
 use crate::service::{Drained, PlatformOptions, kafka};
 pub use decision::{Decision, decide};
+use decisions::{Decisions, Raw};
+pub use watch::watch_unreadable;
 
 /// How long the broker may take to answer a client that knows it; it takes milliseconds.
 const ASK_LIMIT: Duration = Duration::from_millis(500);
@@ -41,10 +59,26 @@ const ASK_LIMIT: Duration = Duration::from_millis(500);
 const ANEW_LIMIT: Duration = Duration::from_millis(1_500);
 /// How long the decisions may take to be read.
 const LIMIT: Duration = Duration::from_secs(3);
+/// How long the registry may take to answer for a schema: whoever asks may hold partitions meanwhile.
+const SCHEMA_LIMIT: Duration = Duration::from_millis(1_500);
 /// How long a decision may take until it is acknowledged.
 const SEND_LIMIT: Duration = Duration::from_secs(10);
 
-type Place = (String, i32, i64);
+/// What is decided about an offset.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Word {
+    /// Nothing: its record is used, if it can be.
+    Use,
+    /// Everybody passes it.
+    Passed(Arc<PassedOffset>),
+    /// That is not known: a decision about it names a schema that the registry denies. Its record waits.
+    Undecided {
+        /// The decision's offset in `passed-offsets`.
+        decision: i64,
+        /// The schema.
+        schema_id: u32,
+    },
+}
 
 /// The decisions, as far as they were read; every clone knows the same.
 #[derive(Clone, Debug)]
@@ -56,8 +90,8 @@ pub struct Passes {
 struct Shared {
     platform: PlatformOptions,
     codec: Codec,
-    known: ArcSwap<HashMap<Place, Arc<PassedOffset>>>,
-    /// The offset behind the last decision that was read.
+    known: ArcSwap<Decisions>,
+    /// The offset behind the last record that was read.
     end: AtomicI64,
 }
 
@@ -74,20 +108,19 @@ impl Passes {
         }
     }
 
-    /// What was decided about an offset; none when its record is to be used.
-    pub fn of(&self, topic: &str, partition: i32, offset: i64) -> Option<Arc<PassedOffset>> {
-        let known = self.shared.known.load();
-        if known.is_empty() {
-            return None;
-        }
-        known.get(&(topic.to_owned(), partition, offset)).cloned()
+    /// What is decided about an offset, as far as that was read.
+    pub fn word(&self, topic: &str, partition: i32, offset: i64) -> Word {
+        self.shared.known.load().word(topic, partition, offset)
     }
 
     /// Reads what was decided since the last time. `client` asks whether there is anything; blocks for a
-    /// round trip when there is not, for 2 s at most.
+    /// round trip when there is not, for 2 s at most, and for some seconds when there is.
     ///
     /// # Errors
-    /// When the broker does not answer, or a decision cannot be read.
+    /// When the broker does not answer, or the registry does not for a schema of a decision.
+    ///
+    /// # Panics
+    /// In an async task, when the registry must be asked.
     pub fn refresh(&self, client: &Client<impl ClientContext>) -> Result<()> {
         let topic = Passage::TOPIC;
         let (low, high) = match client.fetch_watermarks(topic, 0, ASK_LIMIT) {
@@ -98,8 +131,14 @@ impl Passes {
                 .ask_anew()
                 .with_context(|| format!("{topic} cannot be asked for; is `brokerx-topics apply` done?"))?,
         };
-        if high > self.shared.end.load(Ordering::Acquire) {
-            self.read(low, high)?;
+        // A schema that was denied may be there by now.
+        let is_complete = self.shared.known.load().unknown_schemas.is_empty();
+        if high > self.shared.end.load(Ordering::Acquire) || !is_complete {
+            let records = self.read(low, high)?;
+            let decisions = self.understand(&records)?;
+            watch::tell(&decisions.unreadable);
+            self.shared.known.store(Arc::new(decisions));
+            self.shared.end.store(high, Ordering::Release);
         }
         Ok(())
     }
@@ -109,13 +148,13 @@ impl Passes {
         Ok(consumer.fetch_watermarks(Passage::TOPIC, 0, ANEW_LIMIT)?)
     }
 
-    fn read(&self, low: i64, high: i64) -> Result<()> {
+    fn read(&self, low: i64, high: i64) -> Result<Vec<Raw>> {
         let topic = Passage::TOPIC;
         let consumer = client(&self.shared.platform)?;
         let mut list = TopicPartitionList::new();
         list.add_partition_offset(topic, 0, Offset::Offset(low))?;
         consumer.assign(&list)?;
-        let mut known = HashMap::new();
+        let mut records = Vec::new();
         let started = Instant::now();
         while kafka::position(&consumer, topic, 0)?.unwrap_or(low) < high {
             ensure!(started.elapsed() < LIMIT, "{topic} was not read in time");
@@ -123,18 +162,48 @@ impl Passes {
                 continue;
             };
             let message = message?;
-            match self.shared.codec.decode(message.payload().unwrap_or_default())? {
-                Passage::PassedOffset(passed) => {
-                    // The first decision counts: whoever passed the offset already went by that.
-                    let place = (passed.topic.clone(), passed.partition, passed.offset);
-                    known.entry(place).or_insert_with(|| Arc::new(passed));
+            records.push(Raw {
+                offset: message.offset(),
+                key: message.key().map(<[u8]>::to_vec),
+                value: message.payload().map(<[u8]>::to_vec),
+            });
+        }
+        Ok(records)
+    }
+
+    /// What the records say, once each schema that they need was asked for.
+    fn understand(&self, records: &[Raw]) -> Result<Decisions> {
+        let codec = &self.shared.codec;
+        let mut denied = BTreeSet::new();
+        loop {
+            let decisions = Decisions::of(records, |value| codec.decode(value));
+            let Some(schema_id) = decisions.unknown_schemas.difference(&denied).next().copied() else {
+                return Ok(decisions);
+            };
+            match self.ask_for_schema(schema_id)? {
+                Ok(()) => {}
+                Err(CodecError::NoSuchSchema { .. }) => {
+                    denied.insert(schema_id);
                 }
-                Passage::Unknown => {}
+                // What it said before holds until it answers again; it is not asked for each of them meanwhile.
+                Err(_) if self.shared.known.load().unknown_schemas.contains(&schema_id) => {
+                    denied.extend(&self.shared.known.load().unknown_schemas);
+                }
+                Err(error) => return Err(error).context("a decision cannot be read yet"),
             }
         }
-        self.shared.known.store(Arc::new(known));
-        self.shared.end.store(high, Ordering::Release);
-        Ok(())
+    }
+
+    fn ask_for_schema(&self, schema_id: u32) -> Result<Result<(), CodecError>> {
+        // Of its own, because whoever asks may be on a thread without one; it happens once in years.
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let asked = async { tokio::time::timeout(SCHEMA_LIMIT, self.shared.codec.resolve(schema_id)).await };
+        Ok(runtime.block_on(asked).unwrap_or_else(|_| {
+            Err(CodecError::Registry {
+                url: self.shared.platform.schema_registry_url.clone(),
+                reason: "it does not answer in time".to_owned(),
+            })
+        }))
     }
 
     /// As [`refresh`](Self::refresh), off the async threads.
@@ -156,7 +225,7 @@ impl Passes {
     /// As [`refresh`](Self::refresh).
     pub async fn look(&self, topic: &str, partition: i32, offset: i64) -> Result<bool> {
         self.reload().await?;
-        Ok(self.of(topic, partition, offset).is_some())
+        Ok(matches!(self.word(topic, partition, offset), Word::Passed(_)))
     }
 
     /// Writes a decision down and reads it back. From then on everybody passes the offset.
@@ -167,7 +236,7 @@ impl Passes {
         let mut config = kafka::producer_config(&self.shared.platform);
         config.set("message.timeout.ms", SEND_LIMIT.as_millis().to_string());
         let producer: FutureProducer = config.create()?;
-        let key = format!("{}-{}-{}", passed.topic, passed.partition, passed.offset);
+        let key = Decisions::key_of(&passed.topic, passed.partition, passed.offset);
         let mut value = Vec::new();
         self.shared.codec.encode(&Passage::PassedOffset(passed), &mut value)?;
         let record = FutureRecord::to(Passage::TOPIC).partition(0).key(&key).payload(&value);
@@ -186,4 +255,11 @@ fn client(platform: &PlatformOptions) -> Result<Drained, KafkaError> {
 /// What an operator is told about a record that cannot be read.
 pub fn hint(topic: &str, partition: i32, offset: i64) -> String {
     format!("when it is lost for good: brokerx-topics pass {topic} {partition} {offset} (docs/operations.md)")
+}
+
+/// What is said in front of a record of which it is not known whether it is passed.
+pub fn undecided(decision: i64, schema_id: u32) -> String {
+    let topic = Passage::TOPIC;
+    let hint = hint(topic, 0, decision);
+    format!("whether it is passed is not known: offset {decision} of {topic} names schema id {schema_id}; {hint}")
 }

@@ -21,7 +21,7 @@ use super::{ReadMetrics, Sequences};
 use crate::codec::{Codec, DecodeError};
 use crate::headers::{Trace, identity_of, trace_of};
 use crate::machine::{Identity, Verdict};
-use crate::passes::{Passes, hint};
+use crate::passes::{Passes, Word, hint, undecided};
 use crate::service::clock::now_us;
 use crate::service::kafka::consumer_config;
 use crate::service::{Check, ClockWatch, GatheringConsumer, Health, PlatformOptions, Shutdown, backoff};
@@ -334,21 +334,36 @@ impl Reader {
                 return None;
             }
         };
-        let value = message.payload()?;
+        // Left out, but counted, so that what comes behind it is no hole.
+        let mut left_out = || {
+            if let Some(identity) = &identity {
+                sequences.judge(identity);
+            }
+        };
+        let Some(value) = message.payload() else {
+            // In a compacted topic that is how a key ends.
+            left_out();
+            return None;
+        };
         let place = (message.partition(), message.offset());
         let mut pause = backoff();
         loop {
-            if watch.passes.of(M::TOPIC, place.0, place.1).is_some() {
-                self.unblocked(watch, M::TOPIC);
-                // Counted, so that what comes behind it is no hole.
-                if let Some(identity) = &identity {
-                    sequences.judge(identity);
+            let word = watch.passes.word(M::TOPIC, place.0, place.1);
+            let decoded = match &word {
+                Word::Passed(_) => {
+                    self.unblocked(watch, M::TOPIC);
+                    left_out();
+                    return None;
                 }
-                return None;
-            }
-            let decoded = match self.common.codec.decode::<M>(value) {
-                Err(DecodeError::UnknownSchema(_)) => {
-                    let decoded = watch.runtime.block_on(self.common.codec.decode_resolving(value));
+                Word::Undecided { schema_id, .. } => Err(DecodeError::UnknownSchema(*schema_id)),
+                Word::Use => self.common.codec.decode::<M>(value),
+            };
+            let decoded = match decoded {
+                Err(DecodeError::UnknownSchema(id)) => {
+                    let decoded = match word {
+                        Word::Undecided { .. } => Err(DecodeError::DeniedSchema(id)),
+                        _ => watch.runtime.block_on(self.common.codec.decode_resolving(value)),
+                    };
                     // Also when the schema is there by now: what somebody else has passed is passed.
                     match watch.runtime.block_on(watch.passes.look(M::TOPIC, place.0, place.1)) {
                         Ok(false) => decoded,
@@ -382,7 +397,11 @@ impl Reader {
                     let is_denied = matches!(error, DecodeError::DeniedSchema(_));
                     let mut why = format!("{}-{} offset {}: {error}", M::TOPIC, place.0, place.1);
                     if is_denied {
-                        why = format!("{why}; {}", hint(M::TOPIC, place.0, place.1));
+                        let more = match word {
+                            Word::Undecided { decision, schema_id } => undecided(decision, schema_id),
+                            _ => hint(M::TOPIC, place.0, place.1),
+                        };
+                        why = format!("{why}; {more}");
                         tracing::error!(why, "a reader is blocked for good");
                     } else {
                         tracing::warn!(why, "waiting for a schema");
@@ -393,6 +412,7 @@ impl Reader {
                 }
                 Err(error) => {
                     unusable(&error);
+                    left_out();
                     return None;
                 }
             }

@@ -23,7 +23,7 @@ use super::workbench::Workbench;
 use super::{RunnerError, RunnerOptions};
 use crate::codec::Codec;
 use crate::machine::Machine;
-use crate::passes::Passes;
+use crate::passes::{Passes, watch_unreadable};
 use crate::service::{ClockWatch, Drained, Gathering, Health, Metrics, PlatformOptions, ServiceOptions};
 
 /// A runner at work. Dropping it asks it to stop.
@@ -50,6 +50,7 @@ pub fn start<M: Machine>(
     let runtime = BackgroundRuntime::new(M::NAME)?;
     let snapshots = SnapshotStore::in_folder(&options.snapshot_dir, M::NAME, runtime.handle())?;
     let clock = ClockWatch::of_process(metrics, health);
+    watch_unreadable(metrics, health);
     let metrics = RunnerMetrics::register(metrics, M::NAME);
     let board = Arc::new(Board::new(usize::from(options.apply_threads)));
     let group = group_of::<M>();

@@ -14,7 +14,7 @@ use super::record::{RecordReader, UnknownSchema};
 use super::survey::{Between, Surveyor};
 use crate::codec::Codec;
 use crate::machine::{Emission, Fold, Machine};
-use crate::passes::Passes;
+use crate::passes::{Passes, Word};
 use crate::service::{Drained, PlatformOptions, backoff, kafka};
 
 /// How long the broker may be silent before the fold gives up.
@@ -142,19 +142,19 @@ impl<'a, M: Machine> Replay<'a, M> {
             let (expected, offset) = (self.fold.position(), message.offset());
             let clear = offset > expected && Self::is_clear(&mut self.surveyor, self.partition, (expected, offset))?;
             let record = loop {
-                if let Some(passed) = self.passes.of(M::Input::TOPIC, self.partition, offset) {
-                    break reader.passed(&message, &passed.reason);
-                }
-                match reader.read(self.codec, &message) {
-                    Ok(record) => break record,
-                    Err(UnknownSchema { schema_id, .. }) => {
-                        resolve(self.codec, schema_id, offset)?;
-                        // Somebody may have passed it meanwhile.
-                        self.passes
-                            .refresh(self.consumer.client())
-                            .map_err(|error| RunnerError::Kafka(format!("{error:#}")))?;
-                    }
-                }
+                let schema_id = match self.passes.word(M::Input::TOPIC, self.partition, offset) {
+                    Word::Passed(passed) => break reader.passed(&message, &passed.reason),
+                    Word::Undecided { schema_id, .. } => schema_id,
+                    Word::Use => match reader.read(self.codec, &message) {
+                        Ok(record) => break record,
+                        Err(UnknownSchema { schema_id, .. }) => schema_id,
+                    },
+                };
+                resolve(self.codec, schema_id, offset)?;
+                // Somebody may have passed it meanwhile.
+                self.passes
+                    .refresh(self.consumer.client())
+                    .map_err(|error| RunnerError::Kafka(format!("{error:#}")))?;
             };
             if clear {
                 self.fold.pass_over(offset);

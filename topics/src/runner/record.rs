@@ -24,6 +24,8 @@ pub struct UnknownSchema {
     pub schema_id: u32,
     /// Whether no worker wrote the record, so that it may go to the dead letters.
     pub is_of_client: bool,
+    /// Whether it is the schema of a decision about the record, not its own.
+    pub is_of_decision: bool,
 }
 
 /// Reads records; reuses one buffer.
@@ -91,6 +93,7 @@ impl RecordReader {
                         return Err(UnknownSchema {
                             schema_id,
                             is_of_client: identity.is_none(),
+                            is_of_decision: false,
                         });
                     }
                     Some(Err(DecodeError::Malformed(reason))) => malformed(reason),
@@ -293,6 +296,7 @@ mod tests {
             let expected = UnknownSchema {
                 schema_id: 65_536,
                 is_of_client,
+                is_of_decision: false,
             };
             assert_eq!(error, expected);
         }

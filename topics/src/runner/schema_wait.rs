@@ -8,7 +8,7 @@ use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
 use crate::codec::{Codec, CodecError};
-use crate::passes::{Passes, hint};
+use crate::passes::{Passes, Word, hint, undecided};
 use crate::service::clock::now_us;
 use crate::service::{Backoff, backoff};
 
@@ -31,6 +31,8 @@ pub struct Place {
     pub offset: i64,
     /// Whether it is a client's, so that the runner itself may decide that it is passed.
     pub may_decide: bool,
+    /// Whether it waits for the schema of a decision about it, not for its own.
+    pub is_of_decision: bool,
 }
 
 /// Why it still waits.
@@ -128,6 +130,7 @@ impl Question {
             topic,
             partition,
             offset,
+            is_of_decision,
             ..
         } = self.place;
         let resolved = codec.resolve(self.schema_id).await;
@@ -135,6 +138,15 @@ impl Question {
         let looked = passes.look(topic, partition, offset).await;
         if looked.map_err(|error| away(format!("{error:#}")))? {
             return Ok(());
+        }
+        if is_of_decision {
+            return match passes.word(topic, partition, offset) {
+                Word::Undecided { decision, schema_id } => Err(Refusal {
+                    reason: undecided(decision, schema_id),
+                    is_denied: true,
+                }),
+                _ => Ok(()),
+            };
         }
         match resolved {
             Ok(()) => Ok(()),

@@ -19,13 +19,14 @@ use super::delivery::{Outgoing, Tag};
 use super::metrics::{PartitionMetrics, RunnerMetrics};
 use super::native::leader_epoch;
 use super::opening::{Opening, Verification, check_partition_counts};
-use super::record::trace;
+use super::record::{UnknownSchema, trace};
 use super::schema_wait::SchemaWait;
 use super::snapshots::SnapshotSchedule;
 use super::survey::Between;
 use super::workbench::{Interruption, Workbench, dispatch, guarded};
 use crate::headers::{Trace, worker_headers};
 use crate::machine::{Driver, Emission, Machine};
+use crate::passes::Word;
 use crate::service::clock::now_us;
 use saving_state::Saving;
 
@@ -140,12 +141,19 @@ impl<M: Machine> Partition<M> {
             }
             return Err(Interruption::Ahead(format!("offset {offset}: {why}")));
         }
-        let record = match bench.passes.of(M::Input::TOPIC, self.number, offset) {
-            Some(passed) => bench.reader.passed(message, &passed.reason),
-            None => bench
+        let record = match bench.passes.word(M::Input::TOPIC, self.number, offset) {
+            Word::Passed(passed) => bench.reader.passed(message, &passed.reason),
+            Word::Use => bench
                 .reader
                 .read(&bench.codec, message)
                 .map_err(Interruption::UnknownSchema)?,
+            Word::Undecided { schema_id, .. } => {
+                return Err(Interruption::UnknownSchema(UnknownSchema {
+                    schema_id,
+                    is_of_client: false,
+                    is_of_decision: true,
+                }));
+            }
         };
         if self.clear_until == Some(offset) {
             self.metrics

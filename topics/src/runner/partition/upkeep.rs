@@ -114,6 +114,7 @@ impl<M: Machine> Partition<M> {
         let UnknownSchema {
             schema_id,
             is_of_client,
+            is_of_decision,
         } = schema;
         let place = Place {
             machine: M::NAME,
@@ -121,6 +122,7 @@ impl<M: Machine> Partition<M> {
             partition: self.number,
             offset: self.driver.position(),
             may_decide: is_of_client,
+            is_of_decision,
         };
         self.schema_wait = Some(SchemaWait::new(schema_id, place, bench.passes.clone(), Instant::now()));
         self.is_reading = false;
