@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
+use std::path::PathBuf;
 
 use super::layout::Layout;
 use crate::failure::{Failure, Result};
@@ -21,6 +22,22 @@ pub const KAFKA_USERS: [&str; 9] = [
     "notifier",
     "readers",
 ];
+
+/// Whom the schema registry of a secured system knows, and the role that each has there: a name of Apicurio's. The
+/// one makes the schemas what the catalogue says; the others read.
+pub const REGISTRY_CLIENTS: [(&str, &str); 6] = [
+    ("operators", "sr-developer"),
+    ("settlement", "sr-readonly"),
+    ("matcher", "sr-readonly"),
+    ("ingress", "sr-readonly"),
+    ("notifier", "sr-readonly"),
+    ("readers", "sr-readonly"),
+];
+
+/// Where the token of one of [`REGISTRY_CLIENTS`] is.
+pub fn registry_token(layout: &Layout, client: &str) -> PathBuf {
+    layout.secrets().join(format!("registry-token-{client}"))
+}
 
 /// The secrets of one system. Not printable: they must not get into a log.
 #[derive(Clone)]
@@ -43,15 +60,21 @@ pub struct Secrets {
     pub reader_password: String,
     /// Passwords of [`KAFKA_USERS`]; used in a secured system.
     pub kafka_passwords: BTreeMap<&'static str, String>,
+    /// Tokens of [`REGISTRY_CLIENTS`]; empty in a system that speaks in clear.
+    pub registry_tokens: BTreeMap<&'static str, String>,
+    /// By which settlement proves to the payment provider who it is; used in a secured system.
+    pub provider_token: String,
 }
 
 impl Secrets {
-    /// Reads the secrets, making those that are not there yet.
+    /// Reads the secrets, making those that are not there yet. Tokens for the registry are not: they are signed by
+    /// a start of the platform, before this.
     ///
     /// # Errors
     /// When a file cannot be read or written.
     pub fn load_or_create(layout: &Layout) -> Result<Secrets> {
         let kafka_password = |user| Ok((user, load_or_create(layout, &format!("kafka-password-{user}"), 16)?));
+        let token = |(client, _)| Some((client, fs::read_to_string(registry_token(layout, client)).ok()?));
         Ok(Secrets {
             jwt_key: load_or_create(layout, "jwt-key", 32)?,
             mail_key: load_or_create(layout, "mail-key", 32)?,
@@ -62,6 +85,8 @@ impl Secrets {
             notifier_password: load_or_create(layout, "database-password-notifier", 16)?,
             reader_password: load_or_create(layout, "database-password-reader", 16)?,
             kafka_passwords: KAFKA_USERS.into_iter().map(kafka_password).collect::<Result<_>>()?,
+            registry_tokens: REGISTRY_CLIENTS.into_iter().filter_map(token).collect(),
+            provider_token: load_or_create(layout, "provider-token", 32)?,
         })
     }
 

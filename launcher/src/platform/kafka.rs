@@ -38,7 +38,7 @@ pub fn prepare(layout: &Layout, options: &Options, downloads: &Downloads, secret
     // What Kafka makes below it, it makes readable for everybody.
     files::directory(&data, 0o700)?;
     files::private(&configuration, &properties(options, secrets, &data)?)?;
-    let mut arguments = java_options(layout, downloads, options.kafka_heap_mebibytes)?;
+    let mut arguments = java_options(layout, downloads, options, options.kafka_heap_mebibytes)?;
     arguments.push("kafka.Kafka".to_owned());
     arguments.push(configuration.display().to_string());
     Ok(Spec {
@@ -88,7 +88,7 @@ fn format_storage(
     files::directory(&draft, 0o700)?;
     files::private(&configuration, &properties(options, secrets, &draft)?)?;
     let log = layout.log("kafka");
-    let mut arguments = java_options(layout, downloads, FORMAT_HEAP_MEBIBYTES)?;
+    let mut arguments = java_options(layout, downloads, options, FORMAT_HEAP_MEBIBYTES)?;
     arguments.extend(["kafka.tools.StorageTool", "format", "--standalone"].map(str::to_owned));
     arguments.extend(["--cluster-id".to_owned(), cluster_id()?]);
     arguments.extend(["--config".to_owned(), configuration.display().to_string()]);
@@ -116,7 +116,7 @@ fn format_storage(
     fs::rename(&draft, data).map_err(Failure::io(format!("cannot rename {}", draft.display())))
 }
 
-fn java_options(layout: &Layout, downloads: &Downloads, heap_mebibytes: u32) -> Result<Vec<String>> {
+fn java_options(layout: &Layout, downloads: &Downloads, options: &Options, heap_mebibytes: u32) -> Result<Vec<String>> {
     let values = [
         ("heap", heap_mebibytes.to_string()),
         ("heap_at_first", (heap_mebibytes / 2).to_string()),
@@ -125,6 +125,8 @@ fn java_options(layout: &Layout, downloads: &Downloads, heap_mebibytes: u32) -> 
             layout.compose("kafka/log4j2.properties").display().to_string(),
         ),
         ("log", layout.log("kafka").display().to_string()),
+        // A test looks at which rights are used; that is a line for each request.
+        ("rights", if options.test { "debug" } else { "info" }.to_owned()),
         ("jars", downloads.kafka.display().to_string()),
     ];
     compose::lines(layout, "kafka/java.options", &values)

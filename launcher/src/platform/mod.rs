@@ -42,8 +42,8 @@ impl Platform {
         layout.create()?;
         let downloads = Downloads::ensure(layout, &options.progress)?;
         check_free(&options.ports.of_platform())?;
-        let secrets = Secrets::load_or_create(layout)?;
         options.transport.prepare(layout)?;
+        let secrets = Secrets::load_or_create(layout)?;
         let (kafka, postgres) = prepare(&options, &downloads, &secrets)?;
         let registry = registry::prepare(layout, &options, &downloads, &secrets)?;
         let mut platform = Platform {

@@ -15,7 +15,7 @@ use crate::requirements;
 use super::compose;
 use super::downloads::Downloads;
 use super::options::Options;
-use super::security::{Transport, certificates};
+use super::security::{Transport, certificates, tokens};
 
 /// The path of the Confluent-compatible API, which every client of BrokerX uses.
 const CONFLUENT_PATH: &str = "/apis/ccompat/v7";
@@ -25,17 +25,17 @@ pub fn url(ports: &Ports, transport: &Transport) -> String {
     format!("{}://{}{CONFLUENT_PATH}", transport.scheme(), loopback(ports.registry))
 }
 
-/// How to see that it serves: the list of its subjects.
+/// How to see that it serves: it says so of itself, to everybody, once what it stores is read.
 pub fn probe(ports: &Ports, transport: &Transport) -> Probe {
     Probe::Http {
         address: loopback(ports.registry),
-        path: format!("{CONFLUENT_PATH}/subjects"),
+        path: "/health/ready".to_owned(),
         authority: transport.authority().map(Path::to_owned),
     }
 }
 
-/// How to run the registry. In a secured system what it is told of Kafka is in a file of its own, which nobody
-/// else can read.
+/// How to run the registry. In a secured system what it is told of Kafka and of its clients is in a file of its
+/// own, which nobody else can read.
 ///
 /// # Errors
 /// When there is no Java, or a file in `compose/registry` is not understood.
@@ -53,7 +53,13 @@ pub fn prepare(layout: &Layout, options: &Options, downloads: &Downloads, secret
             ("password", secrets.kafka_password("registry").to_owned()),
             ("authority", authority.display().to_string()),
         ];
-        let lines = compose::lines(layout, "registry/secured-kafka.properties", &values)?;
+        let of_kafka = compose::lines(layout, "registry/secured-kafka.properties", &values)?;
+        let values = [
+            ("public_key", tokens::public_key(layout)?),
+            ("issuer", tokens::ISSUER.to_owned()),
+        ];
+        let of_clients = compose::lines(layout, "registry/secured-clients.properties", &values)?;
+        let lines = [of_kafka, of_clients].concat();
         files::private(&settings, &(lines.join("\n") + "\n"))?;
         let certificate = certificates::of_server(layout, "registry");
         environment.push(("settings", settings.display().to_string()));

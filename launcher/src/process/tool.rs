@@ -15,6 +15,9 @@ use crate::interrupt;
 
 use super::spawn::{from_lasting_thread, in_own_session};
 
+/// How long it may take until it is seen that a tool has ended.
+const LONGEST_PAUSE: Duration = Duration::from_millis(30);
+
 /// Where the output of a tool goes.
 #[derive(Debug, Clone, Copy)]
 pub enum Output<'a> {
@@ -45,6 +48,8 @@ pub fn run(mut command: Command, output: Output<'_>, limit: Duration) -> Result<
     in_own_session(&mut command);
     let mut child = from_lasting_thread(command).map_err(Failure::io(context.clone()))?;
     let deadline = Instant::now() + limit;
+    // Many tools are done at once, others take minutes.
+    let mut pause = Duration::from_millis(1);
     loop {
         if let Some(status) = child.try_wait().map_err(Failure::io(context.clone()))? {
             return Ok(status);
@@ -65,7 +70,8 @@ pub fn run(mut command: Command, output: Output<'_>, limit: Duration) -> Result<
                 source: slow,
             });
         }
-        std::thread::sleep(Duration::from_millis(30));
+        std::thread::sleep(pause);
+        pause = (pause * 2).min(LONGEST_PAUSE);
     }
 }
 

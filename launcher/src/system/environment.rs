@@ -37,6 +37,13 @@ impl Facts<'_> {
         known.map(|(_, user)| *user).filter(|_| self.is_secured())
     }
 
+    /// As whom the program proves itself to the schema registry, where that is asked for.
+    fn registry_token(&self) -> Option<String> {
+        let known = REGISTRY_CLIENTS.iter().find(|(program, _)| *program == self.program);
+        let (_, client) = known.filter(|_| self.is_secured())?;
+        self.secrets.registry_tokens.get(client).cloned()
+    }
+
     fn authority(self) -> Option<String> {
         self.transport.authority().map(|authority| shown(authority.to_owned()))
     }
@@ -98,7 +105,18 @@ const KAFKA_CLIENTS: [(&str, &str); 6] = [
     ("brokerx-bench", "admin"),
 ];
 
-/// The programs among them.
+/// Who uses the schema registry, and as whom it is known there.
+const REGISTRY_CLIENTS: [(&str, &str); KAFKA_CLIENTS.len()] = [
+    ("brokerx-settlement", "settlement"),
+    ("brokerx-matcher", "matcher"),
+    ("brokerx-ingress", "ingress"),
+    ("brokerx-notifier", "notifier"),
+    (TOPICS_BINARY, "operators"),
+    // It reads schemas as everybody does.
+    ("brokerx-bench", "readers"),
+];
+
+/// The programs that use Kafka, and with it the registry.
 const KAFKA_PROGRAMS: [&str; KAFKA_CLIENTS.len()] = {
     let mut programs = [""; KAFKA_CLIENTS.len()];
     let mut index = 0;
@@ -117,7 +135,7 @@ pub const KAFKA_PASSWORD: &str = "BROKERX_KAFKA_PASSWORD";
 pub const DATABASE_URL: &str = "BROKERX_DATABASE_URL";
 
 /// What the processes and commands of BrokerX are told.
-pub const ENVIRONMENT: [Variable; 26] = [
+pub const ENVIRONMENT: [Variable; 28] = [
     Variable {
         name: "BROKERX_ROOT",
         value: |it| Some(shown(it.layout.root().to_owned())),
@@ -171,6 +189,12 @@ pub const ENVIRONMENT: [Variable; 26] = [
         value: |it| it.authority(),
         told: Told::All,
         meaning: "who certifies the schema registry",
+    },
+    Variable {
+        name: "BROKERX_SCHEMA_REGISTRY_TOKEN",
+        value: |it| it.registry_token(),
+        told: Told::Only(&KAFKA_PROGRAMS),
+        meaning: "by which this process proves to the schema registry who it is",
     },
     Variable {
         // With the rest of the data: another log has other ids.
@@ -235,6 +259,12 @@ pub const ENVIRONMENT: [Variable; 26] = [
         value: |it| it.authority(),
         told: Told::Only(&["brokerx-settlement"]),
         meaning: "who certifies the payment provider",
+    },
+    Variable {
+        name: "BROKERX_PROVIDER_TOKEN",
+        value: |it| it.is_secured().then(|| it.secrets.provider_token.clone()),
+        told: Told::Only(&["brokerx-settlement", "brokerx-provider"]),
+        meaning: "by which settlement proves to the payment provider who it is",
     },
     Variable {
         name: "BROKERX_PROVIDER_CERTIFICATE_FILE",
@@ -305,7 +335,7 @@ pub fn environment(facts: Facts<'_>) -> Vec<(String, String)> {
 mod tests {
     use super::super::services::{TOOL_BINARIES, binaries};
     use super::*;
-    use crate::home::secrets::KAFKA_USERS;
+    use crate::home::secrets::{self, KAFKA_USERS};
 
     fn names(programs: &[&str]) -> String {
         let short: Vec<_> = programs
@@ -327,6 +357,10 @@ mod tests {
             notifier_password: mark("notifier"),
             reader_password: mark("reader"),
             kafka_passwords: KAFKA_USERS.map(|user| (user, mark(&format!("kafka {user}")))).into(),
+            registry_tokens: secrets::REGISTRY_CLIENTS
+                .map(|(client, _)| (client, mark(&format!("registry {client}"))))
+                .into(),
+            provider_token: mark("provider"),
         }
     }
 
@@ -336,7 +370,7 @@ mod tests {
         let ports = Ports::default();
         let layout = Layout::at("");
         let secrets = marked(|name| {
-            if ["jwt", "mail"].contains(&name) {
+            if ["jwt", "mail", "provider"].contains(&name) || name.starts_with("registry ") {
                 "(secret)"
             } else {
                 "PASSWORD"
@@ -382,21 +416,33 @@ mod tests {
         ]
     }
 
-    /// For each program the secrets that its work needs, and its user in Kafka. What is not named here must not be
-    /// in its environment.
-    const NEEDED: [(&str, &[&str], Option<&str>); 10] = [
-        ("brokerx-provider", &[], None),
-        ("brokerx-matcher", &[], Some("kafka matcher")),
-        ("brokerx-topics", &[], Some("kafka operators")),
-        ("brokerx-demo", &[], None),
-        ("brokerx-match", &[], None),
-        ("brokerx-settlement", &["settlement"], Some("kafka settlement")),
+    /// For each program the secrets that its work needs in any system, and those that it needs in a secured one.
+    /// What is not named here must not be in its environment.
+    const NEEDED: [(&str, &[&str], &[&str]); 10] = [
+        ("brokerx-provider", &[], &["provider"]),
+        ("brokerx-matcher", &[], &["kafka matcher", "registry matcher"]),
+        ("brokerx-topics", &[], &["kafka operators", "registry operators"]),
+        ("brokerx-demo", &[], &[]),
+        ("brokerx-match", &[], &[]),
+        (
+            "brokerx-settlement",
+            &["settlement"],
+            &["kafka settlement", "registry settlement", "provider"],
+        ),
         // It derives the links in mails, which the ingress checks.
-        ("brokerx-notifier", &["notifier", "mail"], Some("kafka notifier")),
-        ("brokerx-ingress", &["ingress", "mail", "jwt"], Some("kafka ingress")),
+        (
+            "brokerx-notifier",
+            &["notifier", "mail"],
+            &["kafka notifier", "registry notifier"],
+        ),
+        (
+            "brokerx-ingress",
+            &["ingress", "mail", "jwt"],
+            &["kafka ingress", "registry ingress"],
+        ),
         // `token-key` makes the public key of the one that signs.
-        ("brokerx-operator", &["ingress", "jwt"], None),
-        ("brokerx-bench", &["reader"], Some("kafka admin")),
+        ("brokerx-operator", &["ingress", "jwt"], &[]),
+        ("brokerx-bench", &["reader"], &["kafka admin", "registry readers"]),
     ];
 
     #[test]
@@ -404,15 +450,17 @@ mod tests {
         let told = marked(|name| format!("<{name}>"));
         let kafka = KAFKA_USERS.map(|user| format!("kafka {user}"));
         let database = ["jwt", "mail", "owner", "ingress", "settlement", "notifier", "reader"];
-        let all: Vec<&str> = database.into_iter().chain(kafka.iter().map(String::as_str)).collect();
+        let registry = secrets::REGISTRY_CLIENTS.map(|(client, _)| format!("registry {client}"));
+        let of_secured = kafka.iter().chain(&registry).map(String::as_str).chain(["provider"]);
+        let all: Vec<&str> = database.into_iter().chain(of_secured).collect();
         let layout = Layout::at("/");
         let secured = Transport::Secured {
             authority: "/ca.pem".into(),
         };
         for transport in [&Transport::Clear, &secured] {
             for program in binaries().chain(TOOL_BINARIES) {
-                let (_, needed, user) = NEEDED.iter().find(|(name, ..)| *name == program).unwrap();
-                let user = user.filter(|_| *transport != Transport::Clear);
+                let (_, needed, secured) = NEEDED.iter().find(|(name, ..)| *name == program).unwrap();
+                let is_secured = *transport != Transport::Clear;
                 let environment = environment(Facts {
                     layout: &layout,
                     ports: &Ports::default(),
@@ -423,7 +471,7 @@ mod tests {
                 for secret in &all {
                     let marked = format!("<{secret}>");
                     let has = environment.iter().any(|(_, value)| value.contains(&marked));
-                    let needs = needed.contains(secret) || user == Some(*secret);
+                    let needs = needed.contains(secret) || (is_secured && secured.contains(secret));
                     assert_eq!(has, needs, "{program}: {secret}");
                 }
             }

@@ -11,6 +11,9 @@
 //! with a back-off, for as long as it takes. Asking again is safe because the provider knows the
 //! payment by its id.
 //!
+//! A provider that does not know us (401, 403) has decided nothing either: payments wait, with a longer back-off,
+//! until our credential is right, and the process says that it is not ready.
+//!
 //! **Nothing is lost, nothing is done twice.** An offset is committed when every payment up to it
 //! has its result acknowledged by the broker ([`offsets`]). After a crash, or when partitions move
 //! to another instance, payments are asked for again and results are written again; the account
@@ -174,8 +177,8 @@ pub struct Payments {
 }
 
 impl Payments {
-    /// The stage; its metrics and its readiness are registered. It is ready when it is in its group
-    /// and the broker acknowledges its results.
+    /// The stage; its metrics and its readiness are registered. It is ready when it is in its group,
+    /// the broker acknowledges its results, and the provider does not refuse its credential.
     ///
     /// # Errors
     /// When the provider's address cannot be used.
@@ -193,7 +196,7 @@ impl Payments {
             instance: service.instance.clone(),
             passes: Passes::new(platform.clone(), codec.clone()),
             codec,
-            provider: ProviderClient::new(options, metrics.clone())?,
+            provider: ProviderClient::new(options, metrics.clone(), health.add("payment-provider"))?,
             open_max: options.payments_open_max.max(1),
             metrics,
             check: health.add("payments"),

@@ -5,6 +5,9 @@
 //! - `GET /v1/payments/{payment_id}`: the present state, or 404.
 //! - `GET /health`, `/ready`, `/metrics`.
 //!
+//! A provider that was given a token answers questions about payments only to those who present it
+//! (`Authorization: Bearer`), others with 401. It calls nobody by itself: a result is always the answer to a question.
+//!
 //! Both answer [`wire::PaymentAnswer`]. What happened is kept in an append-only file and survives a
 //! restart. How a payment goes is decided by the cents of its amount ([`rules`]): tests and demos
 //! choose an outcome by choosing an amount.

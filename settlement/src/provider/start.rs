@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use brokerx_topics::service::{
-    self, Health, Limits, Server, ServerCertificate, ServerMetrics, ServiceOptions, Shutdown, run_process,
+    self, Health, Limits, Password, Server, ServerCertificate, ServerMetrics, ServiceOptions, Shutdown, run_process,
 };
 
 use super::http;
@@ -30,6 +30,17 @@ struct Options {
     /// How long every answer takes, milliseconds
     #[arg(long, env = "BROKERX_PROVIDER_LATENCY_MS", default_value_t = 20)]
     latency_ms: u64,
+    /// The token that clients must present (HTTP Bearer); without it everybody is answered
+    #[arg(
+        long,
+        env = "BROKERX_PROVIDER_TOKEN",
+        hide_env_values = true,
+        conflicts_with = "provider_token_file"
+    )]
+    provider_token: Option<Password>,
+    /// A file with the token in the first line
+    #[arg(long, env = "BROKERX_PROVIDER_TOKEN_FILE", value_parser = Password::in_file)]
+    provider_token_file: Option<Password>,
     /// Its certificate, PEM: it then answers over https only
     #[arg(long, env = "BROKERX_PROVIDER_CERTIFICATE_FILE", requires = "key_file")]
     certificate_file: Option<PathBuf>,
@@ -58,7 +69,8 @@ async fn run(options: Options, shutdown: Shutdown) -> anyhow::Result<()> {
     let store = Store::open(&options.provider_dir)
         .with_context(|| format!("cannot use the folder {}", options.provider_dir.display()))?;
     file.set(true, "open");
-    let routes = http::routes(store, Duration::from_millis(options.latency_ms))
+    let token = options.provider_token.or(options.provider_token_file);
+    let routes = http::routes(store, Duration::from_millis(options.latency_ms), token)
         .merge(service::http_routes(Arc::new(service::metrics()), health));
     let server = Server {
         listen: options.service.listen,

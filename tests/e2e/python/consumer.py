@@ -4,10 +4,14 @@ deserializer, removes duplicates as docs/topics.md says, and prints what it has 
     python consumer.py BROKERS REGISTRY_URL [STORE]
 
 STORE is an SQLite file; run again with the same one, it goes on where it was.
+
+Where Kafka and the registry ask who it is, it is told by its environment: BROKERX_CA_FILE (who certifies
+them), BROKERX_KAFKA_USER and BROKERX_KAFKA_PASSWORD, BROKERX_SCHEMA_REGISTRY_TOKEN.
 """
 
 import contextlib
 import json
+import os
 import sqlite3
 import sys
 import time
@@ -85,10 +89,39 @@ class Store:
         return True
 
 
+def kafka_settings(brokers):
+    settings = {"bootstrap.servers": brokers, "group.id": "another-team"}
+    user = os.environ.get("BROKERX_KAFKA_USER")
+    if user:
+        settings |= {
+            "group.id": f"{user}-another-team",
+            "security.protocol": "SASL_SSL",
+            "ssl.ca.location": os.environ["BROKERX_CA_FILE"],
+            "sasl.mechanism": "SCRAM-SHA-512",
+            "sasl.username": user,
+            "sasl.password": os.environ["BROKERX_KAFKA_PASSWORD"],
+        }
+    return settings
+
+
+def registry_settings(url):
+    settings = {"url": url}
+    token = os.environ.get("BROKERX_SCHEMA_REGISTRY_TOKEN")
+    if token:
+        settings |= {
+            "ssl.ca.location": os.environ["BROKERX_CA_FILE"],
+            "bearer.auth.credentials.source": "STATIC_TOKEN",
+            "bearer.auth.token": token,
+            # Confluent's cloud asks for it; a registry of one's own does not look at it.
+            "bearer.auth.logical.cluster": "none",
+        }
+    return settings
+
+
 def read(brokers, topic, store, apply, records_max=None):
     """Reads a topic from where the store is to its present end, or so many records of it; what
     counts is applied. Returns how many records were read."""
-    consumer = Consumer({"bootstrap.servers": brokers, "group.id": "another-team", "enable.auto.commit": False})
+    consumer = Consumer(kafka_settings(brokers) | {"enable.auto.commit": False})
     try:
         ends = {}
         begins = []
@@ -127,7 +160,7 @@ def read(brokers, topic, store, apply, records_max=None):
 def main():
     brokers, registry_url, path = (*sys.argv[1:], ":memory:")[:3]
     store = Store(path)
-    deserialize = AvroDeserializer(SchemaRegistryClient({"url": registry_url}))
+    deserialize = AvroDeserializer(SchemaRegistryClient(registry_settings(registry_url)))
 
     def value_of(message):
         return deserialize(message.value(), SerializationContext(message.topic(), MessageField.VALUE))

@@ -8,7 +8,7 @@ use anyhow::{Context, Error, bail, ensure};
 use brokerx_client::{Api, Cents, Session, eventually, verification_link};
 use brokerx_launcher::system::System;
 use brokerx_topics::codec::Codec;
-use brokerx_topics::service::{Authorities, KafkaSecurity, PlatformOptions, Protocol};
+use brokerx_topics::service::{Authorities, KafkaSecurity, PlatformOptions, Protocol, RegistryCredentials};
 use reqwest::Method;
 use serde_json::{Value, json};
 use sqlx::PgPool;
@@ -28,10 +28,16 @@ fn platform_as(system: &System, user: &str) -> anyhow::Result<PlatformOptions> {
         },
     };
     let authorities = authority.map(|authority| Authorities::in_file(&authority.display().to_string()));
+    let token = platform.secrets().registry_tokens.get(user);
+    let token = token.map(|token| token.parse().map_err(Error::msg)).transpose()?;
     Ok(PlatformOptions {
         kafka_brokers: platform.kafka_brokers(),
         schema_registry_url: platform.registry_url(),
         schema_registry_ca_file: authorities.transpose().map_err(Error::msg)?,
+        schema_registry_credentials: RegistryCredentials {
+            token,
+            ..RegistryCredentials::default()
+        },
         schema_dir: None,
         kafka_security,
     })

@@ -32,7 +32,8 @@ mod topics_tool;
 mod transactions;
 mod unreadable;
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
 
 use brokerx_e2e::fixture::Fixture;
 use libtest_mimic::{Arguments, Failed, Trial};
@@ -41,13 +42,21 @@ use tokio::runtime::{Builder, Runtime};
 /// The system of all trials, once it is started.
 type Shared = Arc<OnceLock<Fixture>>;
 
+/// How long each trial took that has run.
+type Times = Arc<Mutex<Vec<(Duration, &'static str)>>>;
+/// So many of the longest are told.
+const LONGEST: usize = 10;
+
 macro_rules! trials {
-    ($fixture:expr, $runtime:expr; $( $module:ident :: $name:ident ),+ $(,)?) => {
+    ($fixture:expr, $runtime:expr, $times:expr; $( $module:ident :: $name:ident ),+ $(,)?) => {
         vec![ $({
-            let (fixture, runtime) = (Arc::clone($fixture), Arc::clone($runtime));
-            Trial::test(concat!(stringify!($module), "::", stringify!($name)), move || {
+            let (fixture, runtime, times) = (Arc::clone($fixture), Arc::clone($runtime), Arc::clone($times));
+            const NAME: &str = concat!(stringify!($module), "::", stringify!($name));
+            Trial::test(NAME, move || {
                 let fixture = fixture.get().ok_or("the system is not started")?;
+                let started = Instant::now();
                 let outcome = runtime.block_on($module::$name(fixture));
+                times.lock().unwrap_or_else(PoisonError::into_inner).push((started.elapsed(), NAME));
                 outcome.map_err(|error| Failed::from(format!("{error:#}")))
             })
         }),+ ]
@@ -60,7 +69,8 @@ fn main() -> anyhow::Result<()> {
     arguments.test_threads = Some(1);
     let runtime = Arc::new(Builder::new_multi_thread().enable_all().build()?);
     let fixture = Shared::default();
-    let trials = trials(&fixture, &runtime);
+    let times = Times::default();
+    let trials = trials(&fixture, &runtime, &times);
     let runs = |trial: &Trial| !arguments.is_filtered_out(trial);
     // No system is started when names are only listed, or when the filter leaves no trial.
     if !arguments.list && trials.iter().any(runs) {
@@ -68,6 +78,7 @@ fn main() -> anyhow::Result<()> {
         fixture.get_or_init(|| started);
     }
     let conclusion = libtest_mimic::run(&arguments, trials);
+    tell_longest(&times);
     if let Some(fixture) = fixture.get() {
         runtime.block_on(fixture.database.close());
         let mut system = fixture.system();
@@ -80,8 +91,20 @@ fn main() -> anyhow::Result<()> {
     conclusion.exit()
 }
 
-fn trials(fixture: &Shared, runtime: &Arc<Runtime>) -> Vec<Trial> {
-    trials![fixture, runtime;
+/// Where the time of the trials went, for whoever wants to make them shorter.
+fn tell_longest(times: &Times) {
+    let mut times = times.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    times.sort_unstable_by(|one, other| other.cmp(one));
+    if !times.is_empty() {
+        println!("the trials that took longest:");
+    }
+    for (took, name) in times.iter().take(LONGEST) {
+        println!("{:>8.1} s  {name}", took.as_secs_f64());
+    }
+}
+
+fn trials(fixture: &Shared, runtime: &Arc<Runtime>, times: &Times) -> Vec<Trial> {
+    trials![fixture, runtime, times;
         idle::nobody_wakes_up_often_without_a_client,
         topics_tool::applying_twice_changes_nothing,
         topics_tool::the_cluster_does_not_drift_from_the_catalogue,

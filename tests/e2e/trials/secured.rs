@@ -1,19 +1,22 @@
 //! A system of its own in which everything is encrypted and authenticated: all of it works with the rights of the
 //! catalogue alone, and whoever is not let in is told so in words.
 
+mod authorizer;
+mod doors;
+mod programs;
+
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::PathBuf;
-use std::process::{Child, Output, Stdio};
+use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use brokerx_client::{Cents, Session, eventually, place_order};
 use brokerx_e2e::fixture::Fixture;
-use brokerx_launcher::home::Layout;
+use brokerx_launcher::builds::python;
 use brokerx_launcher::home::secrets::KAFKA_USERS;
 use brokerx_launcher::platform::Role;
-use brokerx_launcher::platform::security::certificates;
 use brokerx_topics::apply::{ClusterOptions, Granted, grant_rights};
 use brokerx_topics::catalogue::{Acl, Operation, Resource, acls};
 use brokerx_topics::service::{Drained, kafka};
@@ -22,6 +25,9 @@ use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::producer::{FutureProducer, FutureRecord};
 use rdkafka::{Message, TopicPartitionList};
 use sqlx::{Connection, PgConnection};
+
+use authorizer::denials;
+use programs::{another_authority, side_by_side, told, worker};
 
 const LIMIT: Duration = Duration::from_secs(30);
 /// What a process is told beside what it is told anyway.
@@ -37,24 +43,34 @@ pub async fn everything_works_encrypted_and_nobody_may_more_than_is_granted(_: &
     if outcome.is_ok() {
         system.test_passed();
     }
-    system.stop();
+    // Nobody asks how it ends: it is killed when it is dropped.
     outcome
 }
 
 async fn checks(fixture: &Fixture) -> anyhow::Result<()> {
     let trade = everything_works(fixture).await.context("everything works");
+    let trade = trade.and_then(|client| {
+        let needless = authorizer::needless(fixture)?;
+        ensure!(needless.is_empty(), "granted and never used: {needless:#?}");
+        let in_vain = authorizer::explained_in_vain();
+        ensure!(in_vain.is_empty(), "explained and not granted: {in_vain:?}");
+        Ok(client)
+    });
     let denied = denials(fixture)?;
     ensure!(
         denied.is_empty(),
         "refused without being provoked: {denied:#?}; {trade:?}"
     );
-    trade?;
+    let client = trade?;
     rights_are_made_what_the_catalogue_says(fixture).await?;
     each_process_knows_its_own_password(fixture)?;
-    kafka_lets_nobody_in_who_does_not_prove_himself(fixture).await?;
+    let (_folder, stranger) = another_authority()?;
+    kafka_lets_nobody_in_who_does_not_prove_himself(fixture, &stranger).await?;
     rights_end_where_the_catalogue_says(fixture).await?;
-    the_database_speaks_over_tls_only(fixture).await?;
-    registry_and_provider_speak_over_tls_only(fixture).await?;
+    the_database_speaks_over_tls_only(fixture, &stranger).await?;
+    let http = registry_and_provider_speak_over_tls_only(fixture, &stranger).await?;
+    doors::the_registry_knows_its_clients(fixture, &http).await?;
+    doors::the_provider_knows_settlement(fixture, &http, &client).await?;
     // What was provoked above, and nothing else.
     let expected = [
         "User:matcher WRITE Topic:deposits",
@@ -79,33 +95,40 @@ fn covered(denial: &str, expected: &[&str]) -> bool {
 }
 
 /// Register, confirm, log in, deposit, trade, push; then again after every process has begun anew.
-async fn everything_works(fixture: &Fixture) -> anyhow::Result<()> {
+async fn everything_works(fixture: &Fixture) -> anyhow::Result<Session> {
     let symbol = fixture.instrument().await?;
     let buyer = fixture.funded_client(Cents(5_000_00), &[]).await?;
     let seller = fixture.funded_client(Cents(100_00), &[(symbol.as_str(), 10)]).await?;
     trade(&symbol, "first", &buyer, &seller).await?;
     let portfolio = buyer.get("/api/v1/portfolio").await?.expect(200)?;
     ensure!(portfolio["positions"][0]["quantity"] == 1, "{portfolio}");
-    for arguments in [
+    let tools = [
         &["diff"][..],
         &["config"],
         &["apply"],
         &["tail", "trades", "--from", "beginning", "--limit", "1"],
         &["dead-letters"],
         &["acls", "--help"],
-    ] {
-        let output = fixture.system().output("brokerx-topics", arguments)?;
+    ];
+    let commands = tools.map(|arguments| fixture.system().command("brokerx-topics", arguments));
+    for (arguments, output) in tools.iter().zip(side_by_side(commands)?) {
         ensure!(output.status.success(), "{arguments:?}: {}", told(&output));
     }
     {
         let mut system = fixture.system();
-        system.restart("kafka")?;
-        system.restart("registry")?;
-        system.restart("postgres")?;
-        for name in SERVICES {
-            system.restart(name)?;
+        let others = ["registry", "postgres", "provider"].into_iter().chain(SERVICES);
+        for name in others.clone() {
+            system.process(name).kill();
         }
-        system.restart("provider")?;
+        // Asked to, as it would go through all its logs again had it been killed: that is longer than all the rest.
+        system.process("kafka").stop();
+        system.restart("kafka")?;
+        for name in others.clone() {
+            system.respawn(name)?;
+        }
+        for name in others {
+            system.process(name).wait_ready()?;
+        }
     }
     trade(&symbol, "second", &buyer, &seller).await?;
     let deposited = buyer.deposit(Cents(1_00), "after-the-restart").await?;
@@ -115,27 +138,78 @@ async fn everything_works(fixture: &Fixture) -> anyhow::Result<()> {
     for topic in ["account-commands", "book-commands"] {
         let garbage = FutureRecord::to(topic).partition(0).key("1").payload("garbage");
         ingress.send(garbage, LIMIT).await.map_err(|(error, _)| error)?;
+        // A schema that no registry has: the worker waits for it a while, then decides that everybody passes it.
+        let invented = FutureRecord::to(topic)
+            .partition(1)
+            .key("1")
+            .payload(&[0, 127, 0, 0, 1]);
+        ingress.send(invented, LIMIT).await.map_err(|(error, _)| error)?;
     }
-    eventually("both inboxes have a dead letter", LIMIT, async || {
+    others_read_what_is_public(fixture).await?;
+    eventually("both inboxes have their dead letters", LIMIT, async || {
         let output = fixture
             .system()
             .output("brokerx-topics", &["dead-letters", "--from", "beginning"])?;
         let lines = String::from_utf8_lossy(&output.stdout).into_owned();
         Ok(["account-commands", "book-commands"]
             .iter()
-            .all(|topic| lines.contains(topic)))
+            .all(|topic| lines.lines().filter(|line| line.contains(topic)).count() >= 2))
     })
     .await?;
-    // Another team reads what is public, in a group of its own, and commits.
+    Ok(buyer)
+}
+
+/// Another team reads what is public, in a group of its own, and commits; in another language, too.
+async fn others_read_what_is_public(fixture: &Fixture) -> anyhow::Result<()> {
+    let public: Vec<String> = acls()
+        .into_iter()
+        .filter_map(|right| match right.resource {
+            Resource::Topic(name) if right.principal == "readers" => Some(name),
+            _ => None,
+        })
+        .collect();
+    let public: Vec<&str> = public.iter().map(String::as_str).collect();
     let mut reader = kafka::consumer_config(&fixture.platform_as("readers")?, "readers-trial");
     let reader: Drained = reader.set("enable.auto.offset.store", "true").create()?;
-    reader.subscribe(&["trades"])?;
-    eventually("another team reads a trade", LIMIT, async || {
-        let polled = reader.poll(Duration::from_millis(100));
-        Ok(polled.is_some_and(|read| read.is_ok_and(|record| record.topic() == "trades")))
+    reader.subscribe(&public)?;
+    let mut read = BTreeSet::new();
+    eventually("another team reads of each topic", LIMIT, async || {
+        while let Some(Ok(record)) = reader.poll(Duration::from_millis(100)) {
+            read.insert(record.topic().to_owned());
+        }
+        Ok(read.len() == public.len())
     })
-    .await?;
+    .await
+    .with_context(|| format!("of {public:?} only {read:?}"))?;
     reader.commit_consumer_state(rdkafka::consumer::CommitMode::Sync)?;
+    drop(reader);
+
+    let mut command = {
+        let system = fixture.system();
+        let (layout, platform) = (system.layout(), system.platform());
+        let mut command = Command::new(python::venv(layout)?);
+        command
+            .arg(layout.root().join("tests/e2e/python/consumer.py"))
+            .args([platform.kafka_brokers(), platform.registry_url()])
+            .env(
+                "BROKERX_CA_FILE",
+                system.options().transport.authority().context("in clear")?,
+            )
+            .env("BROKERX_KAFKA_USER", "readers")
+            .env("BROKERX_KAFKA_PASSWORD", platform.secrets().kafka_password("readers"))
+            .env(
+                "BROKERX_SCHEMA_REGISTRY_TOKEN",
+                &platform.secrets().registry_tokens["readers"],
+            );
+        command
+    };
+    let output = command.output()?;
+    let report = String::from_utf8_lossy(&output.stdout);
+    ensure!(
+        output.status.success() && report.contains("\"trade_records\": 2"),
+        "{}",
+        told(&output)
+    );
     Ok(())
 }
 
@@ -189,17 +263,25 @@ fn each_process_knows_its_own_password(fixture: &Fixture) -> anyhow::Result<()> 
     for name in SERVICES.into_iter().chain(["provider"]) {
         let environment = fs::read(format!("/proc/{}/environ", system.process(name).pid()))?;
         let environment = String::from_utf8_lossy(&environment);
+        let expected: Vec<&str> = SERVICES.into_iter().filter(|it| *it == name).collect();
         let knows = |user: &&str| environment.contains(secrets.kafka_password(user));
         let known: Vec<&str> = KAFKA_USERS.into_iter().filter(knows).collect();
-        let expected: Vec<&str> = SERVICES.into_iter().filter(|it| *it == name).collect();
         ensure!(known == expected, "{name} knows the passwords of {known:?}");
+        let tokens = secrets.registry_tokens.iter();
+        let known: Vec<&str> = tokens
+            .filter(|(_, token)| environment.contains(token.as_str()))
+            .map(|(client, _)| *client)
+            .collect();
+        ensure!(known == expected, "{name} knows the registry's tokens of {known:?}");
+        let knows_provider = environment.contains(&secrets.provider_token);
+        let may = ["settlement", "provider"].contains(&name);
+        ensure!(knows_provider == may, "{name} and the provider's token");
     }
     Ok(())
 }
 
-async fn kafka_lets_nobody_in_who_does_not_prove_himself(fixture: &Fixture) -> anyhow::Result<()> {
-    let stranger = another_authority()?;
-    let stranger = stranger.1.display().to_string();
+async fn kafka_lets_nobody_in_who_does_not_prove_himself(fixture: &Fixture, stranger: &Path) -> anyhow::Result<()> {
+    let stranger = stranger.display().to_string();
     let cases: [(&str, Environment<'_>, &str); 5] = [
         ("in clear", &[("BROKERX_KAFKA_SECURITY", "plaintext")], "plaintext"),
         (
@@ -223,11 +305,13 @@ async fn kafka_lets_nobody_in_who_does_not_prove_himself(fixture: &Fixture) -> a
             "certificate",
         ),
     ];
-    for (case, told, words) in cases {
-        let mut command = fixture
-            .system()
-            .command("brokerx-topics", &["apply", "--wait-seconds-max", "3"]);
-        let output = command.envs(told.iter().copied()).output()?;
+    let commands = cases.map(|(_, told, _)| {
+        let system = fixture.system();
+        let mut command = system.command("brokerx-topics", &["apply", "--wait-seconds-max", "3"]);
+        command.envs(told.iter().copied());
+        command
+    });
+    for ((case, _, words), output) in cases.into_iter().zip(side_by_side(commands)?) {
         let said = self::told(&output);
         ensure!(!output.status.success() && said.contains(words), "{case}: {said}");
     }
@@ -274,19 +358,22 @@ async fn rights_end_where_the_catalogue_says(fixture: &Fixture) -> anyhow::Resul
     let consumer: Drained = config.create()?;
     let mut list = TopicPartitionList::new();
     list.add_partition("trades", 0);
-    let asked = consumer.committed_offsets(list, LIMIT);
+    // The client asks for the group's coordinator until its time is up; what counts is what the broker says.
+    let asked = consumer.committed_offsets(list, Duration::from_secs(1));
     ensure!(asked.is_err(), "readers ask for the group of settlement: {asked:?}");
-    Ok(())
+    eventually("readers are refused the group of settlement", LIMIT, async || {
+        Ok(denials(fixture)?.contains("User:readers DESCRIBE Group:brokerx-settlement"))
+    })
+    .await
 }
 
-async fn the_database_speaks_over_tls_only(fixture: &Fixture) -> anyhow::Result<()> {
+async fn the_database_speaks_over_tls_only(fixture: &Fixture, stranger: &Path) -> anyhow::Result<()> {
     let url = fixture.system().platform().database_url_of(Role::Ingress);
     let (address, _) = url.split_once('?').context("the URL has no query")?;
     let in_clear = PgConnection::connect(&format!("{address}?sslmode=disable")).await;
     let refused = format!("{:#}", in_clear.err().context("PostgreSQL speaks in clear")?);
     ensure!(refused.contains("no encryption"), "{refused}");
-    let (_stranger, authority) = another_authority()?;
-    let url = format!("{address}?sslmode=verify-full&sslrootcert={}", authority.display());
+    let url = format!("{address}?sslmode=verify-full&sslrootcert={}", stranger.display());
     let mut operator = fixture.system().command("brokerx-operator", &["keys"]);
     let output = operator.env("BROKERX_DATABASE_URL", url).output()?;
     let said = told(&output);
@@ -297,7 +384,11 @@ async fn the_database_speaks_over_tls_only(fixture: &Fixture) -> anyhow::Result<
     Ok(())
 }
 
-async fn registry_and_provider_speak_over_tls_only(fixture: &Fixture) -> anyhow::Result<()> {
+/// Returns a client that believes the authority of the system.
+async fn registry_and_provider_speak_over_tls_only(
+    fixture: &Fixture,
+    stranger: &Path,
+) -> anyhow::Result<reqwest::Client> {
     let (ports, authority) = {
         let system = fixture.system();
         let authority = system.options().transport.authority().map(fs::read);
@@ -306,7 +397,7 @@ async fn registry_and_provider_speak_over_tls_only(fixture: &Fixture) -> anyhow:
     let trusting = reqwest::Client::builder().tls_certs_only([reqwest::Certificate::from_pem(&authority)?]);
     let (trusting, doubting) = (trusting.build()?, reqwest::Client::new());
     for (name, port, path) in [
-        ("registry", ports.registry, "/apis/ccompat/v7/subjects"),
+        ("registry", ports.registry, "/health/ready"),
         ("provider", ports.provider, "/health"),
     ] {
         let url = |scheme: &str| format!("{scheme}://127.0.0.1:{port}{path}");
@@ -321,74 +412,14 @@ async fn registry_and_provider_speak_over_tls_only(fixture: &Fixture) -> anyhow:
             "{name} answers in clear"
         );
     }
-    let (_stranger, other) = another_authority()?;
     let mut command = fixture
         .system()
         .command("brokerx-topics", &["diff", "--wait-seconds-max", "3"]);
-    let output = command.env("BROKERX_SCHEMA_REGISTRY_CA_FILE", other).output()?;
+    let output = command.env("BROKERX_SCHEMA_REGISTRY_CA_FILE", stranger).output()?;
     let said = told(&output);
     ensure!(
         !output.status.success() && said.contains("certificate verify failed"),
         "{said}"
     );
-    Ok(())
-}
-
-/// The authority of another home, in a folder that goes when it is dropped.
-fn another_authority() -> anyhow::Result<(tempfile::TempDir, PathBuf)> {
-    let folder = tempfile::tempdir()?;
-    let layout = Layout::of_checkout().with_home(folder.path());
-    layout.create()?;
-    certificates::prepare(&layout)?;
-    let authority = certificates::authority(&layout);
-    Ok((folder, authority))
-}
-
-struct Worker {
-    child: Child,
-    log: PathBuf,
-    _folder: tempfile::TempDir,
-}
-
-/// One more instance of a service, told something else.
-fn worker(fixture: &Fixture, service: &str, told: Environment<'_>) -> anyhow::Result<Worker> {
-    let folder = tempfile::tempdir()?;
-    let log = folder.path().join("log");
-    let file = fs::File::create(&log)?;
-    let mut command = fixture.system().command(&format!("brokerx-{service}"), &[]);
-    command
-        .envs(told.iter().copied())
-        .env("BROKERX_INSTANCE", "stranger")
-        .env("BROKERX_LISTEN", "127.0.0.1:0")
-        .env("BROKERX_SNAPSHOT_DIR", folder.path())
-        .stdin(Stdio::null())
-        .stdout(file.try_clone()?)
-        .stderr(file);
-    Ok(Worker {
-        child: command.spawn()?,
-        log,
-        _folder: folder,
-    })
-}
-
-fn told(output: &Output) -> String {
-    let text = [output.stdout.as_slice(), output.stderr.as_slice()].concat();
-    String::from_utf8_lossy(&text).into_owned()
-}
-
-/// Who was refused what by Kafka until now, as `User:NAME OPERATION Kind:NAME`.
-fn denials(fixture: &Fixture) -> anyhow::Result<BTreeSet<String>> {
-    let log = fs::read_to_string(fixture.system().layout().log("kafka"))?;
-    let word = |line: &str, before: &str| {
-        let rest = line.split_once(before)?.1;
-        Some(rest.split(' ').next()?.to_owned())
-    };
-    let denial = |line: &str| {
-        let resource = word(line, "resource = ")?;
-        let (kind, name) = (resource.split(':').next()?, resource.rsplit(':').next()?);
-        let (user, operation) = (word(line, "Principal = ")?, word(line, "operation = ")?);
-        Some(format!("{user} {operation} {kind}:{name}"))
-    };
-    let lines = log.lines().filter(|line| line.contains(" is Denied operation = "));
-    Ok(lines.filter_map(denial).collect())
+    Ok(trusting)
 }

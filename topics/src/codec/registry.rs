@@ -11,7 +11,7 @@ use schema_registry_converter::error::SRCError;
 use schema_registry_converter::schema_registry_common::{RawError, RegisteredSchema, SrCall};
 
 use super::error::CodecError;
-use crate::service::{PlatformOptions, trusting, with_causes};
+use crate::service::{PlatformOptions, RegistryCredentials, trusting, with_causes};
 
 /// One question takes no longer than this.
 const ANSWER_LIMIT: Duration = Duration::from_secs(5);
@@ -23,6 +23,7 @@ pub(crate) struct Registry {
     settings: SrSettings,
     /// For the questions that the converter does not ask.
     http: reqwest::Client,
+    credentials: RegistryCredentials,
 }
 
 /// What the Confluent API takes and gives.
@@ -38,7 +39,18 @@ impl Registry {
         };
         reqwest::Url::parse(&url).map_err(|error| unusable(error.to_string()))?;
         let client = || trusting(reqwest::Client::builder(), platform.schema_registry_ca_file.as_ref());
-        let settings = SrSettings::new_builder(url.clone())
+        let credentials = platform.schema_registry_credentials.clone();
+        let mut settings = SrSettings::new_builder(url.clone());
+        match (credentials.basic(), credentials.bearer()) {
+            (Some((user, password)), _) => {
+                settings.set_basic_authorization(user, password);
+            }
+            (None, Some(token)) => {
+                settings.set_token_authorization(token);
+            }
+            (None, None) => {}
+        }
+        let settings = settings
             .no_proxy()
             .set_timeout(ANSWER_LIMIT)
             .build_with(client())
@@ -48,7 +60,12 @@ impl Registry {
             .timeout(ANSWER_LIMIT)
             .build()
             .map_err(|error| unusable(error.to_string()))?;
-        Ok(Self { url, settings, http })
+        Ok(Self {
+            url,
+            settings,
+            http,
+            credentials,
+        })
     }
 
     /// The id of a schema under a subject; none when it is not registered there.
@@ -96,7 +113,8 @@ impl Registry {
     /// The compatibility that holds for a subject's new versions; none when there is no such subject.
     pub(crate) async fn compatibility(&self, subject: &str) -> anyhow::Result<Option<String>> {
         let url = format!("{}/config/{subject}", self.url);
-        let response = self.http.get(&url).query(&[("defaultToGlobal", "true")]).send().await?;
+        let asked = self.http.get(&url).query(&[("defaultToGlobal", "true")]);
+        let response = self.credentials.proven(asked).send().await?;
         if response.status() == StatusCode::NOT_FOUND {
             return Ok(None);
         }
@@ -109,8 +127,9 @@ impl Registry {
 
     /// Sets the compatibility of a subject, which must exist.
     pub(crate) async fn set_compatibility(&self, subject: &str, level: &str) -> anyhow::Result<()> {
-        self.http
-            .put(format!("{}/config/{subject}", self.url))
+        let asked = self.http.put(format!("{}/config/{subject}", self.url));
+        self.credentials
+            .proven(asked)
             .header(reqwest::header::CONTENT_TYPE, CONTENT_TYPE)
             .body(serde_json::json!({ "compatibility": level }).to_string())
             .send()
@@ -121,8 +140,9 @@ impl Registry {
 
     /// Whether the registry answers questions now.
     pub(crate) async fn is_there(&self) -> Result<(), CodecError> {
-        let asked = self.http.get(format!("{}/subjects", self.url)).send().await;
-        asked
+        let asked = self.http.get(format!("{}/subjects", self.url));
+        let answered = self.credentials.proven(asked).send().await;
+        answered
             .and_then(reqwest::Response::error_for_status)
             .map(|_| ())
             .map_err(|error| self.error(with_causes(&error)))

@@ -276,6 +276,7 @@ async fn a_process_starts_with_what_it_knows_while_the_registry_is_away() {
         kafka_brokers: String::new(),
         schema_registry_url: url.to_owned(),
         schema_registry_ca_file: None,
+        schema_registry_credentials: Default::default(),
         schema_dir: Some(directory.clone()),
         kafka_security: Default::default(),
     };

@@ -457,6 +457,7 @@ mod tests {
                 kafka_brokers: String::new(),
                 schema_registry_url: String::new(),
                 schema_registry_ca_file: None,
+                schema_registry_credentials: Default::default(),
                 schema_dir: None,
                 kafka_security: Default::default(),
             },

@@ -25,6 +25,7 @@
 mod backoff;
 pub mod clock;
 mod complaints;
+mod credentials;
 mod drained;
 mod gathering;
 mod health;
@@ -49,6 +50,7 @@ pub mod telemetry;
 
 pub use backoff::{Backoff, backoff};
 pub use complaints::{Complaining, complain, standing_complaint};
+pub use credentials::RegistryCredentials;
 pub use drained::{Drained, Reads};
 pub use gathering::{Gathering, GatheringConsumer};
 pub use health::{Check, Health};

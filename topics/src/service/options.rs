@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use clap::Parser;
 
+use super::credentials::RegistryCredentials;
 use super::https::Authorities;
 use super::log_filter::{DEFAULT, LogFilter};
 use super::security::KafkaSecurity;
@@ -29,6 +30,9 @@ pub struct PlatformOptions {
     /// Where the schemas that the process has met are kept, so that it starts while the registry is away; may be shared
     #[arg(long, env = "BROKERX_SCHEMA_DIR")]
     pub schema_dir: Option<PathBuf>,
+    /// Who this process is to the schema registry.
+    #[command(flatten)]
+    pub schema_registry_credentials: RegistryCredentials,
     /// Who this process is to Kafka.
     #[command(flatten)]
     pub kafka_security: KafkaSecurity,

@@ -143,6 +143,14 @@ impl Password {
         &self.0
     }
 
+    /// Whether this is what somebody said. It takes as long whatever of it was right; how long a password is, is no
+    /// secret.
+    pub fn is(&self, said: &str) -> bool {
+        let pairs = self.0.bytes().zip(said.bytes());
+        let differ = pairs.fold(0, |differ, (own, said)| std::hint::black_box(differ | (own ^ said)));
+        self.0.len() == said.len() && differ == 0
+    }
+
     /// The first line of a file.
     ///
     /// # Errors
@@ -178,7 +186,7 @@ fn readable(path: &str) -> Result<PathBuf, String> {
 }
 
 /// The first line of a file.
-fn password_in(path: &str) -> Result<Password, String> {
+pub(super) fn password_in(path: &str) -> Result<Password, String> {
     let text = std::fs::read_to_string(path).map_err(|error| format!("cannot be read: {error}"))?;
     let line = text.lines().next().unwrap_or_default();
     line.parse().map_err(str::to_owned)
@@ -259,6 +267,11 @@ mod tests {
         ] {
             assert!(config(arguments).is_err(), "{arguments:?}");
         }
+        let secret: Password = "secret".parse().unwrap();
+        for other in ["", "secre", "secret ", "Secret", "secreT"] {
+            assert!(!secret.is(other), "{other}");
+        }
+        assert!(secret.is("secret"));
         assert_eq!(format!("{:?}", "secret".parse::<Password>().unwrap()), "Password(..)");
     }
 }

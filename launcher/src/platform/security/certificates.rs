@@ -9,11 +9,10 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use super::super::compose;
+use super::openssl::OpenSsl;
 use crate::failure::{Failure, Result};
 use crate::home::{Layout, files, secrets};
-use crate::requirements;
-
-use super::super::compose;
 
 /// The servers that prove who they are.
 pub const SERVERS: [&str; 4] = ["kafka", "postgres", "registry", "provider"];
@@ -48,7 +47,7 @@ fn folder(layout: &Layout) -> PathBuf {
 pub fn prepare(layout: &Layout) -> Result<()> {
     let maker = Maker {
         layout,
-        openssl: requirements::openssl()?,
+        openssl: OpenSsl::of(layout)?,
         draft: folder(layout).join("draft"),
     };
     files::directory(&folder(layout), 0o700)?;
@@ -63,7 +62,7 @@ pub fn prepare(layout: &Layout) -> Result<()> {
 
 struct Maker<'a> {
     layout: &'a Layout,
-    openssl: PathBuf,
+    openssl: OpenSsl,
     /// A folder for what is half done.
     draft: PathBuf,
 }
@@ -74,7 +73,7 @@ impl Maker<'_> {
         if !self.lasts(&whole, AUTHORITY_LEFT_DAYS) {
             let settings = self.settings("authority", &[])?;
             let (key, certificate) = (self.draft("key"), self.draft("certificate"));
-            self.run("make an authority", |openssl| {
+            self.openssl.run("make an authority", |openssl| {
                 new_key(openssl.args(["req", "-x509"]), &settings, &key)
                     .args(["-days", &AUTHORITY_DAYS.to_string(), "-out"])
                     .arg(&certificate);
@@ -82,7 +81,7 @@ impl Maker<'_> {
             self.join([&key, &certificate], &whole)?;
         }
         let certificate = self.draft("ca");
-        self.run("read the authority", |openssl| {
+        self.openssl.run("read the authority", |openssl| {
             openssl.arg("x509").arg("-in").arg(&whole).arg("-out").arg(&certificate);
         })?;
         self.join([&certificate], &authority(self.layout))
@@ -96,7 +95,7 @@ impl Maker<'_> {
         let settings = self.settings("server", &[("name", server.to_owned())])?;
         let (key, request, certificate) = (self.draft("key"), self.draft("request"), self.draft("certificate"));
         let what = format!("certify {server}");
-        self.run(&what, |openssl| {
+        self.openssl.run(&what, |openssl| {
             new_key(openssl.arg("req"), &settings, &key)
                 .arg("-new")
                 .arg("-out")
@@ -104,7 +103,7 @@ impl Maker<'_> {
         })?;
         let serial = format!("0x{}", secrets::random_hex(15)?);
         let authority = folder(self.layout).join("authority.pem");
-        self.run(&what, |openssl| {
+        self.openssl.run(&what, |openssl| {
             openssl.args([
                 "x509",
                 "-req",
@@ -130,21 +129,22 @@ impl Maker<'_> {
     /// Whether a certificate is there and good for so many days.
     fn lasts(&self, certificate: &Path, days: u64) -> bool {
         let left_s = (days * DAY_S).to_string();
-        let mut openssl = Command::new(&self.openssl);
-        openssl
-            .args(["x509", "-noout", "-checkend", &left_s, "-in"])
-            .arg(certificate);
-        certificate.is_file() && openssl.output().is_ok_and(|output| output.status.success())
+        let lasts = |openssl: &mut Command| {
+            openssl
+                .args(["x509", "-noout", "-checkend", &left_s, "-in"])
+                .arg(certificate);
+        };
+        certificate.is_file() && self.openssl.confirms(lasts)
     }
 
     fn is_certified(&self, certificate: &Path) -> bool {
-        let mut openssl = Command::new(&self.openssl);
-        openssl
-            .arg("verify")
-            .arg("-CAfile")
-            .arg(authority(self.layout))
-            .arg(certificate);
-        openssl.output().is_ok_and(|output| output.status.success())
+        self.openssl.confirms(|openssl| {
+            openssl
+                .arg("verify")
+                .arg("-CAfile")
+                .arg(authority(self.layout))
+                .arg(certificate);
+        })
     }
 
     /// What `openssl` is told of one kind of certificate.
@@ -171,18 +171,6 @@ impl Maker<'_> {
         fs::set_permissions(&whole, Permissions::from_mode(0o600))
             .and_then(|()| fs::rename(&whole, place))
             .map_err(Failure::io(context))
-    }
-
-    fn run(&self, what: &str, arguments: impl FnOnce(&mut Command)) -> Result<()> {
-        let context = format!("cannot {what} with {}", self.openssl.display());
-        let mut openssl = Command::new(&self.openssl);
-        arguments(&mut openssl);
-        let output = openssl.output().map_err(Failure::io(context.clone()))?;
-        if output.status.success() {
-            return Ok(());
-        }
-        let reason = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-        Err(Failure::io(context)(std::io::Error::other(reason)))
     }
 }
 
@@ -240,7 +228,7 @@ mod tests {
         prepare(&layout).unwrap();
         let maker = Maker {
             layout: &layout,
-            openssl: requirements::openssl().unwrap(),
+            openssl: OpenSsl::of(&layout).unwrap(),
             draft: folder(&layout),
         };
         let server = of_server(&layout, "kafka");

@@ -1,11 +1,14 @@
 //! Whether the parts of a system speak in clear, as they may on one machine, or encrypted and authenticated
 //! (`up --secured`): Kafka, registry, database and payment provider prove who they are by [`certificates`] of
-//! an authority of the home's own, and each process proves to Kafka who it is by a password of its own.
+//! an authority of the home's own. Each process proves to Kafka who it is by a password of its own, to the registry
+//! by one of the [`tokens`], and settlement to the payment provider by theirs.
 //!
 //! A home is the one or the other for as long as it has data: what is not in it from the start, as the users in
 //! Kafka's own log, cannot be added by a start.
 
 pub mod certificates;
+mod openssl;
+pub mod tokens;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -57,7 +60,7 @@ impl Transport {
     }
 
     /// Notes in the home how its parts speak, before there is any data; makes the certificates that are missing
-    /// or will soon end.
+    /// or will soon end, and tokens.
     ///
     /// # Errors
     /// When a file cannot be written, or `openssl` is missing or refuses.
@@ -66,6 +69,7 @@ impl Transport {
             return Ok(());
         }
         certificates::prepare(layout)?;
+        tokens::prepare(layout)?;
         let mark = mark(layout);
         fs::write(&mark, "TLS, and passwords in Kafka\n")
             .map_err(Failure::io(format!("cannot write {}", mark.display())))
