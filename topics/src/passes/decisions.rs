@@ -7,11 +7,26 @@ use std::sync::Arc;
 
 use brokerx_schemas::{Message, Passage, PassedOffset};
 
-use super::Word;
 use crate::codec::DecodeError;
 
 /// Topic, partition and offset.
 type Place = (String, i32, i64);
+
+/// What is decided about an offset.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Word {
+    /// Nothing: its record is used, if it can be.
+    Use,
+    /// Everybody passes it.
+    Passed(Arc<PassedOffset>),
+    /// That is not known: a decision about it names a schema that the registry denies. Its record waits.
+    Undecided {
+        /// The decision's offset in `passed-offsets`.
+        decision: i64,
+        /// The schema.
+        schema_id: u32,
+    },
+}
 
 /// A record of `passed-offsets` as it stands in the log.
 #[derive(Debug)]

@@ -31,6 +31,7 @@
 
 mod decision;
 mod decisions;
+mod hints;
 mod watch;
 
 use std::collections::BTreeSet;
@@ -50,7 +51,9 @@ use rdkafka::{Message as _, Offset, TopicPartitionList};
 use crate::codec::{Codec, CodecError};
 use crate::service::{Drained, PlatformOptions, kafka};
 pub use decision::{Decision, decide};
+pub use decisions::Word;
 use decisions::{Decisions, Raw};
+pub use hints::{hint, undecided};
 pub use watch::watch_unreadable;
 
 /// How long the broker may take to answer a client that knows it; it takes milliseconds.
@@ -63,22 +66,6 @@ const LIMIT: Duration = Duration::from_secs(3);
 const SCHEMA_LIMIT: Duration = Duration::from_millis(1_500);
 /// How long a decision may take until it is acknowledged.
 const SEND_LIMIT: Duration = Duration::from_secs(10);
-
-/// What is decided about an offset.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Word {
-    /// Nothing: its record is used, if it can be.
-    Use,
-    /// Everybody passes it.
-    Passed(Arc<PassedOffset>),
-    /// That is not known: a decision about it names a schema that the registry denies. Its record waits.
-    Undecided {
-        /// The decision's offset in `passed-offsets`.
-        decision: i64,
-        /// The schema.
-        schema_id: u32,
-    },
-}
 
 /// The decisions, as far as they were read; every clone knows the same.
 #[derive(Clone, Debug)]
@@ -250,16 +237,4 @@ impl Passes {
 /// A client of its own for what is asked here; it is in no group.
 fn client(platform: &PlatformOptions) -> Result<Drained, KafkaError> {
     kafka::consumer_config(platform, "brokerx-passes").create()
-}
-
-/// What an operator is told about a record that cannot be read.
-pub fn hint(topic: &str, partition: i32, offset: i64) -> String {
-    format!("when it is lost for good: brokerx-topics pass {topic} {partition} {offset} (docs/operations.md)")
-}
-
-/// What is said in front of a record of which it is not known whether it is passed.
-pub fn undecided(decision: i64, schema_id: u32) -> String {
-    let topic = Passage::TOPIC;
-    let hint = hint(topic, 0, decision);
-    format!("whether it is passed is not known: offset {decision} of {topic} names schema id {schema_id}; {hint}")
 }

@@ -6,7 +6,7 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 use brokerx_schemas::{Message, Passage};
 use prometheus_client::metrics::gauge::Gauge;
 
-use super::hint;
+use super::hints::hint;
 use crate::service::{Check, Health, Metrics};
 
 struct Watch {
