@@ -217,7 +217,7 @@ pub async fn a_row_that_is_refused_for_good_holds_up_no_other(fixture: &Fixture)
     ensure!(set_aside(fixture).await? == 0, "something is set aside already");
     let trades = read_topic::<TradeEvent>(&fixture.platform, &fixture.codec).await?;
     let trade = trades.iter().find_map(|record| match &record.value {
-        TradeEvent::Trade(trade) => Some(trade.clone()),
+        TradeEvent::Trade(trade) => Some(*trade),
         TradeEvent::Unknown => None,
     });
     let trade = trade.context("nobody has traded")?;
@@ -225,7 +225,7 @@ pub async fn a_row_that_is_refused_for_good_holds_up_no_other(fixture: &Fixture)
         TradeEvent::Trade(Trade {
             trade_id: TradeId(trade_id),
             quantity,
-            ..trade.clone()
+            ..trade
         })
     };
     // Longer than an entry of an index may be, and not to be compressed.
