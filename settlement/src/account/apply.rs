@@ -9,12 +9,12 @@ use brokerx_schemas::{
 use brokerx_topics::machine::{Context, LOGIC_VERSION, Machine, Outputs, Setup, SnapshotError, Step, permille};
 
 use super::answer::Answer;
-use super::cancel::{self, Sweep};
+use super::cancel::{self, Sweep, remove_from_book};
 use super::desk::{Desk, blank_reply, event, refusal, send_reply};
 use super::hash::entry_hash;
 use super::machine::{AccountMachine, Work};
 use super::memory::RememberedKey;
-use super::routing::{account_of, meta_of, stranger_reason};
+use super::routing::{account_of, in_its_book, meta_of, stranger_reason};
 use super::snapshot::{self, Cursor};
 use super::state::{Account, BrokenInvariant};
 use super::{done, fill, intervention, pay, place, replace, status, transfer};
@@ -47,6 +47,9 @@ impl AccountMachine {
                     self.open_account(account_id);
                     self.on_account(account_id, context, outputs, |account, desk| {
                         desk.freeze(account, BrokenInvariant::UnknownAccount);
+                        if let Some((order_id, symbol)) = in_its_book(&input).filter(|_| desk.rules.since(4)) {
+                            remove_from_book(account, desk, order_id, symbol);
+                        }
                     });
                 }
             },

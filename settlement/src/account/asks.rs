@@ -14,9 +14,10 @@ use serde::{Deserialize, Serialize};
 const PAUSE_SECONDS_FIRST: i64 = 10;
 /// No pause is longer than this, in seconds.
 const PAUSE_SECONDS_MAX: i64 = 3_600;
-/// So often an order is asked about although a cancel of it is in flight, whose answer may be lost. It bounds
-/// what is in flight while a book is silent.
-const BESIDE_MAX: i32 = 16;
+/// An order is asked about although a cancel of it is in flight, whose answer may be lost, while fewer commands on
+/// it than this are in flight: that bounds what a silent book is sent. Before logic version 4, as long as its
+/// account was asked for no more often.
+pub(super) const BESIDE_MAX: i32 = 16;
 
 /// How often the books were asked for the orders of an account, and when they will be next.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,17 +43,12 @@ impl Asks {
         }
     }
 
-    /// The books are asked with the next tick.
-    pub(super) fn at_once(self) -> Self {
-        Self { next_second: 0, ..self }
-    }
-
     /// The second in which the books are asked next.
     pub(super) fn next_second(self) -> i64 {
         self.next_second
     }
 
-    /// Whether another cancel goes out although one of the same order is in flight.
+    /// Whether, before logic version 4, another cancel goes out although one of the same order is in flight.
     pub(super) fn beside_others(self) -> bool {
         self.count <= BESIDE_MAX
     }

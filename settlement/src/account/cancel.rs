@@ -7,7 +7,7 @@
 //! replace and a cancel for each.
 //!
 //! From logic version 3 on the books are asked again for the orders of an account that may not trade
-//! (`asks`), up to 16 times although a cancel is in flight: its answer may be lost.
+//! (`asks`), although a cancel is in flight, whose answer may be lost: up to 16 commands on an order are then.
 //!
 //! From version 4 on an order that a book speaks of and that is not known here is cancelled too, without
 //! anything that waits for the answer (`remove_from_book`).
@@ -22,6 +22,7 @@ use brokerx_schemas::{
 use brokerx_topics::machine::Context;
 
 use super::answer::Answer;
+use super::asks::BESIDE_MAX;
 use super::desk::{Desk, blank_reply, event, refusal};
 use super::hash::content_hash;
 use super::idempotency::{Request, admit, refuse_for_now};
@@ -183,7 +184,7 @@ enum Reach {
     /// Open ones again, and of a frozen account those that have ended while a command is in flight: the book's
     /// answer shows that what was sent before has none any more.
     Again {
-        /// Although a cancel of the same order is in flight.
+        /// Although a cancel of the same order is in flight, before logic version 4.
         beside_others: bool,
     },
 }
@@ -279,7 +280,7 @@ pub(super) fn sweep(account: &mut Account, desk: &mut Desk<'_>, mut sweep: Sweep
         };
         match leader(account, *order_id) {
             None => forward(account, desk, *order_id, cancel, Followers::default()),
-            Some(_) if sweep.reach == (Reach::Again { beside_others: true }) => {
+            Some(_) if goes_beside(account, desk, *order_id, sweep.reach) => {
                 forward(account, desk, *order_id, cancel, Followers::default());
             }
             // One that no deadline can stop is there already, in flight or behind it.
@@ -289,6 +290,20 @@ pub(super) fn sweep(account: &mut Account, desk: &mut Desk<'_>, mut sweep: Sweep
     }
     sweep.after = next.last().copied();
     (next.len() == CANCELS_PER_STEP).then_some(sweep)
+}
+
+/// Whether a sweep cancels an order although a cancel of it is in flight, whose answer may be lost.
+fn goes_beside(account: &Account, desk: &Desk<'_>, order_id: OrderId, reach: Reach) -> bool {
+    let Reach::Again { beside_others } = reach else {
+        return false;
+    };
+    match desk.rules.since(4) {
+        true => account
+            .orders
+            .get(&order_id)
+            .is_some_and(|order| order.in_flight < BESIDE_MAX),
+        false => beside_others,
+    }
 }
 
 /// The next orders of a sweep.

@@ -45,11 +45,6 @@ pub(super) fn command_done(account: &mut Account, desk: &mut Desk<'_>, done: Com
             && let Some(mut order) = account.orders.edit(order_id)
         {
             order.landed(done.command_id);
-            if desk.rules.since(4) && in_flight.action == Action::Replace {
-                // Nobody knows any more whether the book applied it. The account is frozen: the order leaves.
-                order.change = None;
-                adjust(&mut account.core.cash, &mut account.positions, &mut order);
-            }
         }
         desk.freeze(account, BrokenInvariant::UnknownOrder);
         answer_all(account, desk, in_flight, followers.0, &FROZEN);
@@ -188,12 +183,22 @@ fn gone(order: &mut Order, action: Action, done: &CommandDone) -> (AccountEventK
 
 /// Whether the book has yet to answer the place or replace that put the order where it is: its answer says
 /// then that the order is filled. Otherwise the fill itself is the last word.
-pub(super) fn awaits_answer(account: &Account, order_id: OrderId) -> bool {
+pub(super) fn awaits_answer(account: &Account, desk: &Desk<'_>, order_id: OrderId) -> bool {
     let Some(order) = account.orders.get(&order_id) else {
         return false;
     };
-    let is_place = |(_, command): (&_, &InFlight)| command.order_id == order_id && command.action == Action::Place;
-    order.change.is_some() || order.in_flight > 0 && account.in_flight.iter().any(is_place)
+    // What a replace asked for stays with the order when its answer could not be understood: trades on these terms
+    // can still come. Its answer does not.
+    let by_change = order.change.is_some() && !desk.rules.since(4);
+    let is_awaited = |action: Action| match action {
+        Action::Place => true,
+        Action::Replace => desk.rules.since(4),
+        Action::Cancel { .. } | Action::CancelBecause(_) => false,
+    };
+    let mut in_flight = account.in_flight.iter();
+    by_change
+        || order.in_flight > 0
+            && in_flight.any(|(_, command)| command.order_id == order_id && is_awaited(command.action))
 }
 
 /// Writes that an order is filled, where no answer of the book says it.

@@ -57,7 +57,7 @@ pub(super) fn fill(account: &mut Account, desk: &mut Desk<'_>, fill: Fill) {
         ..event(AccountEventKind::OrderExecuted, None)
     };
     desk.record(account, executed);
-    if fill.leaves_quantity == 0 && desk.rules.since(2) && !awaits_answer(account, fill.order_id) {
+    if fill.leaves_quantity == 0 && desk.rules.since(2) && !awaits_answer(account, desk, fill.order_id) {
         record_filled(account, desk, fill.order_id, None);
     }
     if account.position(fill.symbol).is_empty() {

@@ -79,7 +79,10 @@ pub(super) fn admit<'a>(account: &mut Account, desk: &mut Desk<'_>, request: Req
         Some(_) => Reason::IdempotencyMismatch,
         // The same command id again without a key: the first is in flight and stays the only one.
         None if account.in_flight.contains(&meta.command_id) => Reason::IdempotencyMismatch,
-        None if key.is_some() && is_full(account, desk) => Reason::TooManyRequests,
+        // No number of keys that a client uses keeps an operator away.
+        None if key.is_some() && is_full(account, desk) && !(request.operator.is_some() && desk.rules.since(4)) => {
+            Reason::TooManyRequests
+        }
         None => {
             let passes_freeze = request.when_frozen && desk.rules.since(2);
             let decided = match desk.context.is_past(meta.deadline_us) {

@@ -143,12 +143,8 @@ pub(super) fn thaw(account: &mut Account, desk: &mut Desk<'_>, command: ThawAcco
     if account.core.frozen.is_some() {
         let Some(thawed) = sound_again(account) else {
             if desk.rules.since(3) {
-                // Whatever is left to ask the books is asked with the next tick. How often they were asked before still counts: it bounds what is in
-                // flight while a book is silent.
-                account.core.asks = match desk.rules.since(4) {
-                    true => account.core.asks.at_once(),
-                    false => Asks::default(),
-                };
+                // Whatever is left to ask the books is asked with the next tick, as if for the first time.
+                account.core.asks = Asks::default();
             }
             return admitted.refuse(account, desk, refusal(Reason::AccountUnsound), None);
         };

@@ -1,6 +1,6 @@
 //! Which account a record is about, and who asks.
 
-use brokerx_schemas::{AccountCommand, AccountId, CommandMeta, Reason};
+use brokerx_schemas::{AccountCommand, AccountId, BookStatus, CommandMeta, OrderId, Reason, Symbol};
 
 /// The account that a record is about; none for a record about all of them.
 pub(super) fn account_of(input: &AccountCommand) -> Option<AccountId> {
@@ -54,5 +54,17 @@ pub(super) fn stranger_reason(input: &AccountCommand) -> Reason {
             Reason::AccountNotActive
         }
         _ => Reason::NotFound,
+    }
+}
+
+/// The order that a book speaks of as one that it has, and its symbol.
+pub(super) fn in_its_book(input: &AccountCommand) -> Option<(OrderId, Symbol)> {
+    match input {
+        AccountCommand::Fill(fill) if fill.leaves_quantity > 0 => Some((fill.order_id, fill.symbol)),
+        AccountCommand::OrderTriggered(triggered) => Some((triggered.order_id, triggered.symbol)),
+        AccountCommand::CommandDone(done) if matches!(done.status, BookStatus::Working | BookStatus::Replaced) => {
+            Some((done.order_id, done.symbol))
+        }
+        _ => None,
     }
 }

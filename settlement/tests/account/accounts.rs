@@ -275,6 +275,10 @@ fn a_fill_of_an_account_that_does_not_exist_makes_a_frozen_one() {
         (bench.event().kind, bench.event().account_seq),
         (AccountEventKind::Frozen, 1)
     );
+    let BookCommand::CancelBookOrder(cancel) = bench.forwarded[0] else {
+        panic!("{:?}", bench.forwarded)
+    };
+    assert_eq!((cancel.account_id, cancel.order_id), (BOB, order.order_id));
     assert_eq!(bench.account(BOB).frozen, Some(BrokenInvariant::UnknownAccount));
     bench.status(BOB, AccountState::Active, 1);
     assert_eq!(bench.account(BOB).frozen, Some(BrokenInvariant::UnknownAccount));

@@ -68,8 +68,10 @@ fn forgotten(trial: &mut Trial, side: Side) -> OrderId {
     order_id
 }
 
-/// Orders that the book has, and that are not open here.
-const STRAYS: [(&str, fn(&mut Trial, Side) -> OrderId); 4] = [
+/// Makes an order that the book has, and that is not open here.
+type Stray = fn(&mut Trial, Side) -> OrderId;
+
+const STRAYS: [(&str, Stray); 4] = [
     ("ended", ended),
     ("unknown", unknown),
     ("rejected", rejected),
@@ -318,23 +320,51 @@ fn an_order_that_only_the_book_has_stays_there_before_version_4() {
     }
 }
 
-/// What a replace asked for is nothing any more once its answer cannot be understood.
+/// Whether the book applied a replace is not known once its answer cannot be understood: trades on both terms are
+/// booked, and the last one ends the order.
 #[test]
-fn a_replace_whose_answer_is_about_another_order_leaves_nothing_reserved_for_it() {
-    let mut trial = Trial::of_version(LOGIC_VERSION);
-    let order_id = resting(&mut trial, Side::Buy);
-    let before = trial.summary().cash;
-    trial.replace(order_id, 100);
-    assert!(trial.summary().cash.reserved_cents > before.reserved_cents);
-    let Some(AccountCommand::CommandDone(done)) = trial.lose() else {
-        panic!("not answered")
-    };
-    trial.feed(AccountCommand::CommandDone(CommandDone {
-        order_id: OrderId(7),
-        ..done
-    }));
-    assert_eq!(trial.summary().cash, before);
-    trial.put_right("another order");
+fn a_replace_whose_answer_is_about_another_order_may_stand() {
+    for quantity in [10, 30] {
+        let mut trial = Trial::of_version(LOGIC_VERSION);
+        let order_id = resting(&mut trial, Side::Buy);
+        trial.replace(order_id, 30);
+        let Some(AccountCommand::CommandDone(done)) = trial.lose() else {
+            panic!("not answered")
+        };
+        trial.trade(order_id, quantity, 10_00);
+        trial.feed(AccountCommand::CommandDone(CommandDone {
+            order_id: OrderId(7),
+            ..done
+        }));
+        trial.deliver();
+        let shares = trial.summary().positions[0].quantity;
+        assert_eq!(shares, SHARES + quantity, "it is booked");
+        if quantity == 30 {
+            assert_eq!(trial.bench.kinds().last(), Some(&AccountEventKind::OrderFilled));
+        }
+        trial.put_right("another order");
+    }
+}
+
+/// However often a book was asked: an answer that is lost in the end is asked for once more.
+#[test]
+fn a_frozen_book_that_is_delisted_late_lets_the_account_go() {
+    let mut trial = left_in_the_books(LOGIC_VERSION, 1);
+    trial.is_book_frozen = true;
+    trial.freeze();
+    for _ in 0..40 {
+        trial.settle();
+        trial.pass(3_600);
+    }
+    trial.is_book_frozen = false;
+    trial.book.clear();
+    trial.hear();
+    assert!(trial.lose().is_some());
+    for _ in 0..3 {
+        trial.pass(3_600);
+        trial.settle();
+    }
+    assert_eq!(trial.thaw(), None);
 }
 
 /// An answer that names another order than the command in flight.

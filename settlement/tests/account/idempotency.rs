@@ -1,7 +1,7 @@
 //! The same key again: the original outcome, never a second effect.
 
 use brokerx_schemas::*;
-use brokerx_topics::machine::Machine;
+use brokerx_topics::machine::{LOGIC_VERSION, Machine};
 
 use crate::bench::*;
 
@@ -304,6 +304,36 @@ fn nobody_uses_up_the_share_of_another_account() {
         1_100,
         "an alarm went off long before"
     );
+}
+
+/// Whose keys fill his share does not keep an operator away.
+#[test]
+fn an_operator_is_heard_whatever_a_client_has_filled() {
+    for version in [3, LOGIC_VERSION] {
+        let config = Config {
+            closed_keys_per_account_max: 3,
+            ..Config::default()
+        };
+        let mut bench = Bench::of_version(version, config);
+        let mut engage = |operator: Option<&str>, key: &str| {
+            let command = SetKillSwitch {
+                meta: bench.meta(),
+                account_id: ALICE,
+                operator: operator.map(str::to_owned),
+                idempotency_key: Some(key.to_owned()),
+                engaged: true,
+            };
+            bench.apply(AccountCommand::SetKillSwitch(command));
+            bench.refusal()
+        };
+        for key in ["a", "b", "c"] {
+            assert_eq!(engage(None, key), None);
+        }
+        assert_eq!(engage(None, "d"), Some(Reason::TooManyRequests));
+        let heard = (version < 4).then_some(Reason::TooManyRequests);
+        assert_eq!(engage(Some("operator"), "kill"), heard, "version {version}");
+        assert_eq!(engage(Some("operator"), "kill"), heard, "a repeat");
+    }
 }
 
 #[test]
