@@ -162,6 +162,7 @@ fn trials(fixture: &Shared, runtime: &Arc<Runtime>, times: &Times) -> Vec<Trial>
         other_team::a_reader_may_restart_at_every_offset,
         transactions::markers_are_told_from_records_that_are_lost,
         transactions::a_transactional_producer_stops_no_partition,
+        transactions::an_open_transaction_is_told,
         unreadable::a_client_s_invented_schema_goes_to_the_dead_letters,
         unreadable::an_operator_passes_what_a_worker_wrote,
         unreadable::what_is_no_decision_stops_nobody,

@@ -77,6 +77,42 @@ pub async fn a_transactional_producer_stops_no_partition(fixture: &Fixture) -> a
     fold_each::<Matcher>(fixture).await
 }
 
+/// Kafka gives nothing out behind the first record of an open transaction: who waits for it says so.
+pub async fn an_open_transaction_is_told(fixture: &Fixture) -> anyhow::Result<()> {
+    let symbol = fixture.instrument().await?;
+    let client = fixture.funded_client(Cents(1_000_00), &[]).await?;
+    let producer = transactional(&fixture.platform, "a-tool-that-hangs")?;
+    producer.begin_transaction()?;
+    for (topic, partition) in all_partitions(BookCommand::TOPIC) {
+        send(&producer, topic, partition, "in an open transaction").await?;
+    }
+    eventually("the matcher says that it waits", LIMIT, async || {
+        let answered = readiness(fixture, "matcher").await;
+        Ok(answered
+            .is_ok_and(|(is_ready, text)| !is_ready && text.contains("a transaction of another producer is open")))
+    })
+    .await?;
+    producer.abort_transaction(LIMIT)?;
+    eventually("the matcher goes on", LIMIT, async || {
+        Ok(readiness(fixture, "matcher").await.is_ok_and(|(is_ready, _)| is_ready))
+    })
+    .await?;
+    let order = place_order("after", &symbol, "buy", 1, Some(Cents(99_00)), "GTC");
+    eventually("an order goes through", LIMIT, async || {
+        let answer = client.place(&order).await?;
+        ensure!([200, 201, 202, 503].contains(&answer.status), "{}", answer.body);
+        Ok([200, 201].contains(&answer.status))
+    })
+    .await
+}
+
+/// Whether a process is ready, and what it says.
+async fn readiness(fixture: &Fixture, process: &str) -> anyhow::Result<(bool, String)> {
+    let url = format!("{}/ready", fixture.system().metrics_url(process));
+    let answer = reqwest::get(url).await?;
+    Ok((answer.status().is_success(), answer.text().await?))
+}
+
 /// A fold from outside comes through as well.
 async fn fold_each<M: Machine>(fixture: &Fixture) -> anyhow::Result<()> {
     let (platform, codec) = (fixture.platform.clone(), fixture.codec.clone());

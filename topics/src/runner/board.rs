@@ -15,7 +15,7 @@ pub enum Standing {
     Starting(String),
     /// It caught up once.
     Live,
-    /// It waits for a schema.
+    /// It waits for a schema, for a clock, or for another producer.
     Blocked(String),
     /// It waits for an operator.
     Stopped(String),

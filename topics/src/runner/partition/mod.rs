@@ -3,6 +3,7 @@
 //! A life ends when the partition goes to another process, when a send fails (then the next life
 //! starts over from a snapshot), or when the partition stops.
 
+mod held_up;
 mod saving;
 mod saving_state;
 mod upkeep;
@@ -28,6 +29,7 @@ use crate::headers::{Trace, worker_headers};
 use crate::machine::{Driver, Emission, Machine};
 use crate::passes::Word;
 use crate::service::clock::now_us;
+use held_up::HeldUp;
 use saving_state::Saving;
 
 /// One life of a partition.
@@ -53,6 +55,7 @@ pub struct Partition<M: Machine> {
     /// Whether a record came since it was assigned, so that the client's position is one of this reading.
     is_reading: bool,
     live: bool,
+    held_up: HeldUp,
     clock: Clock,
     schema_wait: Option<SchemaWait>,
     /// When a record that was ahead of the clock is looked at again.
@@ -93,6 +96,7 @@ impl<M: Machine> Partition<M> {
             clear_until: None,
             is_reading: false,
             live: false,
+            held_up: HeldUp::default(),
             clock: Clock::default(),
             schema_wait: None,
             ahead_until: None,

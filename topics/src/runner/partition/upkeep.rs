@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use brokerx_schemas::{InboxMessage, Message};
 use tokio::runtime::Handle;
 
+use super::held_up::Turn;
 use super::{Partition, wall_ms};
 use crate::machine::Machine;
 use crate::runner::board::{Board, Standing};
@@ -51,6 +52,7 @@ impl<M: Machine> Partition<M> {
             };
             bench.board.set_standing(self.number, Standing::Starting(why));
         }
+        self.tell_whether_held_up((position, end), now, &bench.board);
         bench.clock.nothing_read();
         self.tick(now, bench)?;
         self.report_progress(&bench.board);
@@ -70,6 +72,29 @@ impl<M: Machine> Partition<M> {
             Duration::from_millis(machine_time_ms as u64),
         );
         Ok(())
+    }
+
+    /// A partition that was live is not ready while its log goes on and nothing of it comes.
+    fn tell_whether_held_up(&mut self, (position, end): (i64, i64), now: Instant, board: &Board) {
+        if !self.is_live() || !self.is_reading {
+            self.held_up.forget();
+            return;
+        }
+        match self.held_up.look(position, end, now) {
+            Some(Turn::Begins) => {
+                let why = format!(
+                    "offset {position} of {end}: nothing comes for now; Kafka is away, or a transaction of another \
+                     producer is open"
+                );
+                tracing::error!(machine = M::NAME, partition = self.number, why, "held up");
+                board.set_standing(self.number, Standing::Blocked(why));
+            }
+            Some(Turn::Ends) => {
+                tracing::info!(machine = M::NAME, partition = self.number, position, "goes on");
+                board.set_standing(self.number, Standing::Live);
+            }
+            None => {}
+        }
     }
 
     fn tick(&mut self, now: Instant, bench: &mut Workbench) -> Result<(), Interruption> {
