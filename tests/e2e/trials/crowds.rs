@@ -1,6 +1,8 @@
 //! One caller with many connections does not keep others out.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
@@ -9,6 +11,7 @@ use brokerx_e2e::fixture::Fixture;
 use reqwest::Method;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 const LIMIT: Duration = Duration::from_secs(30);
@@ -98,4 +101,57 @@ pub async fn an_account_has_so_many_connections(fixture: &Fixture) -> anyhow::Re
         Ok(client.stream(&["orders"], None).await.is_ok())
     })
     .await
+}
+
+/// Somebody asks for a book as fast as he can: each answer is one, or says that it is too much, and a client's orders
+/// are decided meanwhile.
+pub async fn a_book_in_a_loop_keeps_nobody_waiting(fixture: &Fixture) -> anyhow::Result<()> {
+    const LOOPS: usize = 8;
+    const ORDERS: usize = 20;
+    const PATIENCE: Duration = Duration::from_secs(2);
+    let symbol = fixture.instrument().await?;
+    let client = fixture.funded_client(Cents(5_000_00), &[]).await?;
+    let public = fixture.system().process("ingress").spec().address;
+    let url = format!("http://{public}/api/v1/market/{symbol}/book");
+    let greedy = reqwest::Client::builder()
+        .local_address(std::net::IpAddr::V4(CROWDED))
+        .timeout(LIMIT)
+        .build()?;
+    let over = Arc::new(AtomicBool::new(false));
+    let mut loops = JoinSet::new();
+    for _ in 0..LOOPS {
+        let (greedy, url, over) = (greedy.clone(), url.clone(), Arc::clone(&over));
+        loops.spawn(async move {
+            let mut answers = 0;
+            while !over.load(Ordering::Relaxed) {
+                let status = greedy.get(&url).send().await?.status().as_u16();
+                ensure!([200, 429].contains(&status), "a book was answered with {status}");
+                answers += 1;
+            }
+            Ok(answers)
+        });
+    }
+    let mut longest = Duration::ZERO;
+    for number in 0..ORDERS {
+        let order = place_order(
+            &format!("beside-{number}"),
+            &symbol,
+            "buy",
+            1,
+            Some(Cents(99_00)),
+            "GTC",
+        );
+        let asked = Instant::now();
+        client.place(&order).await?.expect(201)?;
+        longest = longest.max(asked.elapsed());
+    }
+    over.store(true, Ordering::Relaxed);
+    let mut answers = 0;
+    while let Some(ended) = loops.join_next().await {
+        answers += ended??;
+    }
+    println!("crowds: {answers} books beside {ORDERS} orders, of which the slowest took {longest:?}");
+    ensure!(answers > 10 * ORDERS, "only {answers} books were asked for");
+    ensure!(longest < PATIENCE, "an order took {longest:?}");
+    Ok(())
 }

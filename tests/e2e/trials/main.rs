@@ -157,6 +157,7 @@ fn trials(fixture: &Shared, runtime: &Arc<Runtime>, times: &Times) -> Vec<Trial>
         feed::a_log_out_ends_the_stream_within_two_seconds,
         crowds::half_open_connections_keep_nobody_out,
         crowds::an_account_has_so_many_connections,
+        crowds::a_book_in_a_loop_keeps_nobody_waiting,
         dead_letters::garbage_goes_to_the_dead_letters_and_the_rest_goes_on,
         topics_tool::a_configuration_is_changed_without_reading_the_log,
         other_team::a_reader_may_restart_at_every_offset,
