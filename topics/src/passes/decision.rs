@@ -72,11 +72,12 @@ pub async fn decide(platform: &PlatformOptions, decision: Decision) -> Result<St
         // So that a decision is judged by what it says, also when the registry is slow.
         codec.resolve(schema_id).await?;
     }
+    let is_foreign = schema_id.is_some_and(|schema_id| codec.is_foreign(&topic, schema_id));
+    let may_have_been_used = may_have_been_used(found.as_ref(), is_foreign);
     let passes = Passes::new(platform.clone(), codec);
     if passes.look(&topic, partition, offset).await? {
         bail!("it is passed already");
     }
-    let may_have_been_used = may_have_been_used(found.as_ref());
     let wrong = match found {
         // It decides something or nothing by more than its bytes: by its key, and by what this build knows.
         _ if topic == Passage::TOPIC => passes
@@ -101,13 +102,15 @@ pub async fn decide(platform: &PlatformOptions, decision: Decision) -> Result<St
     Ok(wrong)
 }
 
-/// Whether a group that is behind a record may have used it. It cannot have used bytes that nobody could ever read: it
-/// has buried them or left them out, and does the same in a replay that passes them. So they may be passed at any time,
-/// for those who still wait in front of them. What is good Avro, or of a schema that the registry may have had, may have been used.
-fn may_have_been_used(found: Option<&Unreadable>) -> bool {
+/// Whether a group that is behind a record may have used it. It cannot have used bytes that nobody could ever read, nor
+/// a record of another topic: it has buried them or left them out, and does the same in a replay that passes them. So
+/// they may be passed at any time, for those who still wait in front of them. What is good Avro of its topic, or of a
+/// schema that the registry may have had, may have been used.
+fn may_have_been_used(found: Option<&Unreadable>, is_foreign: bool) -> bool {
     match found {
         Some(Unreadable::Bytes(_)) => false,
-        Some(Unreadable::Schema(_)) | None => true,
+        Some(Unreadable::Schema(_)) => true,
+        None => !is_foreign,
     }
 }
 
@@ -146,8 +149,9 @@ mod tests {
     #[test]
     fn only_what_nobody_could_ever_read_was_not_used() {
         let why = || "a test".to_owned();
-        assert!(!may_have_been_used(Some(&Unreadable::Bytes(why()))));
-        assert!(may_have_been_used(Some(&Unreadable::Schema(why()))));
-        assert!(may_have_been_used(None), "good Avro, which --anyway passes");
+        assert!(!may_have_been_used(Some(&Unreadable::Bytes(why())), false));
+        assert!(may_have_been_used(Some(&Unreadable::Schema(why())), false));
+        assert!(!may_have_been_used(None, true), "of another topic");
+        assert!(may_have_been_used(None, false), "of its own");
     }
 }
