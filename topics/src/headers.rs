@@ -103,6 +103,12 @@ pub fn identity_of<H: Headers>(headers: Option<&H>) -> Result<Option<Identity>, 
     }))
 }
 
+/// The worker that a record says it is from, also when its identity cannot be read otherwise. A record without one is
+/// no worker's: when it cannot be used either, it is left out, and stops nobody.
+pub fn claimed_source<H: Headers>(headers: Option<&H>) -> Option<&[u8]> {
+    headers?.iter().find(|header| header.key == SRC)?.value
+}
+
 fn wrong(name: &'static str, value: &[u8], expected: &'static str) -> HeaderError {
     HeaderError::Value {
         name,

@@ -114,16 +114,26 @@ pub async fn tail(platform: &PlatformOptions, topic: &str, options: &TailOptions
     Ok(out.flush()?)
 }
 
-/// Why nobody can read the record at an offset; none when its bytes are good Avro.
+/// Why nobody can read a record.
+#[derive(Debug)]
+pub(crate) enum Unreadable {
+    /// Its bytes are no value, whatever the registry knows: nobody could ever read it, and nobody will.
+    Bytes(String),
+    /// The registry has no such schema. Somebody may have known it.
+    Schema(String),
+}
+
+/// The schema that the record at an offset names, if the registry has it, and why nobody can read the record; none
+/// when its bytes are good Avro.
 ///
 /// # Errors
-/// When there is no such record, or Kafka does not answer.
+/// When there is no such record, or Kafka or the registry does not answer.
 pub(crate) async fn unreadable(
     platform: &PlatformOptions,
     topic: &str,
     partition: i32,
     offset: i64,
-) -> Result<Option<String>> {
+) -> Result<(Option<u32>, Option<Unreadable>)> {
     let consumer: Drained = kafka::consumer_config(platform, "brokerx-topics-tail").create()?;
     let (low, high) = consumer
         .fetch_watermarks(topic, partition, ANSWER_LIMIT)
@@ -139,10 +149,21 @@ pub(crate) async fn unreadable(
         .poll(SILENCE_LIMIT)
         .with_context(|| format!("nothing came of {topic}-{partition} for {SILENCE_LIMIT:?}"))??;
     ensure!(record.offset() == offset, "there is no record at offset {offset}");
-    match record.payload() {
-        None => Ok(Some("it has no value".to_owned())),
-        Some(bytes) => Ok(Decoder::new(platform)?.value(bytes).await.err()),
-    }
+    let Some(bytes) = record.payload() else {
+        return Ok((None, Some(Unreadable::Bytes("it has no value".to_owned()))));
+    };
+    let schema_id = match crate::codec::split(bytes) {
+        Ok((schema_id, _)) => schema_id,
+        Err(error) => return Ok((None, Some(Unreadable::Bytes(error.to_string())))),
+    };
+    let mut decoder = Decoder::new(platform)?;
+    // Else a registry that is away for a moment would make an unreadable record of a good one.
+    let is_known = decoder.registry.schema(schema_id).await?.is_some();
+    let wrong = decoder.value(bytes).await.err();
+    Ok(match is_known {
+        true => (Some(schema_id), wrong.map(Unreadable::Bytes)),
+        false => (None, wrong.map(Unreadable::Schema)),
+    })
 }
 
 fn open(platform: &PlatformOptions) -> Result<Drained> {

@@ -21,6 +21,7 @@ pub(super) struct PaymentsMetrics {
     pub(super) results: Counter,
     pub(super) contradictions: Counter,
     pub(super) errors: Counter,
+    pub(super) left_out: Counter,
 }
 
 impl PaymentsMetrics {
@@ -32,6 +33,7 @@ impl PaymentsMetrics {
             results: Counter::default(),
             contradictions: Counter::default(),
             errors: Counter::default(),
+            left_out: Counter::default(),
         };
         let registry = metrics.sub_registry_with_prefix("payments");
         registry.register(
@@ -55,6 +57,11 @@ impl PaymentsMetrics {
             "errors",
             "Passes that ended with an error and were begun again",
             this.errors.clone(),
+        );
+        registry.register(
+            "left_out",
+            "Records that no worker wrote and nobody can read",
+            this.left_out.clone(),
         );
         this
     }

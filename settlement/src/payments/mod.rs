@@ -19,6 +19,10 @@
 //! to another instance, payments are asked for again and results are written again; the account
 //! machine takes the first result of a payment, and the provider takes the id.
 //!
+//! **A record that nobody wrote.** One whose bytes are no event, and that does not say that a worker wrote it, asks for
+//! no payment: it is counted (`brokerx_payments_left_out`), logged and left out. A worker's that cannot be read may
+//! have asked for one, so the stage waits in front of it.
+//!
 //! **Bounds.** A limited number of requests at a time, and a limited number of undecided payments:
 //! at that number reading pauses.
 //!
@@ -38,13 +42,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use brokerx_schemas::{AccountEvent, Message as _};
-use brokerx_topics::codec::Codec;
-use brokerx_topics::headers::trace_of;
+use brokerx_topics::codec::{Codec, DecodeError};
+use brokerx_topics::headers::{claimed_source, trace_of};
 use brokerx_topics::passes::{Passes, Word, hint, undecided};
 use brokerx_topics::service::{self, Check, Drained, Health, Metrics, PlatformOptions, ServiceOptions, Shutdown};
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext, Rebalance, StreamConsumer};
 use rdkafka::error::{KafkaError, KafkaResult};
-use rdkafka::message::BorrowedMessage;
+use rdkafka::message::{BorrowedMessage, Headers};
 use rdkafka::{ClientContext, Message, Offset, TopicPartitionList};
 
 pub use options::PaymentsOptions;
@@ -325,12 +329,21 @@ impl Payments {
             pass();
             return Ok(());
         }
-        let value = record.payload().ok_or_else(|| unusable("no value".to_owned()))?;
-        let event: AccountEvent = match self.codec.decode_resolving(value).await {
+        let decoded = match record.payload() {
+            Some(value) => self.codec.decode_resolving(value).await,
+            None => Err(DecodeError::Malformed("it has no value".to_owned())),
+        };
+        let event: AccountEvent = match decoded {
             Ok(event) => event,
             Err(error) => {
                 self.reload_passes().await?;
                 if is_passed()? {
+                    pass();
+                    return Ok(());
+                }
+                if is_stray(&error, record.headers()) {
+                    tracing::error!(partition, offset, %error, "a record that no worker wrote is left out");
+                    self.metrics.left_out.inc();
                     pass();
                     return Ok(());
                 }
@@ -358,8 +371,37 @@ impl Payments {
     }
 }
 
+/// Whether a record that cannot be decoded is nobody's: its bytes are no event, today and for ever, and it does not say
+/// that a worker wrote it. It asks for no payment, and whoever reads the topic on a machine buries it and goes on.
+fn is_stray(error: &DecodeError, headers: Option<&impl Headers>) -> bool {
+    matches!(error, DecodeError::Malformed(_)) && claimed_source(headers).is_none()
+}
+
 fn is_final(error: &KafkaError) -> bool {
     use rdkafka::error::RDKafkaErrorCode::{Fatal, UnknownTopicOrPartition};
     let code = error.rdkafka_error_code();
     service::kafka::is_refusal(error) || matches!(code, Some(UnknownTopicOrPartition | Fatal))
+}
+
+#[cfg(test)]
+mod tests {
+    use brokerx_topics::headers::{Trace, trace_headers, worker_headers};
+    use rdkafka::message::OwnedHeaders;
+
+    use super::*;
+
+    #[test]
+    fn only_what_can_never_be_read_and_no_worker_wrote_is_left_out() {
+        let malformed = DecodeError::Malformed("garbage".to_owned());
+        let (client, worker) = (
+            trace_headers(&Trace::default()),
+            worker_headers("account-commands-1", 9, 5, &Trace::default()),
+        );
+        assert!(is_stray(&malformed, None::<&OwnedHeaders>));
+        assert!(is_stray(&malformed, Some(&client)));
+        assert!(!is_stray(&malformed, Some(&worker)));
+        for unknown in [DecodeError::UnknownSchema(7), DecodeError::DeniedSchema(7)] {
+            assert!(!is_stray(&unknown, None::<&OwnedHeaders>), "somebody may know it");
+        }
+    }
 }

@@ -78,7 +78,7 @@ pub(super) struct Batch {
 impl Batch {
     /// Nothing in it: not even a position moved.
     pub(super) fn is_empty(&self) -> bool {
-        self.records == 0
+        self.advances.is_empty()
     }
 
     /// Whether there is more to write than positions.
@@ -86,14 +86,22 @@ impl Batch {
         !(self.events.is_empty() && self.trades.is_empty() && self.auth.is_empty() && self.candles.is_empty())
     }
 
+    /// Over how many offsets it moves the positions: those of its records, and those that hold none.
+    pub(super) fn span(&self) -> i64 {
+        self.advances.values().map(|advance| advance.to - advance.from).sum()
+    }
+
     /// Counts a record, whatever became of it.
     pub(super) fn advance(&mut self, partition: LogPartition, offset: i64, appended_ms: i64) {
         let to = offset + 1;
-        self.advances
-            .entry(partition)
-            .and_modify(|advance| advance.to = to)
-            .or_insert(Advance { from: offset, to });
+        self.pass_over(partition, Advance { from: offset, to });
         self.newest_ms = self.newest_ms.max(appended_ms);
         self.records += 1;
+    }
+
+    /// Moves a partition on over offsets that hold no record; they follow those that it has passed.
+    pub(super) fn pass_over(&mut self, partition: LogPartition, over: Advance) {
+        let advance = self.advances.entry(partition).or_insert(over);
+        advance.to = over.to;
     }
 }

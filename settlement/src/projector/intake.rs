@@ -2,13 +2,13 @@
 
 use brokerx_schemas::{AccountEvent, AuthEvent, CandleUpdate, InboxMessage, Message, Trade, TradeEvent};
 use brokerx_topics::codec::{Codec, DecodeError};
-use brokerx_topics::headers::{HeaderError, identity_of};
+use brokerx_topics::headers::{HeaderError, claimed_source, identity_of};
 use brokerx_topics::machine::{Identity, Verdict};
 use brokerx_topics::passes::{Passes, Word};
 use rdkafka::Message as _;
-use rdkafka::message::BorrowedMessage;
+use rdkafka::message::{BorrowedMessage, Headers};
 
-use super::batch::{Batch, Log, LogPartition, Origin};
+use super::batch::{Advance, Batch, Log, LogPartition, Origin};
 use super::candles::{self, CandleRecord, Unusable};
 use super::positions::Progress;
 use super::rows::{JsonText, symbol, text};
@@ -27,17 +27,23 @@ pub(super) enum Stop {
     #[error("offset {offset}: {error}")]
     Headers { offset: i64, error: HeaderError },
     #[error("offset {offset}: {reason}")]
+    Undecodable { offset: i64, reason: String },
+    #[error("offset {offset}: {reason}")]
     Malformed { offset: i64, reason: String },
     #[error("offset {0}: a kind of record that this build does not know")]
     UnknownKind(i64),
 }
 
 /// What became of a record.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(super) enum Taken {
     Yes,
     Duplicate,
-    Hole { expected: u64 },
+    Hole {
+        expected: u64,
+    },
+    /// It says nothing: no worker wrote it, and nobody can read it.
+    LeftOut(Stop),
 }
 
 /// Why a record was not taken in.
@@ -47,6 +53,8 @@ pub(super) enum Refused {
     Stop(Stop),
     /// Its schema must be resolved first; then it is taken in again.
     UnknownSchema(u32),
+    /// Offsets before it are passed over: what stands there must be looked at first; then it is taken in again.
+    Gap { expected: i64, got: i64 },
 }
 
 impl From<Stop> for Refused {
@@ -76,11 +84,11 @@ pub(super) fn take(
 ) -> Result<Taken, Refused> {
     let offset = record.offset();
     if offset != progress.position {
-        return Err(Stop::OffsetGap {
-            expected: progress.position,
-            got: offset,
-        }
-        .into());
+        let (expected, got) = (progress.position, offset);
+        return Err(match got > expected {
+            true => Refused::Gap { expected, got },
+            false => Stop::OffsetGap { expected, got }.into(),
+        });
     }
     let identity = identity_of(record.headers())
         .map_err(|error| Stop::Headers { offset, error })
@@ -90,7 +98,16 @@ pub(super) fn take(
         // One whose number cannot be used has none.
         Word::Passed(_) => (identity.unwrap_or_default(), Content::Other),
         Word::Undecided { schema_id, .. } => return Err(Refused::UnknownSchema(schema_id)),
-        Word::Use => (identity?, decode(codec, partition, record)?),
+        Word::Use => match identity
+            .map_err(Refused::from)
+            .and_then(|identity| Ok((identity, decode(codec, partition, record)?)))
+        {
+            Err(Refused::Stop(stop)) if stop.is_stray(record.headers()) => {
+                pass(progress, batch, partition, record);
+                return Ok(Taken::LeftOut(stop));
+            }
+            used => used?,
+        },
     };
     let origin = Origin { partition, offset };
     let mut taken = Taken::Yes;
@@ -103,7 +120,7 @@ pub(super) fn take(
             Verdict::Hole { expected } => taken = Taken::Hole { expected },
         }
     }
-    if taken == Taken::Yes {
+    if matches!(taken, Taken::Yes) {
         if !matches!(content, Content::Other) {
             batch.bytes += record.payload_len();
         }
@@ -118,9 +135,35 @@ pub(super) fn take(
             Content::Other => {}
         }
     }
-    progress.position = offset + 1;
-    batch.advance(partition, offset, record.timestamp().to_millis().unwrap_or(0));
+    pass(progress, batch, partition, record);
     Ok(taken)
+}
+
+/// Counts a record, whatever became of it.
+fn pass(progress: &mut Progress, batch: &mut Batch, partition: LogPartition, record: &BorrowedMessage<'_>) {
+    progress.position = record.offset() + 1;
+    batch.advance(partition, record.offset(), record.timestamp().to_millis().unwrap_or(0));
+}
+
+/// Moves a partition on to an offset, before which there is no record.
+pub(super) fn pass_over(progress: &mut Progress, batch: &mut Batch, partition: LogPartition, to: i64) {
+    batch.pass_over(
+        partition,
+        Advance {
+            from: progress.position,
+            to,
+        },
+    );
+    progress.position = to;
+}
+
+impl Stop {
+    /// Whether the record is nobody's: its bytes are no message, today and for ever, and it does not say that a worker
+    /// wrote it. Whoever reads the topic on a machine buries it and goes on.
+    fn is_stray(&self, headers: Option<&impl Headers>) -> bool {
+        let can_never_be_read = matches!(self, Self::NoValue(_) | Self::Undecodable { .. } | Self::Headers { .. });
+        can_never_be_read && claimed_source(headers).is_none()
+    }
 }
 
 /// The worker that a record names, if the table of positions has a place for it: no worker of ours is any other.
@@ -167,7 +210,7 @@ fn decode(codec: &Codec, (log, _): LogPartition, record: &BorrowedMessage<'_>) -
 
 fn decode_value<M: Message>(codec: &Codec, offset: i64, value: &[u8]) -> Result<M, Refused> {
     codec.decode(value).map_err(|error| match error {
-        DecodeError::Malformed(reason) => Refused::Stop(Stop::Malformed { offset, reason }),
+        DecodeError::Malformed(reason) => Refused::Stop(Stop::Undecodable { offset, reason }),
         DecodeError::UnknownSchema(id) | DecodeError::DeniedSchema(id) => Refused::UnknownSchema(id),
     })
 }
@@ -209,4 +252,49 @@ fn auth_row(offset: i64, event: &AuthEvent) -> Result<Auth, Stop> {
         occurred_us,
         body: body(offset, event)?,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use brokerx_topics::headers::{Trace, worker_headers};
+    use rdkafka::message::OwnedHeaders;
+
+    use super::*;
+
+    #[test]
+    fn only_what_can_never_be_read_and_no_worker_wrote_is_left_out() {
+        let worker = worker_headers("account-commands-1", 9, 5, &Trace::default());
+        let garbage = || Stop::Undecodable {
+            offset: 7,
+            reason: "garbage".to_owned(),
+        };
+        let half = Stop::Headers {
+            offset: 7,
+            error: HeaderError::Missing("src"),
+        };
+        for stop in [Stop::NoValue(7), garbage(), half] {
+            assert!(stop.is_stray(None::<&OwnedHeaders>), "{stop}");
+            assert!(!stop.is_stray(Some(&worker)), "{stop}");
+        }
+        // Another build may read it.
+        assert!(!Stop::UnknownKind(7).is_stray(None::<&OwnedHeaders>));
+    }
+
+    #[test]
+    fn markers_move_a_position_and_are_no_records() {
+        let partition = (Log::Trades, 3);
+        let mut progress = Progress {
+            position: 5,
+            ..Progress::default()
+        };
+        let mut batch = Batch::default();
+        pass_over(&mut progress, &mut batch, partition, 7);
+        assert_eq!(progress.position, 7);
+        assert!(!batch.is_empty() && !batch.has_rows());
+        batch.advance(partition, 7, 1_000);
+        pass_over(&mut progress, &mut batch, partition, 9);
+        let whole = Advance { from: 5, to: 9 };
+        assert_eq!(batch.advances.get(&partition), Some(&whole));
+        assert_eq!((batch.records, batch.span()), (1, 4));
+    }
 }

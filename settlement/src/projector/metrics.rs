@@ -43,6 +43,7 @@ pub(super) struct ProjectorMetrics {
     records: Family<TopicLabel, Counter>,
     duplicates: Family<TopicLabel, Counter>,
     holes: Family<TopicLabel, Counter>,
+    left_out: Family<TopicLabel, Counter>,
     position: Family<PartitionLabels, Gauge>,
     lag: Family<PartitionLabels, Gauge>,
     pub(super) lag_seconds: Gauge<f64, AtomicU64>,
@@ -65,6 +66,7 @@ impl ProjectorMetrics {
             records: Family::default(),
             duplicates: Family::default(),
             holes: Family::default(),
+            left_out: Family::default(),
             position: Family::default(),
             lag: Family::default(),
             lag_seconds: Gauge::default(),
@@ -91,6 +93,11 @@ impl ProjectorMetrics {
             "holes",
             "Records dropped because numbers are missing before them",
             this.holes.clone(),
+        );
+        registry.register(
+            "left_out",
+            "Records that no worker wrote and nobody can read",
+            this.left_out.clone(),
         );
         registry.register("position", "Next offset to project", this.position.clone());
         registry.register(
@@ -170,6 +177,10 @@ impl ProjectorMetrics {
 
     pub(super) fn hole(&self, topic: &'static str) {
         self.holes.get_or_create(&TopicLabel { topic }).inc();
+    }
+
+    pub(super) fn left_out(&self, topic: &'static str) {
+        self.left_out.get_or_create(&TopicLabel { topic }).inc();
     }
 
     pub(super) fn moved_to(&self, partition: LogPartition, position: i64) {

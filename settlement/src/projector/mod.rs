@@ -37,7 +37,11 @@
 //! one that is, is found by halves ([`halves`]).
 //!
 //! **A record that cannot be understood** stops its partition, loudly, until an operator or another
-//! build helps; the other partitions go on. An unknown schema is waited for.
+//! build helps; the other partitions go on. An unknown schema is waited for. One whose bytes are no message, and that
+//! does not say that a worker wrote it, is nobody's: it is counted, logged and left out.
+//!
+//! **Offsets that hold no record**, as markers of transactions, are passed over once each was looked at
+//! ([`Surveyor`](brokerx_topics::runner::Surveyor)); records that are lost stop their partition.
 
 mod account;
 mod batch;

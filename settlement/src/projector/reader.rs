@@ -7,18 +7,19 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail};
 use brokerx_topics::codec::Codec;
 use brokerx_topics::passes::{Passes, Word, hint, undecided};
+use brokerx_topics::runner::{Between, Surveyor};
 use brokerx_topics::service::{self, Check, ClockWatch, GatheringConsumer, PlatformOptions};
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::BorrowedMessage;
 use rdkafka::statistics::Statistics;
-use rdkafka::{ClientContext, Message, Offset, TopicPartitionList};
+use rdkafka::{ClientConfig, ClientContext, Message, Offset, TopicPartitionList};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
 use super::batch::{Batch, Log, LogPartition};
 use super::error::ProjectorError;
-use super::intake::{Refused, Stop, Taken, take};
+use super::intake::{Refused, Stop, Taken, pass_over, take};
 use super::metrics::ProjectorMetrics;
 use super::options::BatchLimits;
 use super::positions::Progress;
@@ -62,6 +63,9 @@ impl ConsumerContext for LagContext {}
 struct Reader {
     codec: Codec,
     passes: Passes,
+    surveyor: Surveyor,
+    /// Up to where a partition was looked at behind its last record.
+    looked_to: BTreeMap<LogPartition, i64>,
     limits: BatchLimits,
     progress: BTreeMap<LogPartition, Progress>,
     stopped: BTreeSet<LogPartition>,
@@ -79,12 +83,16 @@ struct Reader {
 
 type LogConsumer = GatheringConsumer<LagContext>;
 
-fn consumer(platform: &PlatformOptions, metrics: &ProjectorMetrics) -> Result<LogConsumer, KafkaError> {
+fn settings(platform: &PlatformOptions) -> ClientConfig {
     let mut config = service::kafka::consumer_config(platform, "brokerx-projector");
+    // Every position is given; one that the log no longer has is an error, never a jump.
+    config.set("auto.offset.reset", "error");
     config
-        // Every position is given; one that the log no longer has is an error, never a jump.
-        .set("auto.offset.reset", "error")
-        .set("statistics.interval.ms", "2000");
+}
+
+fn consumer(platform: &PlatformOptions, metrics: &ProjectorMetrics) -> Result<LogConsumer, KafkaError> {
+    let mut config = settings(platform);
+    config.set("statistics.interval.ms", "2000");
     let metrics = metrics.clone();
     GatheringConsumer::new(config, Some(GATHER), LagContext { metrics })
 }
@@ -176,9 +184,12 @@ impl UnplacedReader {
         // One batch is written, one waits, one is filled: memory is bounded while the database is away.
         let (sender, receiver) = mpsc::channel(1);
         let consumer = self.consumer;
+        let surveyor = Surveyor::new(settings(&self.parts.platform));
         let passes = Passes::new(self.parts.platform, self.parts.codec.clone());
         let reader = Reader {
             passes,
+            surveyor,
+            looked_to: BTreeMap::new(),
             codec: self.parts.codec,
             limits: self.parts.limits,
             progress,
@@ -244,7 +255,7 @@ impl Reader {
                 }
                 Some(Err(error)) if is_final(&error) => return Err(error.into()),
                 Some(Err(error)) => tracing::warn!(%error, "the broker is away; waiting for it"),
-                None => {}
+                None => self.pass_over_ends(consumer.client())?,
             }
             let full = self.batch.records >= self.limits.records_max || self.batch.bytes >= self.limits.bytes_max;
             if full || (!self.batch.is_empty() && Instant::now() >= self.due) {
@@ -268,7 +279,8 @@ impl Reader {
         loop {
             let progress = self.progress.get_mut(&partition)?;
             let taken = take(&self.codec, &self.passes, partition, progress, record, &mut self.batch);
-            let waited = !matches!(taken, Err(Refused::UnknownSchema(_))) && self.metrics.blocked.set(0) == 1;
+            let waits = matches!(taken, Err(Refused::UnknownSchema(_) | Refused::Gap { .. }));
+            let waited = !waits && self.metrics.blocked.set(0) == 1;
             if waited && self.stopped.is_empty() {
                 self.check.set(true, "projecting");
             }
@@ -285,9 +297,34 @@ impl Reader {
                     self.hole(partition, record.offset(), expected);
                     return None;
                 }
+                Ok(Taken::LeftOut(why)) => {
+                    let (topic, partition) = (record.topic(), record.partition());
+                    tracing::error!(topic, partition, %why, "a record that no worker wrote is left out");
+                    self.metrics.left_out(log.topic());
+                    return None;
+                }
                 Err(Refused::Stop(stop)) => {
                     self.stop(partition, &stop);
                     return Some(partition);
+                }
+                Err(Refused::Gap { expected, got }) => {
+                    match self.surveyor.survey(log.topic(), partition.1, (expected, got), || {}) {
+                        Between::NoRecord => pass_over(progress, &mut self.batch, partition, got),
+                        Between::Missing(_) => {
+                            self.stop(partition, &Stop::OffsetGap { expected, got });
+                            return Some(partition);
+                        }
+                        Between::Unanswered(reason) => {
+                            let why = format!("{}-{} offset {expected}: {reason}", log.topic(), partition.1);
+                            tracing::warn!(why, "what stands between two records is not known yet");
+                            self.metrics.blocked.set(1);
+                            self.check.set(false, &why);
+                            std::thread::sleep(backoff.next());
+                        }
+                    }
+                    if self.sender.is_closed() {
+                        return None;
+                    }
                 }
                 Err(Refused::UnknownSchema(id)) => {
                     // Never skipped: nothing of this process is projected until the registry answers.
@@ -305,6 +342,35 @@ impl Reader {
                 }
             }
         }
+    }
+
+    /// Brings partitions whose log ends with markers of transactions behind these, so that they are where the log
+    /// ends. What is lost there is noticed with the next record.
+    fn pass_over_ends(&mut self, consumer: &BaseConsumer<LagContext>) -> Result<(), KafkaError> {
+        let was_empty = self.batch.is_empty();
+        for place in consumer.position()?.elements() {
+            let (Some(log), Offset::Offset(reached)) = (Log::of_topic(place.topic()), place.offset()) else {
+                continue;
+            };
+            let partition = (log, place.partition());
+            let Some(progress) = self.progress.get_mut(&partition) else {
+                continue;
+            };
+            let is_known = self.looked_to.get(&partition) == Some(&reached);
+            if reached <= progress.position || is_known || self.stopped.contains(&partition) {
+                continue;
+            }
+            let range = (progress.position, reached);
+            let between = self.surveyor.survey(log.topic(), partition.1, range, || {});
+            if between == Between::NoRecord {
+                pass_over(progress, &mut self.batch, partition, reached);
+            }
+            if !matches!(between, Between::Unanswered(_)) {
+                self.looked_to.insert(partition, reached);
+            }
+        }
+        self.set_due((was_empty, self.batch.has_rows()));
+        Ok(())
     }
 
     /// Says when the batch is handed over, after a record: soon after its first row.

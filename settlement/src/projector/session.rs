@@ -88,7 +88,7 @@ pub(super) async fn run(parts: &Parts, backoff: &mut Backoff) -> Result<Infallib
         let begun = Instant::now();
         limited(transaction::write(&mut connection, &batch, &parts.metrics)).await?;
         parts.metrics.batch_seconds.observe(begun.elapsed().as_secs_f64());
-        position_sum += batch.records as i64;
+        position_sum += batch.span();
         committed(&batch, &parts.metrics);
         if parts.metrics.stopped_partitions.get() > 0 {
             parts.check.set(false, "partitions have stopped, see the log");
@@ -113,7 +113,9 @@ fn committed(batch: &Batch, metrics: &ProjectorMetrics) {
         metrics.projected(partition.0.topic(), (advance.to - advance.from) as u64);
     }
     metrics.batch_records.observe(batch.records as f64);
-    metrics
-        .lag_seconds
-        .set(since(batch.newest_ms.saturating_mul(1_000)).as_secs_f64());
+    if batch.records > 0 {
+        metrics
+            .lag_seconds
+            .set(since(batch.newest_ms.saturating_mul(1_000)).as_secs_f64());
+    }
 }

@@ -9,7 +9,7 @@ use brokerx_client::log::read_topic;
 use brokerx_client::{Cents, eventually, place_order};
 use brokerx_e2e::fixture::Fixture;
 use brokerx_matcher::machine::Matcher;
-use brokerx_schemas::{AccountCommand, BookCommand, DeadLetter, Message as _};
+use brokerx_schemas::{AccountCommand, AccountEvent, BookCommand, DeadLetter, Message as _, TradeEvent};
 use brokerx_settlement::account::AccountMachine;
 use brokerx_topics::catalogue;
 use brokerx_topics::machine::Machine;
@@ -123,6 +123,76 @@ async fn fold_each<M: Machine>(fixture: &Fixture) -> anyhow::Result<()> {
         Ok(())
     })
     .await?
+}
+
+/// What is no inbox of a machine that trades: the projection and the payments come through as well.
+pub async fn a_transactional_producer_stops_no_projection(fixture: &Fixture) -> anyhow::Result<()> {
+    let producer = transactional(&fixture.platform, "another-mirror")?;
+    let logs = [AccountEvent::TOPIC, TradeEvent::TOPIC];
+    let partitions = || logs.iter().flat_map(|topic| all_partitions(topic));
+    for (topic, partition) in partitions() {
+        producer.begin_transaction()?;
+        send(&producer, topic, partition, "aborted").await?;
+        producer.abort_transaction(LIMIT)?;
+        producer.begin_transaction()?;
+        send(&producer, topic, partition, "committed").await?;
+        producer.commit_transaction(LIMIT)?;
+    }
+    // Each log ends with a marker: the projection comes to its very end, so that a fold anew would end as well.
+    let ends = |fixture: &Fixture| -> anyhow::Result<Vec<(String, i32, i64)>> {
+        let asker: Drained = kafka::consumer_config(&fixture.platform, "brokerx-ends").create()?;
+        partitions()
+            .map(|(topic, partition)| {
+                let (_, end) = asker.fetch_watermarks(topic, partition, LIMIT)?;
+                Ok((topic.to_owned(), partition, end))
+            })
+            .collect()
+    };
+    let reached = async || {
+        let ends = ends(fixture)?;
+        for (topic, partition, end) in ends {
+            let position: i64 =
+                sqlx::query_scalar("SELECT position FROM projection.log_positions WHERE topic = $1 AND partition = $2")
+                    .bind(&topic)
+                    .bind(partition)
+                    .fetch_one(&fixture.database)
+                    .await?;
+            if position < end {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    };
+    eventually("the projection is behind the markers", LIMIT, &reached).await?;
+    // What is written behind them is projected, also by who starts there.
+    {
+        let mut system = fixture.system();
+        system.process("settlement").kill();
+        system
+            .restart("settlement")
+            .context("settlement does not start behind a marker")?;
+    }
+    let symbol = fixture.instrument().await?;
+    let client = fixture.funded_client(Cents(1_000_00), &[]).await?;
+    client
+        .place(&place_order(
+            "behind-markers",
+            &symbol,
+            "buy",
+            1,
+            Some(Cents(99_00)),
+            "GTC",
+        ))
+        .await?
+        .expect(201)?;
+    eventually("the projection goes on behind the markers", LIMIT, &reached).await?;
+    let metrics = reqwest::get(format!("{}/metrics", fixture.system().metrics_url("settlement")));
+    let metrics = metrics.await?.text().await?;
+    let is_whole = metrics
+        .lines()
+        .any(|line| line == "brokerx_projector_stopped_partitions 0");
+    ensure!(is_whole, "a partition of the projection has stopped");
+    Ok(())
 }
 
 pub async fn markers_are_told_from_records_that_are_lost(fixture: &Fixture) -> anyhow::Result<()> {

@@ -9,7 +9,7 @@ use brokerx_client::{Cents, eventually, place_order, wait_until_quiet};
 use brokerx_e2e::fixture::Fixture;
 use brokerx_schemas::{
     AccountCommand, AccountEvent, AuthEvent, BookCommand, DeadLetter, InstrumentEvent, MarketData, Message, Passage,
-    Reply, TradeEvent,
+    Reply, TradeEvent, UnusableRecord,
 };
 use brokerx_settlement::account::AccountMachine;
 use brokerx_topics::catalogue;
@@ -254,6 +254,23 @@ pub async fn what_is_no_decision_stops_nobody(fixture: &Fixture) -> anyhow::Resu
     says(fixture, "settlement", false, &hint).await?;
     passes(fixture, AccountCommand::TOPIC, partition, offset)?;
     says(fixture, "settlement", true, "").await?;
+    // Good Avro of another topic is no decision, and is passed as such; a decision stands for ever.
+    let mut foreign = Vec::new();
+    let dead_letter = DeadLetter::UnusableRecord(UnusableRecord {
+        topic: "x".to_owned(),
+        partition: 0,
+        offset: 0,
+        reason: "a trial".to_owned(),
+        key_hex: None,
+        value_hex: None,
+        headers: Vec::new(),
+        appended_ms: 0,
+    });
+    fixture.codec.encode(&dead_letter, &mut foreign)?;
+    let foreign = write(fixture, Passage::TOPIC, 0, None, ("no-place", Some(&foreign))).await?;
+    passes(fixture, Passage::TOPIC, 0, foreign)?;
+    let good = pass(fixture, Passage::TOPIC, 0, foreign + 1)?;
+    ensure!(!good.status.success(), "a decision that can be read was passed");
     // What was looked at by somebody is shown no more.
     for stray in strays {
         passes(fixture, Passage::TOPIC, 0, stray)?;
@@ -264,6 +281,55 @@ pub async fn what_is_no_decision_stops_nobody(fixture: &Fixture) -> anyhow::Resu
     fixture.system().restart("settlement")?;
     says(fixture, "settlement", true, "every decision can be read").await?;
     trade(fixture, "after-strays").await
+}
+
+/// Bytes that are no message: what no worker wrote is left out by everybody, and a worker's can be passed although the
+/// mails, whose readers leave both out, are behind it.
+pub async fn garbage_that_no_worker_wrote_stops_nobody(fixture: &Fixture) -> anyhow::Result<()> {
+    for topic in [
+        AccountEvent::TOPIC,
+        TradeEvent::TOPIC,
+        AuthEvent::TOPIC,
+        MarketData::TOPIC,
+    ] {
+        for partition in 0..catalogue::topic(topic).partitions {
+            for value in [None, Some(b"garbage".as_slice())] {
+                write(fixture, topic, partition, None, ("x", value)).await?;
+            }
+        }
+    }
+    trade(fixture, "behind-garbage").await?;
+    wait_until_quiet(&fixture.platform, &fixture.database).await?;
+    says(fixture, "settlement", true, "").await?;
+    let (_, metrics) = get(fixture, "settlement", "/metrics").await?;
+    let metric = |name: &str| {
+        metrics
+            .lines()
+            .find_map(|line| line.strip_prefix(name)?.trim().parse::<i32>().ok())
+    };
+    ensure!(
+        metric("brokerx_projector_stopped_partitions") == Some(0),
+        "a partition has stopped"
+    );
+    let expected = 2 * catalogue::topic(AccountEvent::TOPIC).partitions;
+    let left_out = metric("brokerx_payments_left_out_total");
+    ensure!(
+        left_out >= Some(expected),
+        "payments left out {left_out:?}, not {expected}"
+    );
+    let headers = worker_headers("tool-0", 2, 0, &Default::default());
+    let garbage = ("x", Some(b"garbage of a worker".as_slice()));
+    let offset = write(fixture, AuthEvent::TOPIC, 0, Some(headers), garbage).await?;
+    says(fixture, "settlement", false, "partitions have stopped").await?;
+    passes(fixture, AuthEvent::TOPIC, 0, offset)?;
+    {
+        let mut system = fixture.system();
+        system.process("settlement").kill();
+        system.restart("settlement")?;
+    }
+    says(fixture, "settlement", true, "").await?;
+    trade(fixture, "behind-garbage-of-a-worker").await?;
+    wait_until_quiet(&fixture.platform, &fixture.database).await
 }
 
 /// What a process says of one of its checks.

@@ -264,6 +264,15 @@ impl Codec {
         }
     }
 
+    /// Whether an id that was resolved is of a record of another topic, so that nobody can use its values in this one.
+    pub(crate) fn is_foreign(&self, topic: &str, schema_id: u32) -> bool {
+        let own = schemas().iter().find(|schema| schema.topic == topic);
+        match (own, self.shared.others.load().get(&schema_id).map(Arc::as_ref)) {
+            (Some(own), Some(Other::Record(writer))) => writer.record_name != own.writer.record_name,
+            _ => false,
+        }
+    }
+
     /// Asks the registry once for a schema id and caches the answer; does nothing when it is cached
     /// already.
     ///

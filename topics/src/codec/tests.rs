@@ -171,6 +171,15 @@ fn a_value_of_another_topic_is_malformed() {
 }
 
 #[test]
+fn a_schema_of_another_topic_is_told_from_one_of_the_same() {
+    let codec = Codec::detached();
+    let id_of = |topic| codec.shared.ids[slot_of(topic)];
+    assert!(codec.is_foreign("trades", id_of("account-events")));
+    assert!(!codec.is_foreign("trades", id_of("trades")));
+    assert!(!codec.is_foreign("trades", 0x7f00_0001), "nobody knows it");
+}
+
+#[test]
 fn an_older_writer_is_read_with_its_own_schema() {
     // Before `replayed` and `executions` were added.
     let (_, current) = brokerx_schemas::SCHEMAS

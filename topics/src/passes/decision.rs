@@ -12,7 +12,7 @@ use crate::catalogue;
 use crate::codec::Codec;
 use crate::service::clock::now_us;
 use crate::service::{Drained, PlatformOptions, kafka};
-use crate::tail::unreadable;
+use crate::tail::{Unreadable, unreadable};
 
 /// One question to the broker takes no longer than this.
 const ANSWER_LIMIT: Duration = Duration::from_secs(10);
@@ -42,7 +42,7 @@ pub struct Decision {
 }
 
 /// Writes the decision down, once nothing speaks against it: the record is there, nobody can read it, and
-/// nobody is behind it already. Returns what stood in the way of reading it.
+/// nobody who may have used it is behind it already. Returns what stood in the way of reading it.
 ///
 /// # Errors
 /// When something does, or Kafka or the registry is away.
@@ -67,17 +67,27 @@ pub async fn decide(platform: &PlatformOptions, decision: Decision) -> Result<St
         "offset 0 of an inbox is its genesis: without it there is no log"
     );
     let codec = Codec::connect(platform, REGISTRY_LIMIT).await?;
+    let (schema_id, found) = unreadable(platform, &topic, partition, offset).await?;
+    if let Some(schema_id) = schema_id {
+        // So that a decision is judged by what it says, also when the registry is slow.
+        codec.resolve(schema_id).await?;
+    }
+    let is_foreign = schema_id.is_some_and(|schema_id| codec.is_foreign(&topic, schema_id));
+    let may_have_been_used = may_have_been_used(found.as_ref(), is_foreign);
     let passes = Passes::new(platform.clone(), codec);
     if passes.look(&topic, partition, offset).await? {
         bail!("it is passed already");
     }
-    let wrong = match unreadable(platform, &topic, partition, offset).await? {
-        Some(wrong) => wrong,
-        None if topic == Passage::TOPIC => bail!("it is a decision that can be read: it stands for ever"),
+    let wrong = match found {
+        // It decides something or nothing by more than its bytes: by its key, and by what this build knows.
+        _ if topic == Passage::TOPIC => passes
+            .why_it_decides_nothing(offset)
+            .context("it is a decision that can be read: it stands for ever")?,
+        Some(Unreadable::Bytes(wrong) | Unreadable::Schema(wrong)) => wrong,
         None if anyway => "it is of another topic".to_owned(),
         None => bail!("its record can be read: nobody needs to pass it (see `tail --from {offset} --limit 1`)"),
     };
-    if let Some((group, committed)) = ahead(platform, &topic, partition, offset)? {
+    if may_have_been_used && let Some((group, committed)) = ahead(platform, &topic, partition, offset)? {
         bail!("{group} has used everything below {committed}: to pass {offset} now would make replays differ from it");
     }
     let passed = PassedOffset {
@@ -90,6 +100,18 @@ pub async fn decide(platform: &PlatformOptions, decision: Decision) -> Result<St
     };
     passes.record(passed).await?;
     Ok(wrong)
+}
+
+/// Whether a group that is behind a record may have used it. It cannot have used bytes that nobody could ever read, nor
+/// a record of another topic: it has buried them or left them out, and does the same in a replay that passes them. So
+/// they may be passed at any time, for those who still wait in front of them. What is good Avro of its topic, or of a
+/// schema that the registry may have had, may have been used.
+fn may_have_been_used(found: Option<&Unreadable>, is_foreign: bool) -> bool {
+    match found {
+        Some(Unreadable::Bytes(_)) => false,
+        Some(Unreadable::Schema(_)) => true,
+        None => !is_foreign,
+    }
 }
 
 /// One of our groups that is behind an offset already, and how far.
@@ -118,4 +140,18 @@ fn ahead(platform: &PlatformOptions, topic: &str, partition: i32, offset: i64) -
         }
     }
     Ok(None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_nobody_could_ever_read_was_not_used() {
+        let why = || "a test".to_owned();
+        assert!(!may_have_been_used(Some(&Unreadable::Bytes(why())), false));
+        assert!(may_have_been_used(Some(&Unreadable::Schema(why())), false));
+        assert!(!may_have_been_used(None, true), "of another topic");
+        assert!(may_have_been_used(None, false), "of its own");
+    }
 }

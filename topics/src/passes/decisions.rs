@@ -40,12 +40,26 @@ pub(super) struct Raw {
 #[derive(Debug, Default)]
 pub(super) struct Decisions {
     passed: HashMap<Place, Arc<PassedOffset>>,
-    /// The offsets whose decision names a schema that is not known: the decision, and that schema.
-    undecided: HashMap<Place, (i64, u32)>,
+    /// The offsets of which a schema that is not known may say that they are passed: the decision that names it,
+    /// and that schema.
+    undecided: HashMap<Place, Waits>,
     /// Records of `passed-offsets` that decide nothing, and why; but those that are passed themselves.
     pub(super) unreadable: BTreeMap<i64, String>,
     /// Schemas that must be known to read the rest.
     pub(super) unknown_schemas: BTreeSet<u32>,
+}
+
+/// A decision whose schema is not known, and that schema.
+type Waits = (i64, u32);
+
+/// What a record says.
+enum Said {
+    /// That this offset is passed.
+    Passed(Place, PassedOffset),
+    /// That the offset which its key names is passed, if its schema, which is not known, makes that of it.
+    Unknown(Option<Place>, u32),
+    /// Nothing, today and for ever.
+    Nothing(String),
 }
 
 impl Decisions {
@@ -55,44 +69,37 @@ impl Decisions {
     }
 
     /// Takes in all records of the topic, in their order.
+    ///
+    /// A record that is passed itself decides nothing, also when its schema is known one day: who went on without it
+    /// went by that. Only a later record passes an earlier one, so from the last to the first it is known of each
+    /// record whether it is passed before it is looked at.
     pub(super) fn of(records: &[Raw], decode: impl Fn(&[u8]) -> Result<Passage, DecodeError>) -> Self {
         let mut this = Self::default();
-        let mut unknown = Vec::new();
-        for record in records {
-            let why = match record.value.as_deref().map(&decode) {
-                Some(Ok(Passage::PassedOffset(passed))) => {
-                    // The first decision counts: whoever passed the offset already went by that.
-                    let place = (passed.topic.clone(), passed.partition, passed.offset);
-                    this.passed.entry(place).or_insert_with(|| Arc::new(passed));
-                    continue;
-                }
-                Some(Err(DecodeError::UnknownSchema(id) | DecodeError::DeniedSchema(id))) => {
-                    unknown.push((record, id));
-                    continue;
-                }
-                Some(Ok(Passage::Unknown)) => "a kind of decision that this build does not know".to_owned(),
-                Some(Err(DecodeError::Malformed(reason))) => reason,
-                None => "it has no value".to_owned(),
-            };
-            this.unreadable.insert(record.offset, why);
-        }
-        // Once it is known which of them are passed themselves.
-        for (record, schema_id) in unknown {
-            if this.is_passed(&own_place(record.offset)) {
+        for record in records.iter().rev() {
+            let own = own_place(record.offset);
+            if this.passed.contains_key(&own) {
                 continue;
             }
-            this.unknown_schemas.insert(schema_id);
-            let why = DecodeError::DeniedSchema(schema_id).to_string();
-            this.unreadable.insert(record.offset, why);
-            if let Some(place) = record.key.as_deref().and_then(place_of_key)
-                && !this.is_passed(&place)
-            {
-                this.undecided.entry(place).or_insert((record.offset, schema_id));
+            // Whether a decision of an unknown schema says that this record is passed: then it is not known either
+            // what it decides.
+            let may_be_passed = this.undecided.get(&own).copied();
+            match said(record, &decode) {
+                // The first decision counts: whoever passed the offset already went by that.
+                Said::Passed(place, passed) => match may_be_passed {
+                    Some(waits) => _ = this.undecided.insert(place, waits),
+                    None => _ = this.passed.insert(place, Arc::new(passed)),
+                },
+                Said::Unknown(place, schema_id) => {
+                    this.unknown_schemas.insert(schema_id);
+                    let why = format!("its schema, id {schema_id}, is not known");
+                    this.unreadable.insert(record.offset, why);
+                    if let Some(place) = place {
+                        this.undecided.insert(place, (record.offset, schema_id));
+                    }
+                }
+                Said::Nothing(why) => _ = this.unreadable.insert(record.offset, why),
             }
         }
-        let passed = &this.passed;
-        this.unreadable
-            .retain(|offset, _| !passed.contains_key(&own_place(*offset)));
         this
     }
 
@@ -114,9 +121,29 @@ impl Decisions {
             None => Word::Use,
         }
     }
+}
 
-    fn is_passed(&self, place: &Place) -> bool {
-        self.passed.contains_key(place)
+/// What a record says about an offset. A value counts only under the key of what it is about: the key alone says
+/// who waits while the value cannot be read, and a schema that comes late must not pass what nobody waited for.
+fn said(record: &Raw, decode: impl Fn(&[u8]) -> Result<Passage, DecodeError>) -> Said {
+    let about = record.key.as_deref().and_then(place_of_key);
+    // What was not there yet when the record was written cannot be passed by it.
+    let about = about.filter(|(topic, _, offset)| topic != Passage::TOPIC || *offset < record.offset);
+    match record.value.as_deref().map(decode) {
+        Some(Ok(Passage::PassedOffset(passed))) => {
+            let place = (passed.topic.clone(), passed.partition, passed.offset);
+            match about == Some(place.clone()) {
+                true => Said::Passed(place, passed),
+                false => Said::Nothing(format!(
+                    "its key is not that of offset {} of {}-{}",
+                    place.2, place.0, place.1
+                )),
+            }
+        }
+        Some(Err(DecodeError::UnknownSchema(id) | DecodeError::DeniedSchema(id))) => Said::Unknown(about, id),
+        Some(Ok(Passage::Unknown)) => Said::Nothing("a kind of decision that this build does not know".to_owned()),
+        Some(Err(DecodeError::Malformed(reason))) => Said::Nothing(reason),
+        None => Said::Nothing("it has no value".to_owned()),
     }
 }
 
@@ -126,11 +153,13 @@ fn own_place(offset: i64) -> Place {
 }
 
 /// What a key names; none when it is no key of a decision.
-fn place_of_key(key: &[u8]) -> Option<Place> {
-    let key = std::str::from_utf8(key).ok()?;
+fn place_of_key(whole: &[u8]) -> Option<Place> {
+    let key = std::str::from_utf8(whole).ok()?;
     let (rest, offset) = key.rsplit_once('-')?;
     let (topic, partition) = rest.rsplit_once('-')?;
-    Some((topic.to_owned(), partition.parse().ok()?, offset.parse().ok()?))
+    let place = (topic.to_owned(), partition.parse().ok()?, offset.parse().ok()?);
+    // A number has one spelling.
+    (Decisions::key_of(&place.0, place.1, place.2).as_bytes() == whole).then_some(place)
 }
 
 #[cfg(test)]
@@ -208,19 +237,82 @@ mod tests {
         let read = decisions(&records);
         assert_eq!(read.word("account-commands", 3, 17), waits);
         assert_eq!(read.word("account-commands", 3, 18), Word::Use);
-        // Its schema comes, and says that another offset is passed.
-        let read = Decisions::of(&records, |_| Ok(Passage::PassedOffset(passed("orders", 9, "me"))));
+        let decide = |place: (&'static str, i32, i64)| {
+            move |_: &[u8]| {
+                let mut passed = passed(place.0, place.2, "late");
+                passed.partition = place.1;
+                Ok(Passage::PassedOffset(passed))
+            }
+        };
+        // Its schema comes, and says what its key says.
+        let read = Decisions::of(&records, decide(("account-commands", 3, 17)));
+        assert!(matches!(read.word("account-commands", 3, 17), Word::Passed(_)));
+        // Or it says that another offset is passed, for which nobody waited.
+        let read = Decisions::of(&records, decide(("orders", 0, 9)));
         assert_eq!(read.word("account-commands", 3, 17), Word::Use);
-        assert!(matches!(read.word("orders", 0, 9), Word::Passed(_)));
+        assert_eq!(read.word("orders", 0, 9), Word::Use);
+        assert_eq!(read.unreadable.keys().copied().collect::<Vec<_>>(), [0]);
         // An operator says that it is passed itself: then it is, also when its schema comes one day.
         records.extend(
-            log([("", None), ("", Some(encoded(passed("passed-offsets", 0, "me"))))])
-                .into_iter()
-                .skip(1),
+            log([
+                ("", None),
+                ("passed-offsets-0-0", Some(encoded(passed("passed-offsets", 0, "me")))),
+            ])
+            .into_iter()
+            .skip(1),
         );
         let read = decisions(&records);
         assert_eq!(read.word("account-commands", 3, 17), Word::Use);
         assert!(read.unreadable.is_empty() && read.unknown_schemas.is_empty());
+        let late = decide(("account-commands", 3, 17));
+        let read = Decisions::of(&records, |value| match value == INVENTED {
+            true => late(value),
+            false => Codec::detached().decode(value),
+        });
+        assert_eq!(read.word("account-commands", 3, 17), Word::Use);
+        assert!(matches!(read.word("passed-offsets", 0, 0), Word::Passed(_)));
+    }
+
+    /// A decision, one that may pass it, and one that passes that.
+    #[test]
+    fn while_it_is_not_known_whether_a_decision_is_passed_its_offset_waits() {
+        let mut records = log([
+            ("orders-0-5", Some(encoded(passed("orders", 5, "me")))),
+            ("passed-offsets-0-0", Some(INVENTED.to_vec())),
+            ("passed-offsets-0-1", Some(encoded(passed("passed-offsets", 1, "me")))),
+        ]);
+        let known = |value: &[u8]| match value == INVENTED {
+            true => Ok(Passage::PassedOffset(passed("passed-offsets", 0, "late"))),
+            false => Codec::detached().decode(value),
+        };
+        for decode in [
+            &(|value: &[u8]| Codec::detached().decode(value)) as &dyn Fn(&[u8]) -> _,
+            &known,
+        ] {
+            let read = Decisions::of(&records, decode);
+            assert!(matches!(read.word("orders", 0, 5), Word::Passed(_)));
+        }
+        records.pop();
+        let waits = Word::Undecided {
+            decision: 1,
+            schema_id: INVENTED_ID,
+        };
+        assert_eq!(decisions(&records).word("orders", 0, 5), waits);
+        assert_eq!(Decisions::of(&records, known).word("orders", 0, 5), Word::Use);
+    }
+
+    #[test]
+    fn a_decision_counts_only_under_its_own_key_and_about_what_was_there() {
+        let read = decisions(&log([
+            ("orders-0-6", Some(encoded(passed("orders", 5, "me")))),
+            ("passed-offsets-0-2", Some(encoded(passed("passed-offsets", 2, "me")))),
+            ("orders-0-05", Some(encoded(passed("orders", 5, "me")))),
+        ]));
+        for offset in [5, 6] {
+            assert_eq!(read.word("orders", 0, offset), Word::Use);
+        }
+        assert_eq!(read.word("passed-offsets", 0, 2), Word::Use);
+        assert_eq!(read.unreadable.keys().copied().collect::<Vec<_>>(), [0, 1, 2]);
     }
 
     #[test]
@@ -241,7 +333,15 @@ mod tests {
             place_of_key(key.as_bytes()),
             Some(("account-commands".to_owned(), 3, 17))
         );
-        for other in ["x", "account-commands", "account-commands-3-x", "", "-"] {
+        for other in [
+            "x",
+            "account-commands",
+            "account-commands-3-x",
+            "",
+            "-",
+            "orders-0-05",
+            "orders-+0-5",
+        ] {
             assert_eq!(place_of_key(other.as_bytes()), None, "{other}");
         }
     }

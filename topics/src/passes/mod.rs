@@ -18,16 +18,19 @@
 //!   about, and who comes to that very offset waits ([`Word::Undecided`]) until the schema is there, or until an
 //!   operator has passed that offset or, as an offset of `passed-offsets`, the decision itself. Everybody else
 //!   goes on. A schema that is known here once is known for ever.
-//! - When the registry does not answer for a schema that was never asked for, what is decided is not known, and
-//!   whoever must know it tries again.
+//! - A decision about an offset stands under the key of that offset, else it decides nothing: a schema that comes
+//!   late passes no other offset than the one that waited. A decision that is passed itself decides nothing for
+//!   ever, also when its schema comes; only a later record passes it.
+//! - While the registry does not answer for a schema, the decision that names it counts as one of an unknown schema:
+//!   who comes to its offset waits, everybody else goes on.
 //!
 //! What cannot be read is logged, and shown by [`watch_unreadable`], until it is passed itself.
 //!
 //! # Known limits
 //! - A schema that is registered under a denied id in the very moment in which the decision is written may
 //!   be used by one reader and passed by another.
-//! - The key of a decision is believed only while its value cannot be read: a record of an unknown schema with
-//!   another key holds up nobody, and what it says counts once its schema is known.
+//! - A decision that can be read stands for ever for `brokerx-topics pass`. Who writes around it that such a decision
+//!   is passed makes later readers use what earlier ones passed.
 
 mod decision;
 mod decisions;
@@ -104,7 +107,7 @@ impl Passes {
     /// round trip when there is not, for 2 s at most, and for some seconds when there is.
     ///
     /// # Errors
-    /// When the broker does not answer, or the registry does not for a schema of a decision.
+    /// When the broker does not answer.
     ///
     /// # Panics
     /// In an async task, when the registry must be asked.
@@ -158,7 +161,8 @@ impl Passes {
         Ok(records)
     }
 
-    /// What the records say, once each schema that they need was asked for.
+    /// What the records say, once each schema that they need was asked for. While the registry does not answer, a
+    /// schema that is not known is taken as one that it denies: only who comes to the offset of that decision waits.
     fn understand(&self, records: &[Raw]) -> Result<Decisions> {
         let codec = &self.shared.codec;
         let mut denied = BTreeSet::new();
@@ -172,11 +176,11 @@ impl Passes {
                 Err(CodecError::NoSuchSchema { .. }) => {
                     denied.insert(schema_id);
                 }
-                // What it said before holds until it answers again; it is not asked for each of them meanwhile.
-                Err(_) if self.shared.known.load().unknown_schemas.contains(&schema_id) => {
-                    denied.extend(&self.shared.known.load().unknown_schemas);
+                Err(error) => {
+                    // It is not asked for each of them: whoever asks may hold partitions meanwhile.
+                    tracing::warn!(schema_id, %error, "a decision cannot be read yet");
+                    return Ok(decisions);
                 }
-                Err(error) => return Err(error).context("a decision cannot be read yet"),
             }
         }
     }
@@ -213,6 +217,12 @@ impl Passes {
     pub async fn look(&self, topic: &str, partition: i32, offset: i64) -> Result<bool> {
         self.reload().await?;
         Ok(matches!(self.word(topic, partition, offset), Word::Passed(_)))
+    }
+
+    /// Why the record at an offset of `passed-offsets` decides nothing, as far as that was read; none when it decides
+    /// something, or is not there, or is passed itself.
+    fn why_it_decides_nothing(&self, offset: i64) -> Option<String> {
+        self.shared.known.load().unreadable.get(&offset).cloned()
     }
 
     /// Writes a decision down and reads it back. From then on everybody passes the offset.

@@ -9,7 +9,7 @@ use xxhash_rust::xxh3::xxh3_128;
 
 use super::native::RecordHeaders;
 use crate::codec::{Codec, DecodeError};
-use crate::headers::{SRC, Trace, identity_of, trace_of};
+use crate::headers::{Trace, claimed_source, identity_of, trace_of};
 use crate::hexadecimal::hexadecimal;
 use crate::machine::{Content, Identity, Record};
 
@@ -154,7 +154,7 @@ fn with_raw<T>(message: &BorrowedMessage<'_>, then: impl FnOnce(&Raw<'_, RecordH
 
 /// The worker that a record with unreadable identity headers claims to be from.
 fn claimed_identity(headers: Option<&impl Headers>) -> Option<Identity> {
-    let source = headers?.iter().find(|header| header.key == SRC)?.value?;
+    let source = claimed_source(headers)?;
     Some(Identity {
         source: String::from_utf8_lossy(source).into_owned(),
         seq: 0,

@@ -143,7 +143,7 @@ impl Question {
             return match passes.word(topic, partition, offset) {
                 Word::Undecided { decision, schema_id } => Err(Refusal {
                     reason: undecided(decision, schema_id),
-                    is_denied: true,
+                    is_denied: matches!(resolved, Err(CodecError::NoSuchSchema { .. })),
                 }),
                 _ => Ok(()),
             };
