@@ -131,7 +131,7 @@ async fn attempt_with(app: &App, mut attempt: Attempt, password: String, place: 
     if genuine == Some(REGISTRATION) {
         attempt.client_id = None;
         let more = app.tries.one_more(Key::Unverified(attempt.who.clone()), Duration::ZERO);
-        record_first(&app, &attempt, LoginOutcome::NotVerified, more.first).await?;
+        record_first(app, &attempt, LoginOutcome::NotVerified, more.first).await?;
         return Err(Problem::forbidden(
             "NOT_VERIFIED",
             "the e-mail address is not confirmed yet: use the link in the mail that was sent",
