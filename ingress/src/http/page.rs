@@ -139,5 +139,10 @@ mod tests {
             assert_eq!(limit(asked), given, "{asked:?}");
         }
         assert_eq!(Page::of_rows(vec![3, 2], 1, |id| *id).items, [3]);
+        let other = |asked| limit_of(asked, 100).map_err(|problem| problem.status().as_u16());
+        assert_eq!(
+            (other(None), other(Some(5)), other(Some(201))),
+            (Ok(100), Ok(5), Err(422))
+        );
     }
 }
