@@ -39,7 +39,7 @@ pub struct App {
     pub registration_limits: RegistrationLimits,
     /// Tries to log in.
     pub tries: Arc<Tries>,
-    /// The rate of log-ins of each client.
+    /// The rate of log-ins of each client, and of the tries of each e-mail from each network.
     pub login_limit: RateLimit,
     /// Sends commands.
     pub commands: Commands,

@@ -11,5 +11,5 @@ pub mod reasons;
 pub use body::{Body, IdempotencyKey, OptionalBody, Query, decode, is_client_key};
 pub use html::Html;
 pub use limit::RateLimit;
-pub use page::{Page, PageQuery};
+pub use page::{Page, PageQuery, limit_of};
 pub use problem::{FieldError, Problem};

@@ -46,6 +46,18 @@ impl<T> Page<T> {
     }
 }
 
+/// How many items a page may have for which a client asked for so many, or for none in particular.
+///
+/// # Errors
+/// 422 when it is not within 1 to 200.
+pub fn limit_of(asked: Option<i64>, otherwise: i64) -> Result<i64, Problem> {
+    let limit = asked.unwrap_or(otherwise);
+    match (1..=PAGE_ITEMS_MAX).contains(&limit) {
+        true => Ok(limit),
+        false => Err(Problem::invalid_request("limit is a number from 1 to 200")),
+    }
+}
+
 /// The query of every list of an account.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -64,11 +76,7 @@ impl PageQuery {
     /// # Errors
     /// 422 when it is not within 1 to 200.
     pub fn limit(&self) -> Result<i64, Problem> {
-        let limit = self.limit.unwrap_or(PAGE_ITEMS);
-        match (1..=PAGE_ITEMS_MAX).contains(&limit) {
-            true => Ok(limit),
-            false => Err(Problem::invalid_request("limit is a number from 1 to 200")),
-        }
+        limit_of(self.limit, PAGE_ITEMS)
     }
 
     /// Items with a lower id than this are on the page.
@@ -131,5 +139,10 @@ mod tests {
             assert_eq!(limit(asked), given, "{asked:?}");
         }
         assert_eq!(Page::of_rows(vec![3, 2], 1, |id| *id).items, [3]);
+        let other = |asked| limit_of(asked, 100).map_err(|problem| problem.status().as_u16());
+        assert_eq!(
+            (other(None), other(Some(5)), other(Some(201))),
+            (Ok(100), Ok(5), Err(422))
+        );
     }
 }

@@ -10,17 +10,20 @@ use brokerx_schemas::{Instrument, Symbol};
 use serde::Deserialize;
 
 use super::Market;
-use crate::http::{Page, Problem, Query};
+use crate::http::{Page, Problem, Query, limit_of};
 use crate::state::Shared;
 
-/// Instruments on one page; many, because they are small and a client usually wants all of them.
-const INSTRUMENTS_PER_PAGE: usize = 100;
+/// Instruments on one page, unless the query says otherwise; many, because they are small and a client usually wants all
+/// of them.
+const INSTRUMENTS_PER_PAGE: i64 = 100;
 
 /// The query of the list of instruments.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct InstrumentQuery {
     cursor: Option<String>,
+    /// Items on the page, 1 to 200; 100 when not given.
+    limit: Option<i64>,
 }
 
 /// `GET /api/v1/instruments`: by symbol, including delisted ones.
@@ -30,11 +33,12 @@ pub async fn instruments(
 ) -> Result<Json<Page<InstrumentBody>>, Problem> {
     let after = query.cursor.as_deref().map(Symbol::new).transpose();
     let after = after.map_err(|_| Problem::invalid_request("cursor is not a next_cursor that this list returned"))?;
+    let limit = limit_of(query.limit, INSTRUMENTS_PER_PAGE)?;
     let view = app.market.read();
     let mut behind = view
         .instruments()
         .filter(|instrument| after.is_none_or(|after| instrument.symbol > after));
-    let page: Vec<&Instrument> = behind.by_ref().take(INSTRUMENTS_PER_PAGE).collect();
+    let page: Vec<&Instrument> = behind.by_ref().take(limit as usize).collect();
     let next_cursor = page
         .last()
         .filter(|_| behind.next().is_some())

@@ -6,6 +6,10 @@
 //! whoever registers an e-mail does not learn from a log-in that it had a client already. Multi-factor authentication would go into [`login`] after the check of
 //! the password and before the token.
 //!
+//! Right passwords are limited too, and before anything is hashed or written: each costs as much as a wrong one. Of
+//! the log-ins of a registration that is not verified the first of a window is written to the audit, and how many
+//! followed; whoever registers an e-mail could fill it otherwise.
+//!
 //! A try that has its place runs to its end although its request may have ended: otherwise whoever hangs up
 //! in time could try without being counted.
 
@@ -23,13 +27,13 @@ use serde::{Deserialize, Serialize};
 use tracing::Instrument;
 
 use super::attempts::{Attempt, history};
-use super::tries::{Place, Refusal};
+use super::tries::{Key, Place, Refusal};
 use crate::clients::{EMAIL_LENGTH_MAX, email_key};
 use crate::gateway::{Caller, RequestContext};
 use crate::http::{Body, Problem};
 use crate::state::{App, Shared};
 
-/// Log-ins of one client: at once, and then one in so long.
+/// Log-ins of one client, and tries of one e-mail from one network: at once, and then one in so long.
 pub(crate) const RATE: (u32, Duration) = (60, Duration::from_secs(10));
 /// Which of the two hashes is that of a registration.
 const REGISTRATION: usize = 1;
@@ -72,6 +76,11 @@ pub async fn login(
     if let Some(refusal) = app.tries.refused(&attempt.who) {
         return Err(limited(&app, &attempt, refusal).await);
     }
+    // By the pair, whatever comes of the try: nobody else can use it up, and it does not tell who is a client.
+    if let Err(wait) = app.login_limit.take(&attempt.who) {
+        let refusal = app.tries.one_more(Key::Often(attempt.who.clone()), wait);
+        return Err(limited(&app, &attempt, refusal).await);
+    }
     let history = history(&app.database, &app.tries, &attempt.who).await?;
     let place = match app.tries.enter(&attempt.who, &history).await {
         Ok(place) => place,
@@ -84,21 +93,25 @@ pub async fn login(
         .map(Json)
 }
 
-/// 429. The first refusal at a limit goes to the audit, the others are only counted.
+/// 429.
 async fn limited(app: &App, attempt: &Attempt, refusal: Refusal) -> Problem {
     app.metrics.rate_limited.inc();
-    if let Some(key) = refusal.first {
-        let recorded = attempt.record(&app.database, LoginOutcome::Limited).await;
-        if let Err(error) = &recorded {
-            tracing::warn!(%error, "that a log-in was refused is not in the audit");
-        }
-        app.tries.written(&key, recorded.ok());
+    if let Err(error) = record_first(app, attempt, LoginOutcome::Limited, refusal.first).await {
+        tracing::warn!(%error, "that a log-in was refused is not in the audit");
     }
     Problem::too_many(
         "LOGIN_LIMITED",
-        "too many wrong passwords; Retry-After says when the next try counts",
+        "too many tries to log in; Retry-After says when the next one counts",
         refusal.wait,
     )
+}
+
+/// The first of a window goes to the audit, the others are only counted.
+async fn record_first(app: &App, attempt: &Attempt, outcome: LoginOutcome, first: Option<Key>) -> sqlx::Result<()> {
+    let Some(key) = first else { return Ok(()) };
+    let recorded = attempt.record(&app.database, outcome).await;
+    app.tries.written(&key, recorded.as_ref().ok().copied());
+    recorded.map(drop)
 }
 
 async fn attempt_with(app: &App, mut attempt: Attempt, password: String, place: Place) -> Result<Session, Problem> {
@@ -117,7 +130,8 @@ async fn attempt_with(app: &App, mut attempt: Attempt, password: String, place: 
     let genuine = app.passwords.verify(password, [hash, registered]).await?;
     if genuine == Some(REGISTRATION) {
         attempt.client_id = None;
-        attempt.record(&app.database, LoginOutcome::NotVerified).await?;
+        let more = app.tries.one_more(Key::Unverified(attempt.who.clone()), Duration::ZERO);
+        record_first(app, &attempt, LoginOutcome::NotVerified, more.first).await?;
         return Err(Problem::forbidden(
             "NOT_VERIFIED",
             "the e-mail address is not confirmed yet: use the link in the mail that was sent",
@@ -134,7 +148,7 @@ async fn attempt_with(app: &App, mut attempt: Attempt, password: String, place: 
             "the e-mail or the password is wrong",
         ));
     };
-    // Right passwords in a loop would fill the audit as well.
+    // Right passwords from many networks would fill the audit as well.
     if let Err(wait) = app.login_limit.take(&client.client_id) {
         app.metrics.rate_limited.inc();
         return Err(Problem::too_many(

@@ -1,15 +1,16 @@
 //! The protocol without the socket: what a client asks for, and what it gets.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use brokerx_identity::tokens::{Claims, TokenError};
-use brokerx_schemas::{AccountId, Symbol};
+use brokerx_schemas::AccountId;
 use brokerx_topics::service::Place;
 use brokerx_topics::service::clock::now_unix_seconds;
 
 use super::pace::{Pace, Verdict};
+use super::wholes::Wholes;
 use super::{Feed, Outbox, Outgoing, Push};
 use crate::private::PrivateStream;
 use crate::protocol::{Answer, Channel, ErrorCode, Mode, PrivateChannel, PublicChannel, Request};
@@ -28,9 +29,6 @@ const POLICY: u16 = 1008;
 /// Try again later: the registry of close codes that RFC 6455, section 11.7, sets up.
 const TRY_AGAIN_LATER: u16 = 1013;
 
-/// The least time between two whole books of one symbol that a client asks for.
-const SNAPSHOTS_APART: Duration = Duration::from_secs(1);
-
 type Refusal = (ErrorCode, String);
 
 /// One client.
@@ -46,8 +44,8 @@ pub struct Session {
     /// When the client last asked for its past, whichever stream it asked.
     resumed_at: Option<Instant>,
     pace: Pace,
-    /// When each book was last sent whole because the client asked.
-    snapshots: BTreeMap<Symbol, Instant>,
+    /// How often each channel was sent whole.
+    wholes: Wholes,
     /// One of the account's connections.
     place: Option<Place<AccountId>>,
 }
@@ -66,7 +64,7 @@ impl Session {
             private: None,
             resumed_at: None,
             pace,
-            snapshots: BTreeMap::new(),
+            wholes: Wholes::new(),
             place: None,
         }
     }
@@ -219,7 +217,7 @@ impl Session {
         after: Option<i64>,
         out: &mut Vec<Outgoing>,
     ) -> Result<(), Refusal> {
-        let channels = self.parse(names)?;
+        let mut channels = self.parse(names)?;
         let is_private = channels.iter().any(|channel| matches!(channel, Channel::Private(_)));
         let account_id = match self.account_id {
             None if is_private => {
@@ -241,6 +239,7 @@ impl Session {
             let detail = format!("{after_all} channels; at most {}", self.feed.limits.subscriptions_max);
             return Err((ErrorCode::TooManySubscriptions, detail));
         }
+        let early = self.take_early(&mut channels);
         for channel in &channels {
             if self.channels.insert(*channel) {
                 self.feed.metrics.subscribed(channel.kind(), 1);
@@ -264,7 +263,33 @@ impl Session {
         if let (Some(after), Some(private)) = (after, &mut self.private) {
             private.resume(after, target, self.resumed_at.replace(Instant::now()), out);
         }
-        Ok(())
+        if early.is_empty() {
+            return Ok(());
+        }
+        let names: Vec<String> = early.iter().map(Channel::to_string).collect();
+        let detail = format!(
+            "once a second each; left as they were, subscribe later: {}",
+            names.join(", ")
+        );
+        Err((ErrorCode::TooManySnapshots, detail))
+    }
+
+    /// Takes out the channels whose present state was sent so often of late that they are left as they are.
+    fn take_early(&mut self, channels: &mut BTreeSet<Channel>) -> Vec<Channel> {
+        self.wholes.tidy();
+        let mut early = Vec::new();
+        channels.retain(|channel| {
+            let may = match channel {
+                Channel::Private(_) => true,
+                Channel::Public(..) if self.channels.contains(channel) => self.wholes.may_repeat(*channel),
+                Channel::Public(..) => self.wholes.may_begin(*channel),
+            };
+            if !may {
+                early.push(*channel);
+            }
+            may
+        });
+        early
     }
 
     /// Receives the account's events from now on; returns the number of the last one that is known.
@@ -338,14 +363,11 @@ impl Session {
     fn snapshot(&mut self, name: &str) -> Result<(), Refusal> {
         match Channel::parse(name) {
             Some(channel @ Channel::Public(PublicChannel::Book, symbol)) if self.channels.contains(&channel) => {
-                let now = Instant::now();
-                self.snapshots
-                    .retain(|_, sent| now.duration_since(*sent) < SNAPSHOTS_APART);
-                if self.snapshots.contains_key(&symbol) {
+                self.wholes.tidy();
+                if !self.wholes.may_repeat(channel) {
                     let detail = format!("one whole book of {symbol} a second; ask again later");
                     return Err((ErrorCode::TooManySnapshots, detail));
                 }
-                self.snapshots.insert(symbol, now);
                 self.feed.market.send_snapshot(symbol, &self.outbox);
                 Ok(())
             }

@@ -3,8 +3,10 @@
 //! rdkafka's asynchronous commit tells nobody what came of it, and the other kind keeps whoever asks waiting, who
 //! must poll meanwhile. So a thread of its own asks, for one partition after the other, as the answer to several is
 //! one word for all. One commit is under way at a time; what was refused is asked for again after a pause, by then
-//! with what was settled meanwhile. How long an answer takes is limited by librdkafka, to some two minutes.
+//! with what was settled meanwhile. How long an answer takes is limited by librdkafka, to some two minutes. As the
+//! group may move on in that time, each partition is looked up before it is asked for.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -12,7 +14,7 @@ use std::time::{Duration, Instant};
 use brokerx_schemas::{AuthEvent, Message};
 use brokerx_topics::service::Backoff;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
-use rdkafka::error::KafkaResult;
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::offsets::Commit;
@@ -20,29 +22,40 @@ use super::offsets::Commit;
 /// Between a refusal and the next try.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(10));
 
+/// What is said of a partition that went to another instance, whose commits must not be overwritten.
+const GONE: KafkaError = KafkaError::ConsumerCommit(RDKafkaErrorCode::AssignmentLost);
+
 /// Commits one partition, and waits until Kafka has acknowledged it.
 ///
 /// # Errors
-/// When it was refused, or nobody answered.
+/// When it is no longer assigned to this consumer, was refused, or nobody answered.
 pub(super) fn commit(consumer: &BaseConsumer, commit: &Commit) -> KafkaResult<()> {
+    let assigned = consumer.assignment()?;
+    if assigned.find_partition(AuthEvent::TOPIC, commit.partition).is_none() {
+        return Err(GONE);
+    }
     let mut list = TopicPartitionList::new();
     let mut place = list.add_partition(AuthEvent::TOPIC, commit.partition);
     place.set_offset(Offset::Offset(commit.offset))?;
     if !commit.metadata.is_empty() {
         place.set_metadata(&commit.metadata);
     }
-    let committed = consumer.commit(&list, CommitMode::Sync);
-    committed.inspect_err(|error| tracing::debug!(%error, commit.partition, "an offset of auth was not committed"))
+    consumer.commit(&list, CommitMode::Sync)
 }
+
+/// What Kafka said to each of the partitions that were asked for.
+type Answers = Vec<(Commit, KafkaResult<()>)>;
 
 /// The commit that is under way.
 #[derive(Debug)]
 pub(super) struct UnderWay {
-    /// How many partitions it is for, and who asks; he returns those that are acknowledged.
-    asked: Option<(usize, JoinHandle<Vec<Commit>>)>,
+    /// Who asks.
+    asked: Option<JoinHandle<Answers>>,
     /// No other is asked for before.
     not_before: Option<Instant>,
     pauses: Backoff,
+    /// The partitions that were refused last, with every reason since they were acknowledged: each is told once.
+    told: BTreeSet<(i32, String)>,
 }
 
 impl Default for UnderWay {
@@ -51,6 +64,7 @@ impl Default for UnderWay {
             asked: None,
             not_before: None,
             pauses: Backoff::between(PAUSE.0, PAUSE.1),
+            told: BTreeSet::new(),
         }
     }
 }
@@ -70,29 +84,48 @@ impl UnderWay {
         commits: Vec<Commit>,
         commit: impl Fn(&Commit) -> KafkaResult<()> + Send + 'static,
     ) -> io::Result<()> {
-        let count = commits.len();
-        let asking = move || {
-            let acknowledged = commits.into_iter().filter(|it| commit(it).is_ok());
-            acknowledged.collect()
+        let answered = move |it: Commit| {
+            let answer = commit(&it);
+            (it, answer)
         };
+        let asking = move || commits.into_iter().map(answered).collect();
         let thread = std::thread::Builder::new().name("mail-commit".to_owned());
-        self.asked = Some((count, thread.spawn(asking)?));
+        self.asked = Some(thread.spawn(asking)?);
         Ok(())
     }
 
     /// What is acknowledged of the commit that was under way, if that is over.
     pub(super) fn acknowledged(&mut self, now: Instant) -> Vec<Commit> {
-        let Some((count, thread)) = self.asked.take_if(|(_, thread)| thread.is_finished()) else {
+        let Some(thread) = self.asked.take_if(|thread| thread.is_finished()) else {
             return Vec::new();
         };
         // Who panicked has nothing acknowledged.
-        let acknowledged = thread.join().unwrap_or_default();
-        if acknowledged.len() == count {
-            self.pauses.reset();
-        } else {
+        let answers = thread.join();
+        let is_refused = |answers: &Answers| answers.iter().any(|(_, answer)| answer.is_err());
+        if answers.as_ref().map_or(true, is_refused) {
             self.not_before = Some(now + self.pauses.next());
+        } else {
+            self.pauses.reset();
+        }
+        let mut acknowledged = Vec::new();
+        for (commit, answer) in answers.unwrap_or_default() {
+            match answer {
+                Ok(()) => {
+                    self.told.retain(|(partition, _)| *partition != commit.partition);
+                    acknowledged.push(commit);
+                }
+                Err(error) => self.tell(commit.partition, &error),
+            }
         }
         acknowledged
+    }
+
+    fn tell(&mut self, partition: i32, error: &KafkaError) {
+        if *error != GONE && self.told.insert((partition, error.to_string())) {
+            tracing::warn!(%error, partition, "an offset of auth is not committed, and is asked for again");
+        } else {
+            tracing::debug!(%error, partition, "an offset of auth is not committed");
+        }
     }
 
     /// Whether one is under way.
@@ -105,8 +138,6 @@ impl UnderWay {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use std::sync::mpsc;
-
-    use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
     use super::*;
 
@@ -154,6 +185,31 @@ mod tests {
         assert_eq!(answer(&mut under_way, now), commits(&[0]));
         assert!(!under_way.is_free(now), "not at once");
         assert!(under_way.is_free(now + PAUSE.0));
+    }
+
+    #[test]
+    fn each_reason_of_a_partition_is_told_once() {
+        let mut under_way = UnderWay::default();
+        let mut told = Vec::new();
+        let (large, away) = (
+            KafkaError::ConsumerCommit(RDKafkaErrorCode::OffsetMetadataTooLarge),
+            KafkaError::ConsumerCommit(RDKafkaErrorCode::BrokerTransportFailure),
+        );
+        let refused = [
+            Err(large.clone()),
+            Err(large.clone()),
+            Err(away),
+            Err(large.clone()),
+            Err(GONE),
+            Ok(()),
+            Err(large),
+        ];
+        for answered in refused {
+            under_way.ask(commits(&[0]), move |_| answered.clone()).unwrap();
+            answer(&mut under_way, Instant::now());
+            told.push(under_way.told.len());
+        }
+        assert_eq!(told, [1, 1, 2, 2, 2, 0, 1]);
     }
 
     #[test]

@@ -29,6 +29,7 @@
 //! **Alarm.** When an account's event says settled where the provider said failed, or the other way
 //! round, no money moves here; `brokerx_payments_contradictions` counts it for an operator.
 
+mod admission;
 mod desk;
 mod metrics;
 mod offsets;
@@ -56,7 +57,7 @@ pub use options::PaymentsOptions;
 use desk::Desk;
 use metrics::PaymentsMetrics;
 use offsets::Offsets;
-use provider_client::ProviderClient;
+use provider_client::{ProviderClient, Unusable};
 use results::ResultWriter;
 use stuck::Stuck;
 
@@ -79,8 +80,8 @@ pub enum PaymentsError {
     #[error("Kafka: {0}")]
     Kafka(#[from] KafkaError),
     /// The HTTP client cannot be made.
-    #[error("the provider's address or client: {0}")]
-    Provider(#[from] reqwest::Error),
+    #[error("the payment provider cannot be asked: {0}")]
+    Provider(#[from] Unusable),
     /// A record that cannot be understood; an operator or another build must help.
     #[error("account-events-{partition} offset {offset}: {reason}")]
     Record {
@@ -185,7 +186,7 @@ impl Payments {
     /// the broker acknowledges its results, and the provider does not refuse its credential.
     ///
     /// # Errors
-    /// When the provider's address cannot be used.
+    /// When the provider's address, or our token, cannot be used.
     pub fn new(
         platform: &PlatformOptions,
         service: &ServiceOptions,

@@ -44,6 +44,20 @@ pub async fn a_client_reads_its_own_writes_without_a_token(fixture: &Fixture) ->
             .await?
             .expect(422)?;
     }
+    // The list of instruments too: the one of this test is there, with whatever was listed before.
+    let one = client.get("/api/v1/instruments?limit=1").await?.expect(200)?;
+    let first = one["items"][0]["symbol"].as_str().context("no instrument")?;
+    ensure!(one["items"].as_array().map_or(0, Vec::len) == 1, "{one}");
+    let next = client
+        .get(&format!("/api/v1/instruments?limit=200&cursor={first}"))
+        .await?
+        .expect(200)?;
+    let again = |item: &Value| item["symbol"].as_str().is_none_or(|symbol| symbol <= first);
+    ensure!(
+        !next["items"].as_array().context("no items")?.iter().any(again),
+        "{next}"
+    );
+    client.get("/api/v1/instruments?limit=201").await?.expect(422)?;
     client
         .request(Method::POST, "/api/v1/orders/cancel-all", None, None)
         .await?

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::ensure;
 use brokerx_client::{Answer, Api, eventually};
@@ -74,6 +74,57 @@ pub async fn sixty_at_once_are_five_tries(fixture: &Fixture) -> anyhow::Result<(
         Ok(rows("LIMITED").await? == (1, 55))
     })
     .await
+}
+
+pub async fn right_passwords_are_limited_too(fixture: &Fixture) -> anyhow::Result<()> {
+    let pending = format!("{}@example.com", fixture.unique("pending"));
+    fixture
+        .api
+        .register_in_turn(&pending, PASSWORD, "Pending")
+        .await?
+        .expect(201)?;
+    let client = fixture.verified().await?;
+    for (fourth, email, status, outcome) in [(1, &pending, 403, "NOT_VERIFIED"), (2, &client, 200, "SUCCEEDED")] {
+        let api = from(fixture, 5, fourth)?;
+        let begun = Instant::now();
+        let mut told = 0;
+        let refused = loop {
+            let answer = api.log_in(email, PASSWORD).await?;
+            if answer.status != status {
+                break answer;
+            }
+            told += 1;
+            let allowed = 61 + begun.elapsed().as_secs() / 10;
+            ensure!(told <= allowed, "{told} log-ins of {email}");
+        };
+        ensure!(
+            refused.status == 429 && refused.code() == "LOGIN_LIMITED",
+            "{}",
+            refused.body
+        );
+        ensure!(told >= 60, "refused after {told}: {}", refused.body);
+        from(fixture, 6, fourth)?.log_in(email, WRONG).await?.expect(401)?;
+
+        // Of the log-ins before a confirmation, and of the refusals, the audit has the first and a sum.
+        let rows = async |outcome: &str| -> anyhow::Result<(i64, i64)> {
+            Ok(sqlx::query_as(
+                "SELECT count(*), (count(*) + coalesce(sum(refused), 0))::bigint FROM identity.login_attempts
+                 WHERE email_key = $1 AND outcome = $2",
+            )
+            .bind(email)
+            .bind(outcome)
+            .fetch_one(&fixture.database)
+            .await?)
+        };
+        let told = told as i64;
+        eventually("the log-ins are in the audit", LIMIT, async || {
+            let written = if status == 403 { 1 } else { told };
+            Ok(rows(outcome).await? == (written, told))
+        })
+        .await?;
+        ensure!(rows("LIMITED").await? == (1, 1), "{:?}", rows("LIMITED").await?);
+    }
+    Ok(())
 }
 
 pub async fn nobody_is_locked_out_by_a_stranger(fixture: &Fixture) -> anyhow::Result<()> {

@@ -146,6 +146,7 @@ fn trials(fixture: &Shared, runtime: &Arc<Runtime>, times: &Times) -> Vec<Trial>
         mail::a_letter_that_waits_brings_no_other_back,
         migrations::an_older_database_keeps_its_people,
         logins::sixty_at_once_are_five_tries,
+        logins::right_passwords_are_limited_too,
         logins::nobody_is_locked_out_by_a_stranger,
         logins::old_tries_are_forgotten,
         errors::errors_are_problems_with_codes,

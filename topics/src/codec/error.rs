@@ -3,8 +3,8 @@
 /// Why a codec cannot be made, a message cannot be encoded or a schema id cannot be resolved.
 #[derive(Debug, thiserror::Error)]
 pub enum CodecError {
-    /// The address of the registry is unusable.
-    #[error("the schema registry's address {url:?} cannot be used: {reason}")]
+    /// The address of the registry is unusable, or the credentials for it.
+    #[error("the schema registry at {url:?} cannot be asked: {reason}")]
     Address {
         /// The address as configured.
         url: String,

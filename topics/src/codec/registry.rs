@@ -60,6 +60,11 @@ impl Registry {
             .timeout(ANSWER_LIMIT)
             .build()
             .map_err(|error| unusable(error.to_string()))?;
+        // Credentials that cannot be sent are refused now, not with the first question.
+        credentials
+            .proven(http.get(&url))
+            .build()
+            .map_err(|error| unusable(format!("the credentials for it: {}", with_causes(&error))))?;
         Ok(Self {
             url,
             settings,
@@ -172,5 +177,31 @@ fn chain(error: &SRCError) -> String {
     match std::error::Error::source(error) {
         Some(cause) => format!("{}: {}", error.error, with_causes(cause)),
         None => error.error.clone(),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Options {
+        #[command(flatten)]
+        platform: PlatformOptions,
+    }
+
+    fn registry(token: &str) -> Result<Registry, CodecError> {
+        let token = format!("--schema-registry-token={token}");
+        Registry::new(&Options::try_parse_from(["test", &token]).unwrap().platform)
+    }
+
+    #[test]
+    fn a_token_that_no_header_takes_ends_the_start() {
+        let refused = registry("ab\ncd").unwrap_err().to_string();
+        assert!(refused.contains("credentials") && !refused.contains("ab"), "{refused}");
+        assert!(registry("abcd\n").is_ok(), "as stores of secrets give it");
     }
 }

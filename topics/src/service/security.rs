@@ -163,8 +163,12 @@ impl Password {
 impl FromStr for Password {
     type Err = &'static str;
 
+    /// Without the line end that stores of secrets and editors put behind one.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text {
+        let line = text
+            .strip_suffix('\n')
+            .map(|line| line.strip_suffix('\r').unwrap_or(line));
+        match line.unwrap_or(text) {
             "" => Err("a password is not empty"),
             text => Ok(Self(text.to_owned())),
         }
@@ -273,5 +277,19 @@ mod tests {
         }
         assert!(secret.is("secret"));
         assert_eq!(format!("{:?}", "secret".parse::<Password>().unwrap()), "Password(..)");
+    }
+
+    #[test]
+    fn one_line_end_is_no_part_of_a_password() {
+        for (text, password) in [
+            ("a b", "a b"),
+            ("a\n", "a"),
+            ("a\r\n", "a"),
+            ("a\n\n", "a\n"),
+            ("a\r", "a\r"),
+        ] {
+            assert_eq!(text.parse::<Password>().unwrap().reveal(), password);
+        }
+        assert!("\n".parse::<Password>().is_err());
     }
 }

@@ -16,6 +16,10 @@ pub(in crate::sessions) enum Key {
     Network(IpAddr),
     Pair(Who),
     Email(String),
+    /// Tries beyond the rate, whatever came of those before.
+    Often(Who),
+    /// Right passwords of a registration that is not verified.
+    Unverified(Who),
 }
 
 /// What the database remembers of somebody who tries: the ages of wrong tries, youngest first.
@@ -29,7 +33,7 @@ pub(in crate::sessions) struct History {
 }
 
 impl Who {
-    /// The three counts that a try is in.
+    /// The three counts of wrong passwords that a try is in.
     pub(super) fn keys(&self) -> [Key; 3] {
         [
             Key::Network(self.network),

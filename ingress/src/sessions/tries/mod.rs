@@ -24,8 +24,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 
 use super::limits::{Judgement, Limits, Rule};
-use keys::Key;
-pub(super) use keys::{History, Who};
+pub(super) use keys::{History, Key, Who};
 use memory::{KEYS_MAX, State};
 use refusals::Refusals;
 pub(super) use refusals::{Refusal, Unwritten};
@@ -77,6 +76,8 @@ impl Tries {
             Key::Network(_) => Rule::Fixed(self.limits.per_network),
             Key::Pair(_) => Rule::Fixed(self.limits.per_pair),
             Key::Email(_) => Rule::Growing(self.limits.per_email),
+            // No wrong passwords are counted there.
+            Key::Often(_) | Key::Unverified(_) => Rule::Fixed(usize::MAX),
         }
     }
 
@@ -103,6 +104,13 @@ impl Tries {
             Err(Standing::Refused(key, until)) => Some(self.refuse(&mut state, key, until, now)),
             Ok(()) | Err(Standing::Busy(_)) => None,
         }
+    }
+
+    /// One more of what is no wrong password and of which the audit has the first and a sum as well; the next may come
+    /// after `wait`.
+    pub(super) fn one_more(&self, key: Key, wait: Duration) -> Refusal {
+        let now = Instant::now();
+        self.refuse(&mut self.lock(), key, now + wait, now)
     }
 
     /// Takes a place for a try; waits, up to a limit, for those before it.

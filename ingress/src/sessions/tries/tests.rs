@@ -127,6 +127,24 @@ async fn an_address_that_tries_many_e_mails_is_refused_without_the_database() {
     assert_eq!(tries.refused_at(&one(100), later), None);
 }
 
+#[test]
+fn of_what_is_no_wrong_password_there_is_a_first_and_a_sum_too() {
+    let tries = tries();
+    let ada = who("ada", "203.0.113.5");
+    for (row, key) in [(7, Key::Often(ada.clone())), (8, Key::Unverified(ada.clone()))] {
+        assert_eq!(tries.one_more(key.clone(), WINDOW).first, Some(key.clone()));
+        tries.written(&key, Some(row));
+        for _ in 0..3 {
+            assert_eq!(tries.one_more(key.clone(), WINDOW).first, None);
+        }
+    }
+    let mut sums = tries.unwritten();
+    sums.sort_by_key(|sum| sum.attempt_id);
+    let sum = |attempt_id| Unwritten { attempt_id, refused: 3 };
+    assert_eq!(sums, [sum(7), sum(8)]);
+    assert_eq!(tries.refused(&ada), None, "the right password still counts");
+}
+
 #[tokio::test]
 async fn what_other_instances_saw_counts_here() {
     let tries = tries();

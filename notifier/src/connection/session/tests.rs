@@ -2,12 +2,13 @@
 #![allow(clippy::unwrap_used)]
 
 use std::sync::atomic::AtomicU64;
+use std::time::Duration;
 
 use brokerx_identity::Revocations;
 use brokerx_identity::keys::SecretKey;
 use brokerx_identity::tokens::{Tokens, Verifier};
 use brokerx_market::Keeper;
-use brokerx_schemas::{BookSnapshot, InstrumentStatus, MarketData};
+use brokerx_schemas::{BookSnapshot, InstrumentStatus, MarketData, Symbol};
 use brokerx_topics::service::{Places, Shutdown, metrics};
 use serde_json::{Value, json};
 use sqlx::PgPool;
@@ -19,6 +20,8 @@ use crate::connection::Limits;
 use crate::market::Market;
 use crate::private::{Accounts, History};
 use crate::telemetry::{AckMetrics, FeedMetrics};
+
+const SECOND: Duration = Duration::from_secs(1);
 
 /// A connection to a feed with one book, and what is pushed to it.
 fn connect() -> (Session, Receiver<Push>) {
@@ -108,16 +111,65 @@ async fn a_whole_book_comes_once_a_second() {
     let (answers, ending) = ask(&mut session, &snapshot).await;
     assert_eq!(answers[0]["code"], "too_many_snapshots");
     assert!(queue.try_recv().is_err() && ending.is_none());
-    // Whoever subscribes again and again gets the text that was made before.
-    ask(&mut session, &json!({"type": "unsubscribe", "channels": ["book:AAPL"]})).await;
-    ask(&mut session, &json!({"type": "subscribe", "channels": ["book:AAPL"]})).await;
+    // A second later another one is sent: the text that was made before.
+    session.wholes.wait(SECOND);
+    ask(&mut session, &snapshot).await;
     let Ok(Push::Market(again)) = queue.try_recv() else {
         panic!("no book came");
     };
     assert_eq!(first.text.as_ptr(), again.text.as_ptr());
-    // A second later another one is sent.
-    let past = Instant::now() - SNAPSHOTS_APART;
-    session.snapshots.values_mut().for_each(|sent| *sent = past);
-    ask(&mut session, &snapshot).await;
-    assert!(queue.try_recv().is_ok());
+}
+
+#[tokio::test]
+async fn whoever_subscribes_again_and_again_gets_a_whole_book_a_second() {
+    let (mut session, mut queue) = connect();
+    // It is the books that are counted here.
+    session.pace = Pace::new(1_000, 1_000);
+    let subscribe = json!({"type": "subscribe", "channels": ["book:AAPL"]});
+    let unsubscribe = json!({"type": "unsubscribe", "channels": ["book:AAPL"]});
+    let refused = |answers: &[Value]| answers.iter().any(|answer| answer["code"] == "too_many_snapshots");
+    let mut books = |least: usize, most: usize| {
+        let count = std::iter::from_fn(|| queue.try_recv().ok()).count();
+        assert!((least..=most).contains(&count), "{count} books");
+    };
+    // The first, one more because it was asked for, and no further one within the second.
+    for number in 0..20 {
+        let (answers, ending) = ask(&mut session, &subscribe).await;
+        assert_eq!(answers[0]["channels"], json!(["book:AAPL"]), "it stays subscribed");
+        assert_eq!(refused(&answers), number > 1, "{answers:?}");
+        assert!(ending.is_none());
+    }
+    books(2, 2);
+    // `snapshot` counts with it.
+    let snapshot = json!({"type": "snapshot", "channel": "book:AAPL"});
+    assert!(refused(&ask(&mut session, &snapshot).await.0));
+    // Others are subscribed all the same.
+    let more = json!({"type": "subscribe", "channels": ["book:AAPL", "quote:AAPL"]});
+    let (answers, _) = ask(&mut session, &more).await;
+    assert!(
+        refused(&answers) && answers[1]["detail"].as_str().unwrap().ends_with(": book:AAPL"),
+        "{answers:?}"
+    );
+    assert_eq!(answers[0]["channels"].as_array().unwrap().len(), 2);
+    session.wholes.wait(SECOND);
+    assert!(!refused(&ask(&mut session, &subscribe).await.0));
+    books(1, 2);
+    // Who leaves and returns gets a few at once, then one a second as well.
+    session.wholes.wait(60 * SECOND);
+    let mut begun = 0;
+    for _ in 0..20 {
+        ask(&mut session, &unsubscribe).await;
+        begun += usize::from(!refused(&ask(&mut session, &subscribe).await.0));
+    }
+    assert_eq!(begun, 3);
+    books(3, 3);
+    assert!(
+        !session
+            .channels
+            .iter()
+            .any(|channel| channel.to_string() == "book:AAPL")
+    );
+    session.wholes.wait(SECOND);
+    assert!(!refused(&ask(&mut session, &subscribe).await.0));
+    books(1, 1);
 }
