@@ -58,10 +58,19 @@ pub async fn readable(
     let asked = asked(query, headers, account_id)?;
     let told = app.commands.told();
     if let Some(wanted) = asked.max(told.last(account_id)) {
-        let reached = wait(app, account_id, wanted).await?;
-        told.reached(account_id, reached);
+        reached(app, account_id, wanted).await?;
     }
     Ok(account_id)
+}
+
+/// Waits until the projection has come to event `wanted` of an account.
+///
+/// # Errors
+/// 503 when it does not in time.
+pub async fn reached(app: &App, account_id: AccountId, wanted: i64) -> Result<(), Problem> {
+    let reached = wait(app, account_id, wanted).await?;
+    app.commands.told().reached(account_id, reached);
+    Ok(())
 }
 
 /// The event that the token of a request asks for; none without a token.

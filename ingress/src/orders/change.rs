@@ -4,13 +4,17 @@
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
-use brokerx_schemas::{AccountCommand, CancelAllOrders, CancelOrder, ReplaceOrder, Symbol};
+use brokerx_schemas::{
+    AccountCommand, AccountId, CancelAllOrders, CancelOrder, OrderId, Reason, Refusal, ReplaceOrder, Symbol,
+};
 use serde::Deserialize;
 use serde_json::json;
 
 use super::answer;
 use super::path::{location, order_id};
+use super::rows;
 use super::shape::{PriceRange, ReplaceInput};
+use crate::commands::Outcome;
 use crate::gateway::{Caller, RequestContext, Scope, consistency};
 use crate::http::{Body, FieldError, IdempotencyKey, OptionalBody, Problem};
 use crate::state::{App, Shared};
@@ -65,6 +69,33 @@ async fn send_cancel(
         })
     };
     let outcome = app.commands.cancel(account_id, &context.trace, command).await?;
+    changed(app, outcome, account_id, order_id).await
+}
+
+/// The answer to a cancel or a replace. Settlement keeps little of an order that was rejected: what it was is read
+/// from the projection.
+///
+/// # Errors
+/// 503 when the projection has not come so far; what was refused has changed nothing, so it may be asked again.
+async fn changed(
+    app: &App,
+    mut outcome: Outcome,
+    account_id: AccountId,
+    order_id: OrderId,
+) -> Result<Response, Problem> {
+    if let Outcome::Replied(reply) = &mut outcome
+        && reply.order.is_none()
+        && let Some(Refusal {
+            reason: Reason::OrderClosed,
+            ..
+        }) = reply.refusal
+    {
+        consistency::reached(app, account_id, reply.account_seq.unwrap_or_default()).await?;
+        if let Some((order, executions)) = rows::by_id(&app.database, account_id, order_id).await? {
+            reply.order = Some(order);
+            reply.executions = executions;
+        }
+    }
     Ok(answer::changed(outcome, account_id, &location(order_id)))
 }
 
@@ -139,5 +170,5 @@ pub async fn replace(
         })
     };
     let outcome = app.commands.account(account_id, &context.trace, command).await?;
-    Ok(answer::changed(outcome, account_id, &location(order_id)))
+    changed(&app, outcome, account_id, order_id).await
 }

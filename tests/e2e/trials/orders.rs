@@ -171,6 +171,27 @@ pub async fn orders_are_refused_for_their_reasons(fixture: &Fixture) -> anyhow::
         buyer.cash(None).await? == Cents(10_000_00),
         "a refused order cost something"
     );
+    // Refused by settlement, and by the book: whoever cancels it is told what it was.
+    for (client_order_id, reason) in [("r6", "INSUFFICIENT_FUNDS"), ("r8", "PRICE_BAND")] {
+        let known = buyer
+            .get(&format!("/api/v1/orders/by-client-id/{client_order_id}"))
+            .await?;
+        let id = order_id(&known.expect(200)?)?;
+        for (action, body) in [
+            ("cancel", json!({})),
+            ("replace", json!({"order": {"quantity": 2, "client_version": 1}})),
+        ] {
+            let path = format!("/api/v1/orders/{id}/{action}");
+            let closed = buyer.request(Method::POST, &path, None, Some(&body)).await?;
+            let told = &closed.body["order"];
+            ensure!(
+                closed.code() == "ORDER_CLOSED" && told["status"] == "rejected" && told["reason"] == reason,
+                "{action} of an order that was rejected: {} {}",
+                closed.status,
+                closed.body
+            );
+        }
+    }
     Ok(())
 }
 
