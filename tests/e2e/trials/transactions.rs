@@ -12,6 +12,7 @@ use brokerx_matcher::machine::Matcher;
 use brokerx_schemas::{AccountCommand, AccountEvent, BookCommand, DeadLetter, Message as _, TradeEvent};
 use brokerx_settlement::account::AccountMachine;
 use brokerx_topics::catalogue;
+use brokerx_topics::hexadecimal::hexadecimal;
 use brokerx_topics::machine::Machine;
 use brokerx_topics::runner::{Between, Surveyor, fold_topic};
 use brokerx_topics::service::{Drained, PlatformOptions, kafka};
@@ -54,7 +55,7 @@ pub async fn a_transactional_producer_stops_no_partition(fixture: &Fixture) -> a
         let letters = read_topic::<DeadLetter>(&fixture.platform, &fixture.codec).await?;
         // A worker that was killed writes some of them once more: they are told apart by their places.
         let count = |text: &str| {
-            let hex: String = text.bytes().map(|byte| format!("{byte:02x}")).collect();
+            let hex = hexadecimal(text.as_bytes());
             let places = letters.iter().filter_map(|letter| match &letter.value {
                 DeadLetter::UnusableRecord(record) if record.value_hex.as_deref() == Some(hex.as_str()) => {
                     Some((&record.topic, record.partition, record.offset))
