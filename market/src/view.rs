@@ -22,6 +22,8 @@ pub struct View {
     heartbeats: Vec<Option<Heartbeat>>,
     /// For each book partition, the symbols that have had a snapshot.
     snapshots: Vec<BTreeSet<Symbol>>,
+    /// For each book partition, whether all of its books have been seen since reading began.
+    seen: Vec<bool>,
     heartbeat_age_max: Duration,
 }
 
@@ -46,6 +48,7 @@ impl View {
             books: HashMap::new(),
             heartbeats: Vec::new(),
             snapshots: Vec::new(),
+            seen: Vec::new(),
             heartbeat_age_max,
         }
     }
@@ -65,17 +68,33 @@ impl View {
         self.instruments_read = true;
     }
 
+    /// Whether all instruments that exist have been read; before, one that is not known may exist all the same.
+    pub fn has_instruments(&self) -> bool {
+        self.instruments_read
+    }
+
     /// Reading of the books begins, for the first time or anew. Changes may have been missed, so each book
     /// waits for its next snapshot; until then it keeps its prices.
     pub fn restart(&mut self, partitions: usize) {
         self.heartbeats = vec![None; partitions];
         self.snapshots = vec![BTreeSet::new(); partitions];
+        self.seen = vec![false; partitions];
         self.books.values_mut().for_each(Book::distrust);
     }
 
     /// Takes a record of a partition of `market-data`. For an increment, returns what it did to its book.
     /// A view keeps no candles.
     pub fn take(&mut self, partition: usize, message: &MarketData) -> Option<Applied> {
+        let applied = self.keep(partition, message);
+        if let Some(seen) = self.seen.get(partition)
+            && !seen
+        {
+            self.seen[partition] = self.shows_all(partition);
+        }
+        applied
+    }
+
+    fn keep(&mut self, partition: usize, message: &MarketData) -> Option<Applied> {
         match message {
             MarketData::Heartbeat(heartbeat) => {
                 if let Some(last) = self.heartbeats.get_mut(partition) {
@@ -101,11 +120,12 @@ impl View {
 
     /// Whether every partition has shown a sign of life and all of its books.
     pub fn is_complete(&self) -> bool {
-        let partitions = self.heartbeats.iter().zip(&self.snapshots);
-        !self.heartbeats.is_empty()
-            && partitions.into_iter().all(|(heartbeat, snapshots)| {
-                heartbeat.is_some_and(|heartbeat| snapshots.len() as i64 >= i64::from(heartbeat.instruments))
-            })
+        !self.heartbeats.is_empty() && (0..self.heartbeats.len()).all(|partition| self.shows_all(partition))
+    }
+
+    fn shows_all(&self, partition: usize) -> bool {
+        self.heartbeats[partition]
+            .is_some_and(|heartbeat| self.snapshots[partition].len() as i64 >= i64::from(heartbeat.instruments))
     }
 
     /// The age of the last heartbeat of the partition that has been silent longest; none before every
@@ -120,11 +140,14 @@ impl View {
 
     /// Whether the partition of a symbol's book shows signs of life.
     pub fn is_live(&self, symbol: Symbol) -> bool {
-        if self.heartbeats.is_empty() {
-            return false;
-        }
-        let partition = partition_of(&symbol_key(symbol), self.heartbeats.len() as i32) as usize;
-        self.heartbeats[partition].is_some_and(|heartbeat| age(heartbeat.second) <= self.heartbeat_age_max)
+        let last = self.partition(symbol).and_then(|partition| self.heartbeats[partition]);
+        last.is_some_and(|heartbeat| age(heartbeat.second) <= self.heartbeat_age_max)
+    }
+
+    /// The partition of a symbol's book; none before reading began.
+    fn partition(&self, symbol: Symbol) -> Option<usize> {
+        let partitions = self.heartbeats.len();
+        (partitions > 0).then(|| partition_of(&symbol_key(symbol), partitions as i32) as usize)
     }
 
     /// An instrument, even when it is delisted.
@@ -147,10 +170,15 @@ impl View {
         self.books.get(&symbol)
     }
 
-    /// The last trade, or the listed reference before the first, cents.
+    /// The last trade, or the listed reference before the first, cents. None while there may be a last trade that
+    /// has not been read yet.
     pub fn reference_cents(&self, symbol: Symbol) -> Option<i64> {
+        let instrument = self.instrument(symbol)?;
         let of_book = self.book(symbol).and_then(Book::reference_cents);
-        of_book.or_else(|| Some(self.instrument(symbol)?.reference_price_cents))
+        // A delisted instrument has no book any more.
+        let is_seen = instrument.status == InstrumentStatus::Delisted
+            || self.partition(symbol).is_some_and(|partition| self.seen[partition]);
+        of_book.or_else(|| is_seen.then_some(instrument.reference_price_cents))
     }
 
     /// The quote of an instrument; it has no prices while the book is not known.

@@ -6,7 +6,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use brokerx_json::{Cents, decimal, names, rfc3339};
 use brokerx_schemas::{
-    AccountCommand, AccountId, AccountLimits, CommandMeta, Reply, SetKillSwitch, SetLimits, Symbol, TransferDirection,
+    AccountCommand, AccountId, AccountLimits, CommandMeta, Reply, SetKillSwitch, SetLimits, TransferDirection,
     TransferShares, TransferView,
 };
 use serde::{Deserialize, Serialize};
@@ -134,9 +134,7 @@ pub async fn transfer(
     if direction.is_none() {
         errors.push(FieldError::new("direction", "INVALID_REQUEST", "is \"in\" or \"out\""));
     }
-    let symbol = Symbol::new(&body.symbol)
-        .ok()
-        .filter(|symbol| audit.app.market.value_cents(*symbol).is_some());
+    let symbol = audit.app.market.named(&body.symbol)?;
     if symbol.is_none() {
         errors.push(FieldError::new(
             "symbol",

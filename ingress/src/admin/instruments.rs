@@ -198,9 +198,7 @@ async fn act_on(
     body: &NoteBody,
 ) -> Result<Response, Problem> {
     let note = check_note(body.reason.as_deref())?;
-    let symbol = Symbol::new(symbol_text)
-        .ok()
-        .filter(|symbol| audit.app.market.value_cents(*symbol).is_some());
+    let symbol = audit.app.market.named(symbol_text)?;
     let symbol = symbol.ok_or_else(|| Problem::not_found("there is no such instrument"))?;
     let action = Action {
         name,

@@ -59,7 +59,10 @@ async fn sessions(
         Some(key) => earlier(audit, name, key, &asked).await?,
         None => None,
     };
-    let symbols = earlier.or(named).unwrap_or_else(|| audit.app.market.symbols());
+    let symbols = match earlier.or(named) {
+        Some(symbols) => symbols,
+        None => audit.app.market.symbols()?,
+    };
     let action = Action {
         name,
         target: "sessions".to_owned(),

@@ -14,10 +14,7 @@ use crate::state::Shared;
 
 /// The symbol in a path; 404 when there is no such instrument.
 fn listed(market: &Market, symbol: &str) -> Result<Symbol, Problem> {
-    Symbol::new(symbol)
-        .ok()
-        .filter(|symbol| market.read().instrument(*symbol).is_some())
-        .ok_or_else(unknown)
+    market.named(symbol)?.ok_or_else(unknown)
 }
 
 row! {

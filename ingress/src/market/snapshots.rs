@@ -34,7 +34,7 @@ pub async fn instruments(
     let after = query.cursor.as_deref().map(Symbol::new).transpose();
     let after = after.map_err(|_| Problem::invalid_request("cursor is not a next_cursor that this list returned"))?;
     let limit = limit_of(query.limit, INSTRUMENTS_PER_PAGE)?;
-    let view = app.market.read();
+    let view = app.market.known()?;
     let mut behind = view
         .instruments()
         .filter(|instrument| after.is_none_or(|after| instrument.symbol > after));
@@ -57,7 +57,7 @@ pub async fn quote(State(app): State<Shared>, Path(symbol): Path<String>) -> Res
 /// `GET /api/v1/market/{symbol}/book`: every level, and the sequence number that the next increment follows.
 pub async fn book(State(app): State<Shared>, Path(symbol): Path<String>) -> Result<Response, Problem> {
     let symbol = Symbol::new(&symbol).map_err(|_| unknown())?;
-    let text = app.market.book_text(symbol).ok_or_else(unknown)?;
+    let text = app.market.book_text(symbol)?.ok_or_else(unknown)?;
     Ok(([(header::CONTENT_TYPE, "application/json")], text).into_response())
 }
 
@@ -67,7 +67,7 @@ fn of_symbol<T>(
     body: impl FnOnce(&View, Symbol) -> Option<T>,
 ) -> Result<Json<T>, Problem> {
     let symbol = Symbol::new(symbol).map_err(|_| unknown())?;
-    body(&market.read(), symbol).map(Json).ok_or_else(unknown)
+    body(&*market.known()?, symbol).map(Json).ok_or_else(unknown)
 }
 
 pub(super) fn unknown() -> Problem {

@@ -50,7 +50,7 @@ pub async fn place(
     let range = PriceRange::of(&app.options);
     let checked = body
         .order
-        .check(range, |symbol| app.market.terms(symbol).is_some())
+        .check(range, |symbol| !matches!(app.market.terms(symbol), Ok(None)))
         .map_err(Problem::fields)
         .and_then(|shape| Ok((collar(&app, &shape)?, shape)));
     let (collar_price_cents, shape) = match checked {
@@ -110,25 +110,23 @@ fn collar(app: &App, shape: &OrderShape) -> Result<Option<i64>, Problem> {
         live,
     } = app
         .market
-        .terms(shape.symbol)
+        .terms(shape.symbol)?
         .ok_or_else(|| Problem::fields(unknown()))?;
-    let market = shape.order_type == OrderType::Market;
-    if !live {
-        return Err(if market {
-            Problem::unavailable(
-                "NO_REFERENCE_PRICE",
-                "the price of this instrument is not known at the moment, so it takes no market orders; try again",
-            )
-        } else {
-            Problem::unavailable(
+    if shape.order_type != OrderType::Market {
+        return match live {
+            true => Ok(None),
+            false => Err(Problem::unavailable(
                 "MARKET_UNAVAILABLE",
                 "no sign of life comes from the market of this instrument at the moment, so it takes no orders; try again",
-            )
-        });
+            )),
+        };
     }
-    if !market {
-        return Ok(None);
-    }
+    let reference_cents = reference_cents.filter(|_| live).ok_or_else(|| {
+        Problem::unavailable(
+            "NO_REFERENCE_PRICE",
+            "the price of this instrument is not known at the moment, so it takes no market orders; try again",
+        )
+    })?;
     let range = (app.options.price_cents_min, app.options.price_cents_max);
     collar_cents(shape.side, reference_cents, app.options.collar_bps, tick_cents, range)
         .map(Some)

@@ -3,7 +3,8 @@
 //! - [`fixture`]: a system that is started for the trials, with clients in it;
 //! - [`audit`]: reconciles topics, projection and machines from the outside;
 //! - [`fake_clock`]: a process under a clock that a trial sets;
-//! - [`foreign_batch`]: a batch of records under the id of somebody else's producer.
+//! - [`foreign_batch`]: a batch of records under the id of somebody else's producer;
+//! - [`instances`]: second instances of services, and what a process says of itself.
 //!
 //! The trials themselves are in `trials/`.
 
@@ -11,3 +12,4 @@ pub mod audit;
 pub mod fake_clock;
 pub mod fixture;
 pub mod foreign_batch;
+pub mod instances;

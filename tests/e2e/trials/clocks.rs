@@ -6,6 +6,7 @@ use anyhow::{Context, ensure};
 use brokerx_client::{Answer, Cents, Session, eventually, place_order};
 use brokerx_e2e::fake_clock::FakeClock;
 use brokerx_e2e::fixture::Fixture;
+use brokerx_e2e::instances::end_second_instances;
 
 const LIMIT: Duration = Duration::from_secs(60);
 /// Within this time a clock that was set shows, or is forgotten once it is right again: two windows of the
@@ -107,15 +108,7 @@ pub async fn a_broker_that_was_a_day_ahead_stops_the_workers_loudly(fixture: &Fi
     let trader = Trader::new(fixture).await?;
     let workers = ["settlement", "matcher"];
     let everybody = ["settlement", "matcher", "ingress", "notifier"];
-    // Who speaks for a partition is the one instance that has it: second ones of earlier trials are ended.
-    for process in fixture.system().processes_mut() {
-        let is_second = workers
-            .iter()
-            .any(|worker| process.name().starts_with(&format!("{worker}-")));
-        if is_second && process.ended().is_none() {
-            process.kill();
-        }
-    }
+    end_second_instances(fixture).await?;
     let clock = FakeClock::give(fixture, "kafka")?;
     for name in everybody {
         eventually("all are ready behind a restart of Kafka", LIMIT, async || {

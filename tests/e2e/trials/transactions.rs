@@ -8,6 +8,7 @@ use anyhow::{Context, ensure};
 use brokerx_client::log::read_topic;
 use brokerx_client::{Cents, eventually, place_order};
 use brokerx_e2e::fixture::Fixture;
+use brokerx_e2e::instances::get;
 use brokerx_matcher::machine::Matcher;
 use brokerx_schemas::{AccountCommand, AccountEvent, BookCommand, DeadLetter, Message as _, TradeEvent};
 use brokerx_settlement::account::AccountMachine;
@@ -88,14 +89,16 @@ pub async fn an_open_transaction_is_told(fixture: &Fixture) -> anyhow::Result<()
         send(&producer, topic, partition, "in an open transaction").await?;
     }
     eventually("the matcher says that it waits", LIMIT, async || {
-        let answered = readiness(fixture, "matcher").await;
+        let answered = get(fixture, "matcher", "/ready").await;
         Ok(answered
             .is_ok_and(|(is_ready, text)| !is_ready && text.contains("a transaction of another producer is open")))
     })
     .await?;
     producer.abort_transaction(LIMIT)?;
     eventually("the matcher goes on", LIMIT, async || {
-        Ok(readiness(fixture, "matcher").await.is_ok_and(|(is_ready, _)| is_ready))
+        Ok(get(fixture, "matcher", "/ready")
+            .await
+            .is_ok_and(|(is_ready, _)| is_ready))
     })
     .await?;
     let order = place_order("after", &symbol, "buy", 1, Some(Cents(99_00)), "GTC");
@@ -105,13 +108,6 @@ pub async fn an_open_transaction_is_told(fixture: &Fixture) -> anyhow::Result<()
         Ok([200, 201].contains(&answer.status))
     })
     .await
-}
-
-/// Whether a process is ready, and what it says.
-async fn readiness(fixture: &Fixture, process: &str) -> anyhow::Result<(bool, String)> {
-    let url = format!("{}/ready", fixture.system().metrics_url(process));
-    let answer = reqwest::get(url).await?;
-    Ok((answer.status().is_success(), answer.text().await?))
 }
 
 /// A fold from outside comes through as well.

@@ -116,7 +116,7 @@ pub async fn done(what: &str, ask: impl AsyncFn() -> anyhow::Result<Answer>) -> 
     loop {
         match ask().await {
             Ok(answer) if [200, 201].contains(&answer.status) => return Ok(answer.body),
-            // 404 and 422 while an ingress that has just started knows neither market nor account.
+            // 404 while what is read is not in the projection yet, 422 when a command came behind its deadline.
             Ok(answer) if [202, 401, 403, 404, 422, 429, 503, 504].contains(&answer.status) => {
                 ensure!(
                     started.elapsed() < PATIENCE,

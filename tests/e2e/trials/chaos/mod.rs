@@ -20,6 +20,7 @@ use anyhow::{Context, bail, ensure};
 use brokerx_client::Cents;
 use brokerx_e2e::audit::reconcile;
 use brokerx_e2e::fixture::Fixture;
+use brokerx_e2e::instances::end_second_instances;
 use rand::{RngExt, SeedableRng, rngs::Xoshiro256PlusPlus};
 use tokio::task::JoinSet;
 
@@ -50,6 +51,14 @@ fn seed() -> u64 {
 }
 
 pub async fn nothing_is_lost_or_doubled_while_processes_die(fixture: &Fixture) -> anyhow::Result<()> {
+    let outcome = trade_while_processes_die(fixture).await;
+    // Also when it failed: the trials behind it find the system as it was.
+    let healed = monkey::heal(fixture).await;
+    let ended = end_second_instances(fixture).await;
+    outcome.and(healed).and(ended)
+}
+
+async fn trade_while_processes_die(fixture: &Fixture) -> anyhow::Result<()> {
     let seed = seed();
     println!(
         "chaos: seed {seed}, {:?} (replay its choices with BROKERX_TEST_SEED={seed})",

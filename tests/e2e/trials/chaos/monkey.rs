@@ -52,6 +52,8 @@ pub async fn hit(fixture: &Fixture, random: &mut Xoshiro256PlusPlus) -> anyhow::
 pub async fn heal(fixture: &Fixture) -> anyhow::Result<()> {
     for name in VICTIMS {
         let mut system = fixture.system();
+        // It may still be frozen, when somebody else's failure ended the trial.
+        system.process(name).resume();
         if system.process(name).ended().is_some() {
             system.respawn(name)?;
         }

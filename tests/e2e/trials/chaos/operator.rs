@@ -59,8 +59,7 @@ impl Operator {
                 Ok(answer) if answer.status == 200 && answer.body["items"].is_null() => return Ok(()),
                 Ok(answer) if answer.status == 200 && answer.body["items"][0]["outcome"] == "done" => return Ok(()),
                 Ok(answer) if answer.status == 200 => {}
-                // 404 while an ingress that has just started has not read the instruments yet.
-                Ok(answer) if [202, 207, 404, 422, 429, 503].contains(&answer.status) => {}
+                Ok(answer) if [202, 207, 422, 429, 503].contains(&answer.status) => {}
                 Ok(answer) => bail!("{action} was answered with {}: {}", answer.status, answer.body),
                 Err(_) => {}
             }

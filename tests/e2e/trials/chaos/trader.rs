@@ -187,11 +187,11 @@ fn shown(answer: &Answer) -> anyhow::Result<Option<Told>> {
 }
 
 /// The order that the answer to a new order shows: with 200 and 201 an order that was taken, with 422 a
-/// rejected one whose reason is the answer's code, or none at all.
+/// rejected one whose reason is the answer's code. No order of a trader is refused before it is one: its symbols are
+/// listed, also while an ingress that has just started is still reading them.
 fn placed(answer: &Answer) -> anyhow::Result<Option<Told>> {
     let told = shown(answer)?;
     let fits = match (answer.status, &told) {
-        (422, None) => true,
         (422, Some(told)) => {
             let reason = serde_json::to_value(told.reason)?;
             told.status == OrderStatus::Rejected && reason == answer.code()
