@@ -170,6 +170,7 @@ fn trials(fixture: &Shared, runtime: &Arc<Runtime>, times: &Times) -> Vec<Trial>
         unreadable::what_is_no_decision_stops_nobody,
         other_team::a_python_consumer_agrees_with_the_database,
         outages::trading_goes_on_while_the_database_is_down,
+        outages::an_ingress_that_has_just_started_denies_no_instrument,
         outages::a_token_that_was_revoked_stays_so_while_the_database_is_down,
         outages::workers_start_while_the_registry_is_away,
         outages::another_instance_projects_when_the_owner_is_frozen,

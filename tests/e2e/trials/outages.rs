@@ -127,6 +127,68 @@ pub async fn a_token_that_was_revoked_stays_so_while_the_database_is_down(fixtur
     Ok(())
 }
 
+/// Who sends an order again because the ingress died takes "there is no such instrument" for the outcome of the order,
+/// which may have taken effect: so an ingress that has just started says no such thing.
+pub async fn an_ingress_that_has_just_started_denies_no_instrument(fixture: &Fixture) -> anyhow::Result<()> {
+    let symbol = fixture.instrument().await?;
+    let client = fixture.funded_client(Cents(5_000_00), &[]).await?;
+    let order = |id| place_order(id, &symbol, "buy", 1, Some(Cents(98_00)), "GTC");
+    client.place(&order("before")).await?.expect(201)?;
+    let in_projection = async || Ok(client.get("/api/v1/orders/by-client-id/before").await?.status == 200);
+    eventually("the order is projected", LIMIT, in_projection).await?;
+    fixture.system().process("kafka").pause();
+    let restarted = fixture.system().respawn("ingress");
+    let said = async {
+        restarted?;
+        eventually("the ingress serves", LIMIT, async || {
+            let Ok(answer) = client.place(&order("meanwhile")).await else {
+                return Ok(false);
+            };
+            ensure!(answer.status == 503, "answered {}: {}", answer.status, answer.body);
+            Ok(answer.code() == "MARKET_UNAVAILABLE")
+        })
+        .await?;
+        let api = &fixture.api;
+        for path in [
+            "instruments".to_owned(),
+            format!("market/{symbol}/quote"),
+            format!("market/{symbol}/trades"),
+        ] {
+            let path = format!("/api/v1/{path}");
+            let answer = api.request(Method::GET, &path, &[], None).await?;
+            ensure!(answer.code() == "MARKET_UNAVAILABLE", "{path}: {}", answer.body);
+        }
+        for path in [format!("instruments/{symbol}/halt"), "sessions/close".to_owned()] {
+            let path = format!("/admin/v1/{path}");
+            let answer = api.operate(&fixture.operator_key, Method::POST, &path, None).await?;
+            ensure!(answer.code() == "MARKET_UNAVAILABLE", "{path}: {}", answer.body);
+        }
+        // What it did before it knows from the projection.
+        let again = client.place(&order("before")).await?;
+        ensure!(
+            again.status == 200 && again.replayed,
+            "{}: {}",
+            again.status,
+            again.body
+        );
+        anyhow::Ok(())
+    };
+    let said = said.await;
+    fixture.system().process("kafka").resume();
+    said?;
+    eventually("orders are taken again", LIMIT, async || {
+        let answer = client.place(&order("meanwhile")).await?;
+        ensure!(
+            [200, 201, 202, 503].contains(&answer.status),
+            "{}: {}",
+            answer.status,
+            answer.body
+        );
+        Ok([200, 201].contains(&answer.status))
+    })
+    .await
+}
+
 pub async fn workers_start_while_the_registry_is_away(fixture: &Fixture) -> anyhow::Result<()> {
     let symbol = fixture.instrument().await?;
     let client = fixture.funded_client(Cents(5_000_00), &[]).await?;
