@@ -14,6 +14,8 @@ pub trait Message: Serialize + DeserializeOwned + Send + 'static {
     const TOPIC: &'static str;
     /// The Avro schema, as JSON.
     const SCHEMA: &'static str;
+    /// The inboxes whose folds alone write the topic; none when clients, operators or tools write there as well.
+    const WRITERS: &'static [&'static str] = &[];
 
     /// Appends it as a datum of a schema, which is [`Self::SCHEMA`] once it is parsed.
     ///
@@ -46,11 +48,12 @@ pub trait InboxMessage: Message {
 }
 
 macro_rules! messages {
-    ($( $type:ident = $topic:literal ),+ $(,)?) => {
+    ($( $type:ident = $topic:literal $(by $( $writer:ident )|+)? ),+ $(,)?) => {
         $(
             impl Message for $type {
                 const TOPIC: &'static str = $topic;
                 const SCHEMA: &'static str = include_str!(concat!("../avro/", $topic, ".avsc"));
+                $( const WRITERS: &'static [&'static str] = &[$( $writer::TOPIC ),+]; )?
 
                 // The same as without: but a function of an impl is compiled where the impl stands.
                 fn write_datum(&self, schema: &AvroSchema, buffer: &mut Vec<u8>) -> Result<(), DatumError> {
@@ -100,15 +103,15 @@ macro_rules! messages {
 messages! {
     AccountCommand = "account-commands",
     BookCommand = "book-commands",
-    Reply = "replies",
-    AccountEvent = "account-events",
-    OrderEvent = "orders",
-    DepositEvent = "deposits",
-    LedgerEvent = "ledger",
+    Reply = "replies" by AccountCommand | BookCommand,
+    AccountEvent = "account-events" by AccountCommand,
+    OrderEvent = "orders" by AccountEvent,
+    DepositEvent = "deposits" by AccountEvent,
+    LedgerEvent = "ledger" by AccountEvent,
     AuthEvent = "auth",
-    TradeEvent = "trades",
-    MarketData = "market-data",
-    InstrumentEvent = "instruments",
+    TradeEvent = "trades" by BookCommand,
+    MarketData = "market-data" by BookCommand,
+    InstrumentEvent = "instruments" by BookCommand,
     AckEvent = "acks",
     DeadLetter = "dead-letters",
     Passage = "passed-offsets",
@@ -149,7 +152,7 @@ impl InboxMessage for AccountEvent {
         self.kind == crate::AccountEventKind::Unknown
     }
     fn writer(&self) -> Option<&'static str> {
-        Some(AccountCommand::TOPIC)
+        Self::WRITERS.first().copied()
     }
     fn tick(_second: i64) -> Option<Self> {
         None

@@ -19,9 +19,9 @@
 //! to another instance, payments are asked for again and results are written again; the account
 //! machine takes the first result of a payment, and the provider takes the id.
 //!
-//! **A record that nobody wrote.** One whose bytes are no event, and that does not say that a worker wrote it, asks for
-//! no payment: it is counted (`brokerx_payments_left_out`), logged and left out. A worker's that cannot be read may
-//! have asked for one, so the stage waits in front of it.
+//! **A record that nobody wrote.** One that settlement's fold did not write, or whose bytes are no event and that does
+//! not say that a worker wrote it, asks for no payment: it is counted (`brokerx_payments_left_out`), logged and left
+//! out. A worker's that cannot be read may have asked for one, so the stage waits in front of it.
 //!
 //! **Bounds.** A limited number of requests at a time, and a limited number of undecided payments:
 //! at that number reading pauses.
@@ -44,7 +44,8 @@ use std::time::Duration;
 
 use brokerx_schemas::{AccountEvent, Message as _};
 use brokerx_topics::codec::{Codec, DecodeError};
-use brokerx_topics::headers::{claimed_source, trace_of};
+use brokerx_topics::headers::{claimed_source, identity_of, trace_of};
+use brokerx_topics::machine::is_of_its_topic;
 use brokerx_topics::passes::{Passes, Word, hint, undecided};
 use brokerx_topics::service::{self, Check, Drained, Health, Metrics, PlatformOptions, ServiceOptions, Shutdown};
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext, Rebalance, StreamConsumer};
@@ -330,9 +331,18 @@ impl Payments {
             pass();
             return Ok(());
         }
+        let leave_out = |why: &dyn std::fmt::Display| {
+            tracing::error!(partition, offset, %why, "a record that settlement did not write is left out");
+            self.metrics.left_out.inc();
+            pass();
+        };
         let decoded = match record.payload() {
             Some(value) => self.codec.decode_resolving(value).await,
             None => Err(DecodeError::Malformed("it has no value".to_owned())),
+        };
+        let (identity, decoded) = match identity_of(record.headers()) {
+            Ok(identity) => (identity, decoded),
+            Err(error) => (None, decoded.and(Err(DecodeError::Malformed(error.to_string())))),
         };
         let event: AccountEvent = match decoded {
             Ok(event) => event,
@@ -343,9 +353,7 @@ impl Payments {
                     return Ok(());
                 }
                 if is_stray(&error, record.headers()) {
-                    tracing::error!(partition, offset, %error, "a record that no worker wrote is left out");
-                    self.metrics.left_out.inc();
-                    pass();
+                    leave_out(&error);
                     return Ok(());
                 }
                 return Err(unusable(format!(
@@ -354,6 +362,10 @@ impl Payments {
                 )));
             }
         };
+        if !is_of_its_topic::<AccountEvent>(identity.as_ref()) {
+            leave_out(&"it names another writer, or none");
+            return Ok(());
+        }
         offsets.lock().begin(partition, offset);
         // A rebalance while a schema was resolved makes this record come again; asking twice is safe.
         let undecided = desk.take(event, trace_of(record.headers()), (partition, offset));

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use brokerx_schemas::{AccountEvent, AuthEvent, Candle, MarketData, Message, Trade, TradeEvent};
 use brokerx_topics::catalogue::{self, Retention};
+use brokerx_topics::machine::{Identity, is_of_its_topic};
 
 use super::candles::CandleKey;
 use super::rows::JsonText;
@@ -32,6 +33,16 @@ impl Log {
 
     pub(super) fn of_topic(topic: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|log| log.topic() == topic)
+    }
+
+    /// Whether who wrote a record is one who writes the log.
+    pub(super) fn is_written_by(self, identity: Option<&Identity>) -> bool {
+        match self {
+            Self::AccountEvents => is_of_its_topic::<AccountEvent>(identity),
+            Self::Trades => is_of_its_topic::<TradeEvent>(identity),
+            Self::Auth => is_of_its_topic::<AuthEvent>(identity),
+            Self::MarketData => is_of_its_topic::<MarketData>(identity),
+        }
     }
 
     /// Whether the log loses its oldest records in time, so that it may begin anywhere.

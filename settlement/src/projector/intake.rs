@@ -32,6 +32,8 @@ pub(super) enum Stop {
     Malformed { offset: i64, reason: String },
     #[error("offset {0}: a kind of record that this build does not know")]
     UnknownKind(i64),
+    #[error("offset {0}: the worker who alone writes the topic did not write it")]
+    Impostor(i64),
 }
 
 /// What became of a record.
@@ -42,7 +44,7 @@ pub(super) enum Taken {
     Hole {
         expected: u64,
     },
-    /// It says nothing: no worker wrote it, and nobody can read it.
+    /// It says nothing: its topic's worker did not write it, or no worker wrote it and nobody can read it.
     LeftOut(Stop),
 }
 
@@ -101,7 +103,10 @@ pub(super) fn take(
         Word::Use => match identity
             .map_err(Refused::from)
             .and_then(|identity| Ok((identity, decode(codec, partition, record)?)))
-        {
+            .and_then(|used| match partition.0.is_written_by(used.0.as_ref()) {
+                true => Ok(used),
+                false => Err(Stop::Impostor(offset).into()),
+            }) {
             Err(Refused::Stop(stop)) if stop.is_stray(record.headers()) => {
                 pass(progress, batch, partition, record);
                 return Ok(Taken::LeftOut(stop));
@@ -158,9 +163,12 @@ pub(super) fn pass_over(progress: &mut Progress, batch: &mut Batch, partition: L
 }
 
 impl Stop {
-    /// Whether the record is nobody's: its bytes are no message, today and for ever, and it does not say that a worker
-    /// wrote it. Whoever reads the topic on a machine buries it and goes on.
+    /// Whether the record is nobody's: its topic's worker did not write it, or its bytes are no message, today and for
+    /// ever, and it does not say that a worker wrote it. Whoever reads the topic on a machine buries it and goes on.
     fn is_stray(&self, headers: Option<&impl Headers>) -> bool {
+        if matches!(self, Self::Impostor(_)) {
+            return true;
+        }
         let can_never_be_read = matches!(self, Self::NoValue(_) | Self::Undecodable { .. } | Self::Headers { .. });
         can_never_be_read && claimed_source(headers).is_none()
     }
@@ -275,6 +283,9 @@ mod tests {
         for stop in [Stop::NoValue(7), garbage(), half] {
             assert!(stop.is_stray(None::<&OwnedHeaders>), "{stop}");
             assert!(!stop.is_stray(Some(&worker)), "{stop}");
+        }
+        for headers in [None, Some(&worker)] {
+            assert!(Stop::Impostor(7).is_stray(headers));
         }
         // Another build may read it.
         assert!(!Stop::UnknownKind(7).is_stray(None::<&OwnedHeaders>));

@@ -77,7 +77,7 @@ class Store:
         )
         headers = {name: value.decode() for name, value in message.headers() or []}
         if "src" not in headers:
-            return True
+            return False  # No worker wrote it.
         source = (message.topic(), message.partition(), headers["src"])
         seq = int(headers["seq"])
         last = self.database.execute(

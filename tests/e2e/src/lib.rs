@@ -4,6 +4,7 @@
 //! - [`audit`]: reconciles topics, projection and machines from the outside;
 //! - [`fake_clock`]: a process under a clock that a trial sets;
 //! - [`foreign_batch`]: a batch of records under the id of somebody else's producer;
+//! - [`forgery`]: records that name a worker who did not write them;
 //! - [`instances`]: second instances of services, and what a process says of itself.
 //!
 //! The trials themselves are in `trials/`.
@@ -12,4 +13,5 @@ pub mod audit;
 pub mod fake_clock;
 pub mod fixture;
 pub mod foreign_batch;
+pub mod forgery;
 pub mod instances;

@@ -185,6 +185,7 @@ fn trials(fixture: &Shared, runtime: &Arc<Runtime>, times: &Times) -> Vec<Trial>
         projection::what_stands_before_a_row_that_cannot_be_is_projected,
         projection::an_account_that_contradicts_holds_up_no_other,
         projection::a_row_that_is_refused_for_good_holds_up_no_other,
+        projection::what_names_no_worker_says_nothing,
         transactions::a_transactional_producer_stops_no_projection,
         unreadable::garbage_that_no_worker_wrote_stops_nobody,
         clocks::a_broker_that_was_a_day_ahead_stops_the_workers_loudly,

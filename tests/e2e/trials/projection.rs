@@ -6,12 +6,15 @@ use anyhow::{Context, ensure};
 use brokerx_client::log::read_topic;
 use brokerx_client::{Cents, eventually, wait_until_quiet};
 use brokerx_e2e::fixture::Fixture;
+use brokerx_e2e::forgery::{forged, forged_headers};
+use brokerx_e2e::instances::get;
 use brokerx_schemas::{
-    AccountEvent, AccountId, AuthEvent, Candle, CandleInterval, CandleUpdate, CashView, LoginAttempted, LoginOutcome,
-    MarketData, Message, Trade, TradeEvent, TradeId,
+    AccountEvent, AccountEventKind, AccountId, AuthEvent, Candle, CandleInterval, CandleUpdate, CashView, Instrument,
+    InstrumentEvent, LoginAttempted, LoginOutcome, MarketData, Message, PaymentId, Symbol, Trade, TradeEvent, TradeId,
 };
 use brokerx_topics::partition::{account_key, partition_of};
 use brokerx_topics::service::kafka;
+use rdkafka::message::OwnedHeaders;
 use rdkafka::producer::{FutureProducer, FutureRecord};
 use reqwest::Method;
 use sqlx::Row;
@@ -84,24 +87,16 @@ async fn set_aside(fixture: &Fixture) -> anyhow::Result<i64> {
         .with_context(|| format!("no such check: {report}"))
 }
 
-/// Writes events that no worker wrote, in this order.
+/// Writes events that settlement did not write, though they say so, in this order.
 async fn write(fixture: &Fixture, events: &[AccountEvent]) -> anyhow::Result<()> {
-    let partitions = brokerx_topics::catalogue::topic(AccountEvent::TOPIC).partitions;
-    let producer: FutureProducer = kafka::producer_config(&fixture.platform).create()?;
     for event in events {
-        let mut value = Vec::new();
-        fixture.codec.encode(event, &mut value)?;
-        let key = account_key(event.account_id);
-        let record = FutureRecord::to(AccountEvent::TOPIC)
-            .key(&key)
-            .payload(&value)
-            .partition(partition_of(&key, partitions));
-        producer.send(record, LIMIT).await.map_err(|(error, _)| error)?;
+        let headers = forged_headers::<AccountEvent>();
+        append_to(fixture, &account_key(event.account_id), event, headers).await?;
     }
     Ok(())
 }
 
-/// Leaves a record in `account-events` that no worker wrote: nothing that reads the whole topic may come after.
+/// Leaves a record in `account-events` that settlement did not write: nothing that reads the whole topic may come after.
 pub async fn an_account_that_contradicts_holds_up_no_other(fixture: &Fixture) -> anyhow::Result<()> {
     let client = fixture.funded_client(Cents(10_00), &[]).await?;
     let other = fixture.funded_client(Cents(10_00), &[]).await?;
@@ -109,7 +104,7 @@ pub async fn an_account_that_contradicts_holds_up_no_other(fixture: &Fixture) ->
     let account_id: AccountId = client.account_id.parse()?;
     let events = read_topic::<AccountEvent>(&fixture.platform, &fixture.codec).await?;
     let last = events.iter().rev().find(|record| record.value.account_id == account_id);
-    let mut stray = last.context("no event of the account")?.value.clone();
+    let mut stray = forged(&last.context("no event of the account")?.value);
     stray.account_seq += 100;
     write(fixture, std::slice::from_ref(&stray)).await?;
     eventually("the account is set aside", LIMIT, async || {
@@ -134,7 +129,7 @@ pub async fn an_account_that_contradicts_holds_up_no_other(fixture: &Fixture) ->
 }
 
 /// Rows that PostgreSQL refuses: what stands before them in the same batch is projected. Leaves records in
-/// `account-events` that no worker wrote, of an account that nobody has.
+/// `account-events` that settlement did not write, of an account that nobody has.
 pub async fn what_stands_before_a_row_that_cannot_be_is_projected(fixture: &Fixture) -> anyhow::Result<()> {
     let client = fixture.funded_client(Cents(10_00), &[]).await?;
     wait_until_quiet(&fixture.platform, &fixture.database).await?;
@@ -147,17 +142,12 @@ pub async fn what_stands_before_a_row_that_cannot_be_is_projected(fixture: &Fixt
     let event = |account_seq, reserved_cents| AccountEvent {
         account_id,
         account_seq,
-        order: None,
-        execution: None,
-        payment: None,
-        transfer: None,
         cash: Some(CashView {
             balance_cents: 0,
             reserved_cents,
         }),
         positions: Vec::new(),
-        postings: Vec::new(),
-        ..model.clone()
+        ..forged(model)
     };
     // They wait together for the projector, so that they are one batch.
     fixture.system().process("settlement").stop();
@@ -211,7 +201,7 @@ pub async fn what_stands_before_a_row_that_cannot_be_is_projected(fixture: &Fixt
 }
 
 /// Rows of trades, identity events and candles that PostgreSQL refuses: they are set aside, and everything else is
-/// projected. Leaves records that no worker wrote, and that are set aside.
+/// projected. Leaves records that no worker of ours wrote, and that are set aside.
 pub async fn a_row_that_is_refused_for_good_holds_up_no_other(fixture: &Fixture) -> anyhow::Result<()> {
     let client = fixture.funded_client(Cents(10_00), &[]).await?;
     ensure!(set_aside(fixture).await? == 0, "something is set aside already");
@@ -310,13 +300,136 @@ pub async fn a_row_that_is_refused_for_good_holds_up_no_other(fixture: &Fixture)
     .await
 }
 
-/// Appends a record that no worker wrote, to the last partition of its topic.
+/// Good records that name no worker, in topics where only workers write: they pay nothing, list nothing, and nobody
+/// shows them. Leaves them there.
+pub async fn what_names_no_worker_says_nothing(fixture: &Fixture) -> anyhow::Result<()> {
+    let client = fixture.funded_client(Cents(10_00), &[]).await?;
+    let account_id: AccountId = client.account_id.parse()?;
+    let events = read_topic::<AccountEvent>(&fixture.platform, &fixture.codec).await?;
+    let of_account = || {
+        events
+            .iter()
+            .rev()
+            .filter(|record| record.value.account_id == account_id)
+    };
+    let last = of_account().next().context("no event of the account")?;
+    let pending = of_account().find(|record| record.value.kind == AccountEventKind::PaymentPending);
+    let mut pending = pending.context("no pending payment")?.value.clone();
+    pending.account_seq = last.value.account_seq + 1;
+    let payment = pending.payment.as_mut().context("no payment")?;
+    payment.payment_id = PaymentId(payment.payment_id.0 ^ 1);
+    let payment_id = payment.payment_id;
+    let trades = read_topic::<TradeEvent>(&fixture.platform, &fixture.codec).await?;
+    let trade = trades.iter().find_map(|record| match &record.value {
+        TradeEvent::Trade(trade) => Some(Trade {
+            trade_id: TradeId(-9),
+            ..*trade
+        }),
+        TradeEvent::Unknown => None,
+    });
+    let instruments = read_topic::<InstrumentEvent>(&fixture.platform, &fixture.codec).await?;
+    let instrument = instruments.iter().find_map(|record| match &record.value {
+        InstrumentEvent::Instrument(instrument) => Some(Instrument {
+            symbol: Symbol::new("GHOST").ok()?,
+            ..instrument.clone()
+        }),
+        InstrumentEvent::Unknown => None,
+    });
+    let left_out = async |process: &str, metric: &str| -> anyhow::Result<u64> {
+        let (_, metrics) = get(fixture, process, "/metrics").await?;
+        let value = metrics
+            .lines()
+            .find_map(|line| line.strip_prefix(metric)?.trim().parse().ok());
+        Ok(value.unwrap_or(0))
+    };
+    let counters = [
+        ("settlement", "brokerx_payments_left_out_total"),
+        (
+            "settlement",
+            "brokerx_projector_left_out_total{topic=\"account-events\"}",
+        ),
+        ("settlement", "brokerx_projector_left_out_total{topic=\"trades\"}"),
+        (
+            "notifier",
+            "brokerx_reader_records_left_out_total{topic=\"account-events\"}",
+        ),
+        (
+            "ingress",
+            "brokerx_reader_records_left_out_total{topic=\"instruments\"}",
+        ),
+    ];
+    let mut before = Vec::new();
+    for (process, metric) in counters {
+        before.push(left_out(process, metric).await?);
+    }
+    let mut stream = client
+        .stream(&["balances", "deposits"], Some(last.value.account_seq))
+        .await?;
+    append_to(fixture, &account_key(account_id), &pending, None).await?;
+    append_to(
+        fixture,
+        b"x",
+        &TradeEvent::Trade(trade.context("nobody has traded")?),
+        None,
+    )
+    .await?;
+    let ghost = InstrumentEvent::Instrument(instrument.context("nothing is listed")?);
+    append_to(fixture, b"GHOST", &ghost, None).await?;
+    for ((process, metric), before) in counters.into_iter().zip(before) {
+        eventually(metric, LIMIT, async || Ok(left_out(process, metric).await? > before)).await?;
+    }
+    client.deposit(Cents(1_00), "behind-them").await?;
+    eventually("the account goes on", LIMIT, async || {
+        Ok(client.cash(None).await? == Cents(11_00))
+    })
+    .await?;
+    let event = stream.next_where(LIMIT, |message| message["type"] == "event").await?;
+    let payment = event["deposit"]["deposit_id"]
+        .as_str()
+        .with_context(|| format!("no deposit: {event}"))?;
+    ensure!(payment != payment_id.to_string(), "it was pushed: {event}");
+    ensure!(set_aside(fixture).await? == 0, "something is set aside");
+    let rows: i64 = sqlx::query_scalar(
+        "SELECT (SELECT count(*) FROM projection.trades WHERE trade_id = -9)
+              + (SELECT count(*) FROM projection.payments WHERE payment_id = $1)",
+    )
+    .bind(payment_id.0)
+    .fetch_one(&fixture.database)
+    .await?;
+    ensure!(rows == 0, "they were projected");
+    let quote = fixture
+        .api
+        .request(Method::GET, "/api/v1/market/GHOST/quote", &[], None)
+        .await?;
+    ensure!(quote.status == 404, "{}", quote.body);
+    Ok(())
+}
+
+/// Appends a record to the partition of its key.
+async fn append_to<M: Message>(
+    fixture: &Fixture,
+    key: &[u8],
+    message: &M,
+    headers: Option<OwnedHeaders>,
+) -> anyhow::Result<()> {
+    let mut value = Vec::new();
+    fixture.codec.encode(message, &mut value)?;
+    let partition = partition_of(key, brokerx_topics::catalogue::topic(M::TOPIC).partitions);
+    let producer: FutureProducer = kafka::producer_config(&fixture.platform).create()?;
+    let mut record = FutureRecord::to(M::TOPIC).key(key).payload(&value).partition(partition);
+    record.headers = headers;
+    producer.send(record, LIMIT).await.map_err(|(error, _)| error)?;
+    Ok(())
+}
+
+/// Appends a record that the worker did not write whom it names, to the last partition of its topic.
 async fn append<M: Message>(fixture: &Fixture, key: &str, message: &M) -> anyhow::Result<()> {
     let mut value = Vec::new();
     fixture.codec.encode(message, &mut value)?;
     let partition = brokerx_topics::catalogue::topic(M::TOPIC).partitions - 1;
     let producer: FutureProducer = kafka::producer_config(&fixture.platform).create()?;
-    let record = FutureRecord::to(M::TOPIC).key(key).payload(&value).partition(partition);
+    let mut record = FutureRecord::to(M::TOPIC).key(key).payload(&value).partition(partition);
+    record.headers = forged_headers::<M>();
     producer.send(record, LIMIT).await.map_err(|(error, _)| error)?;
     Ok(())
 }

@@ -23,6 +23,10 @@ Records come at least once. Each that a worker writes has the headers `src` (the
 `topic-partition`), `seq` (dense from 1 per `src` and partition of this topic) and `off` (the offset in
 `src` that caused it); `correlation-id` and `traceparent` lead back to the request.
 
+Where only workers write, a record without a `src`, or with that of another inbox, is nobody's, and all of our own
+readers leave it out: settlement writes as `account-commands-N`, the matcher as `book-commands-N`, the publisher as
+`account-events-N`. Kafka's rights keep such records away where they are switched on.
+
 Per partition and `src`, a record counts only when its `seq` is the last one + 1: a lower number is a
 duplicate, and a higher one stands behind a hole and will come again. The first number that is ever seen of
 a `src` is its base. A reader stores the last `seq` of each `src` together with the offset, in the same

@@ -7,6 +7,7 @@
 
 use std::collections::BTreeMap;
 
+use brokerx_schemas::Message;
 use serde::{Deserialize, Serialize};
 
 /// Who wrote a record, and its number on the edge: the headers `src` and `seq`.
@@ -24,6 +25,12 @@ impl Identity {
         let partition = self.source.strip_prefix(inbox).and_then(|rest| rest.strip_prefix('-'));
         partition.is_some_and(|number| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()))
     }
+}
+
+/// Whether a record is of its topic: whoever writes it says who it is, and is one of those who alone write there, if
+/// there are such ([`Message::WRITERS`]). Any other record is nobody's, whatever it says.
+pub fn is_of_its_topic<M: Message>(identity: Option<&Identity>) -> bool {
+    M::WRITERS.is_empty() || identity.is_some_and(|identity| M::WRITERS.iter().any(|inbox| identity.is_of(inbox)))
 }
 
 /// What the number of a record says about it.
@@ -118,6 +125,8 @@ impl Edges {
 
 #[cfg(test)]
 mod tests {
+    use brokerx_schemas::{AccountEvent, AuthEvent, Reply};
+
     use super::*;
 
     fn identity(seq: u64) -> Identity {
@@ -160,6 +169,23 @@ mod tests {
             };
             assert_eq!(identity.is_of("book-commands"), expected, "{source}");
         }
+    }
+
+    #[test]
+    fn a_record_of_a_workers_topic_names_that_worker() {
+        let of = |source: &str| Identity {
+            source: source.to_owned(),
+            seq: 1,
+        };
+        let (account, book, tool) = (of("account-commands-3"), of("book-commands-0"), of("tool-0"));
+        assert!(is_of_its_topic::<AccountEvent>(Some(&account)));
+        for stray in [None, Some(&book), Some(&tool)] {
+            assert!(!is_of_its_topic::<AccountEvent>(stray), "{stray:?}");
+        }
+        assert!(is_of_its_topic::<Reply>(Some(&account)) && is_of_its_topic::<Reply>(Some(&book)));
+        assert!(!is_of_its_topic::<Reply>(None));
+        // The outbox of the ingress has no numbers.
+        assert!(is_of_its_topic::<AuthEvent>(None));
     }
 
     #[test]

@@ -14,6 +14,7 @@ pub struct ReadMetrics {
     applied: Family<TopicLabel, Counter>,
     duplicate: Family<TopicLabel, Counter>,
     behind_hole: Family<TopicLabel, Counter>,
+    left_out: Family<TopicLabel, Counter>,
     blocked: Family<TopicLabel, Gauge>,
     lag: Family<TopicLabel, Histogram>,
 }
@@ -25,6 +26,7 @@ impl ReadMetrics {
             applied: Family::default(),
             duplicate: Family::default(),
             behind_hole: Family::default(),
+            left_out: Family::default(),
             blocked: Family::default(),
             lag: Family::new_with_constructor(latency),
         };
@@ -36,6 +38,11 @@ impl ReadMetrics {
                 "records_behind_hole",
                 "Records behind a hole of their source",
                 &metrics.behind_hole,
+            ),
+            (
+                "records_left_out",
+                "Records that nobody wrote who writes the topic",
+                &metrics.left_out,
             ),
         ] {
             registry.register(name, help, family.clone());
@@ -77,5 +84,9 @@ impl ReadMetrics {
 
     pub(super) fn behind_hole(&self, topic: &'static str) {
         self.behind_hole.get_or_create(&TopicLabel { topic }).inc();
+    }
+
+    pub(super) fn left_out(&self, topic: &'static str) {
+        self.left_out.get_or_create(&TopicLabel { topic }).inc();
     }
 }

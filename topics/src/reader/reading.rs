@@ -2,7 +2,8 @@
 //!
 //! Positions are explicit (`assign()`, no group): every instance reads everything. When the log no
 //! longer has the position, or the client fails for good, reading begins anew and the sink forgets
-//! what it knew. A value that cannot be decoded is logged and left out; a schema that cannot be
+//! what it knew. A value that cannot be decoded is logged and left out, and so is a record that does not name the worker
+//! who alone writes the topic; a schema that cannot be
 //! fetched is waited for, and so is one that the registry denies, until an operator passes the offset: the
 //! process is not ready meanwhile.
 
@@ -20,7 +21,7 @@ use rdkafka::{Offset, TopicPartitionList};
 use super::{ReadMetrics, Sequences};
 use crate::codec::{Codec, DecodeError};
 use crate::headers::{Trace, identity_of, trace_of};
-use crate::machine::{Identity, Verdict};
+use crate::machine::{Identity, Verdict, is_of_its_topic};
 use crate::passes::{Passes, Word, hint, undecided};
 use crate::service::clock::now_us;
 use crate::service::kafka::consumer_config;
@@ -236,7 +237,7 @@ impl Reader {
                     }
                     if let Some((identity, record)) =
                         self.decode(&message, watch, sequences.entry(partition).or_default())
-                        && self.is_wanted(M::TOPIC, identity.as_ref(), sequences.entry(partition).or_default())
+                        && self.is_wanted::<M>(identity.as_ref(), sequences.entry(partition).or_default())
                     {
                         sink.record(record);
                     }
@@ -293,8 +294,18 @@ impl Reader {
         Ok(ranges)
     }
 
-    /// Judges a record by its number, counts it, and tells whether the sink gets it.
-    fn is_wanted(&self, topic: &'static str, identity: Option<&Identity>, sequences: &mut Sequences) -> bool {
+    /// Judges a record by who wrote it and by its number, counts it, and tells whether the sink gets it.
+    fn is_wanted<M: Message>(&self, identity: Option<&Identity>, sequences: &mut Sequences) -> bool {
+        let topic = M::TOPIC;
+        if !is_of_its_topic::<M>(identity) {
+            tracing::error!(
+                topic,
+                ?identity,
+                "a record that its topic's worker did not write is left out"
+            );
+            self.common.metrics.left_out(topic);
+            return false;
+        }
         let judged = identity.filter(|_| self.numbering != Numbering::Ignored);
         let is_next = match judged.map(|identity| sequences.judge(identity)) {
             Some(Verdict::Next) | None => true,
@@ -448,6 +459,8 @@ fn offset_ago(consumer: &BaseConsumer, topic: &str, partition: i32, age: Duratio
 
 #[cfg(test)]
 mod tests {
+    use brokerx_schemas::{AccountEvent, AuthEvent};
+
     use super::*;
 
     fn readers() -> Readers {
@@ -471,12 +484,12 @@ mod tests {
 
     #[test]
     fn the_numbering_says_what_is_handed_on() {
-        // The second is a duplicate, the fourth stands behind a hole.
+        // The second is a duplicate, the fourth stands behind a hole. The last is nobody's.
         let numbers = [Some(7), Some(7), Some(8), Some(10), None];
         for (numbering, expected) in [
-            (Numbering::Dense, [true, false, true, false, true]),
-            (Numbering::Counted, [true; 5]),
-            (Numbering::Ignored, [true; 5]),
+            (Numbering::Dense, [true, false, true, false, false]),
+            (Numbering::Counted, [true, true, true, true, false]),
+            (Numbering::Ignored, [true, true, true, true, false]),
         ] {
             let reader = readers().from(Start::End).numbering(numbering);
             let mut sequences = Sequences::default();
@@ -485,9 +498,13 @@ mod tests {
                     source: "account-commands-0".to_owned(),
                     seq,
                 });
-                reader.is_wanted("account-events", identity.as_ref(), &mut sequences)
+                reader.is_wanted::<AccountEvent>(identity.as_ref(), &mut sequences)
             });
             assert_eq!(handed_on, expected, "{numbering:?}");
+            assert!(
+                reader.is_wanted::<AuthEvent>(None, &mut sequences),
+                "others write there as well"
+            );
         }
     }
 }

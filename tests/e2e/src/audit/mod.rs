@@ -18,6 +18,7 @@ use brokerx_topics::codec::Codec;
 use brokerx_topics::service::PlatformOptions;
 use sqlx::PgPool;
 
+use crate::forgery::is_forged;
 pub use finding::Finding;
 pub use told::Told;
 pub use topics::Topics;
@@ -70,9 +71,10 @@ pub async fn reconcile(
         deposits: read!(),
         ledger: read!(),
     };
-    // What settlement did not write is no event: everybody leaves it out. That all of settlement's own are there
-    // shows by their numbers.
-    topics.account_events.retain(|record| record.identity.is_some());
+    // What settlement did not write is no event. That all of settlement's own are there shows by their numbers.
+    topics
+        .account_events
+        .retain(|record| record.identity.as_ref().is_some_and(|writer| !is_forged(writer)));
     extent.trades = topics.trades.len();
     extent.events = topics.account_events.len();
     let folds = folds::fold_all(platform, codec).await?;

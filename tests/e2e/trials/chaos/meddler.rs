@@ -4,7 +4,7 @@
 //! - a fill of an order that nobody placed: the account is frozen, and thawed;
 //! - a record of a worker that nobody can read: a partition of settlement's inbox stops, and goes on once it is
 //!   passed;
-//! - an event whose number does not follow: the projection sets the account aside, and goes on with its next one.
+//! - an event whose number does not follow, under settlement's name: the projection sets the account aside, and goes on with its next one.
 //!
 //! The account is one that nobody watches: its stream shows the stray event.
 
@@ -15,6 +15,7 @@ use anyhow::{Context, ensure};
 use brokerx_client::log::read_topic;
 use brokerx_client::{Cents, Session, place_order};
 use brokerx_e2e::fixture::Fixture;
+use brokerx_e2e::forgery::{forged, forged_headers};
 use brokerx_schemas::{
     AccountCommand, AccountEvent, AccountId, Fill, Liquidity, Message, OrderId, Side, Symbol, TradeId,
 };
@@ -132,12 +133,13 @@ impl<'a> Meddler<'a> {
         let number = self.happened.set_aside + 1;
         let stray = AccountEvent {
             account_seq: STRAY_SEQ + i64::try_from(number)?,
-            ..self.event.clone()
+            ..forged(&self.event)
         };
         let mut value = Vec::new();
         self.fixture.codec.encode(&stray, &mut value)?;
         let key = account_key(self.account_id);
-        self.send(AccountEvent::TOPIC, &key, &value, None).await?;
+        let headers = forged_headers::<AccountEvent>();
+        self.send(AccountEvent::TOPIC, &key, &value, headers).await?;
         self.until("it is set aside", async || Ok(self.is_set_aside().await? == Some(true)))
             .await?;
         self.trade().await?;
