@@ -79,10 +79,30 @@ pub struct PassedOffset {
     pub decided_us: i64,
 }
 
+/// The decision that what was appended to a partition up to a time is used although that time has not come: the
+/// broker's clock was ahead. Key: `topic-partition-time`; kept for ever, and the latest time counts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AcceptedTime {
+    /// The topic.
+    pub topic: String,
+    /// Its partition.
+    pub partition: i32,
+    /// The latest append time that is used, microseconds since the epoch.
+    pub until_us: i64,
+    /// Why it is accepted.
+    pub reason: String,
+    /// The operator.
+    pub decided_by: String,
+    /// Microseconds since the epoch.
+    pub decided_us: i64,
+}
+
 kinds! {
     /// A record of `passed-offsets`.
     Passage, PassageKind {
         /// An offset that every reader passes.
         passed_offset: PassedOffset(PassedOffset),
+        /// Up to which time a log from the future is used.
+        accepted_time: AcceptedTime(AcceptedTime),
     }
 }

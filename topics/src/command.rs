@@ -14,7 +14,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::apply::{self, ClusterOptions};
 use crate::catalogue;
-use crate::passes::{Decision, decide};
+use crate::passes::{Acceptance, Decision, accept_time, decide};
 use crate::service::{PlatformOptions, log_filter, or_default};
 use crate::tail::{TailOptions, tail};
 
@@ -73,6 +73,11 @@ enum Command {
     Pass {
         #[command(flatten)]
         decision: Decision,
+    },
+    /// Let the machines use what was appended up to a time that has not come: see docs/operations.md
+    AcceptTime {
+        #[command(flatten)]
+        acceptance: Acceptance,
     },
     /// Show who may read and write which topic, as arguments of Kafka's `kafka-acls.sh`, a line each
     Acls {
@@ -159,6 +164,11 @@ async fn run(Options { platform, command, .. }: Options) -> Result<ExitCode> {
             let place = format!("{}-{} offset {}", decision.topic, decision.partition, decision.offset);
             let wrong = decide(&platform, decision).await?;
             println!("{place} is passed by everybody from now on; what stood in the way: {wrong}");
+        }
+        Command::AcceptTime { acceptance } => {
+            let what = format!("{} up to {}", acceptance.topic, acceptance.until);
+            let partitions = accept_time(&platform, acceptance).await?;
+            println!("{what} is used from now on; partitions: {partitions}");
         }
         Command::Acls { apply: true, cluster } => {
             let changed = apply::grant_rights(&platform, &cluster, &catalogue::acls()).await?;

@@ -7,6 +7,8 @@ use brokerx_client::{Answer, Cents, Session, eventually, place_order};
 use brokerx_e2e::fake_clock::FakeClock;
 use brokerx_e2e::fixture::Fixture;
 use brokerx_e2e::instances::end_second_instances;
+use brokerx_schemas::{AccountCommand, AccountEvent, Message as _};
+use jiff::{SignedDuration, Timestamp};
 
 const LIMIT: Duration = Duration::from_secs(60);
 /// Within this time a clock that was set shows, or is forgotten once it is right again: two windows of the
@@ -106,7 +108,6 @@ pub async fn a_worker_whose_clock_jumps_goes_on(fixture: &Fixture) -> anyhow::Re
 /// Leaves records behind that were appended a day ahead: nothing that goes by the time may come after.
 pub async fn a_broker_that_was_a_day_ahead_stops_the_workers_loudly(fixture: &Fixture) -> anyhow::Result<()> {
     let trader = Trader::new(fixture).await?;
-    let workers = ["settlement", "matcher"];
     let everybody = ["settlement", "matcher", "ingress", "notifier"];
     end_second_instances(fixture).await?;
     let clock = FakeClock::give(fixture, "kafka")?;
@@ -120,19 +121,30 @@ pub async fn a_broker_that_was_a_day_ahead_stops_the_workers_loudly(fixture: &Fi
     clock.set(DAY_S)?;
     eventually("the workers say so", SHOWS, async || {
         trader.place("meanwhile").await?;
-        Ok(says(fixture, "settlement", "ahead of this machine's clock").await?
-            && says(fixture, "matcher", "ahead of this machine's clock").await?)
+        Ok(
+            says(fixture, "settlement", "brokerx-topics accept-time account-commands").await?
+                && says(fixture, "matcher", "ahead of this machine's clock").await?,
+        )
     })
     .await?;
     clock.set(0)?;
-    // An operator decides that what was appended is to be used as it is.
+    // An operator decides that what was appended is to be used as it is: for settlement by a recorded command, without
+    // a restart, for the matcher by its setting.
+    let until = (Timestamp::now() + SignedDuration::from_secs(2 * DAY_S)).to_string();
+    for topic in [AccountCommand::TOPIC, AccountEvent::TOPIC] {
+        let arguments = ["accept-time", topic, &until, "--reason", "a trial", "--by", "me"];
+        let accepted = fixture.system().output("brokerx-topics", &arguments)?;
+        ensure!(
+            accepted.status.success(),
+            "{}",
+            String::from_utf8_lossy(&accepted.stderr)
+        );
+    }
     {
         let mut system = fixture.system();
-        for worker in workers {
-            let accepts = ("BROKERX_AHEAD_SECONDS_MAX".to_owned(), (2 * DAY_S).to_string());
-            system.process(worker).spec_mut().environment.push(accepts);
-            system.restart(worker)?;
-        }
+        let accepts = ("BROKERX_AHEAD_SECONDS_MAX".to_owned(), (2 * DAY_S).to_string());
+        system.process("matcher").spec_mut().environment.push(accepts);
+        system.restart("matcher")?;
     }
     for name in everybody {
         eventually(&format!("{name} is ready"), LIMIT, async || {

@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use brokerx_schemas::{Message, Passage, PassedOffset};
+use brokerx_schemas::{AcceptedTime, Message, Passage, PassedOffset};
 
 use crate::codec::DecodeError;
 
@@ -43,6 +43,9 @@ pub(super) struct Decisions {
     /// The offsets of which a schema that is not known may say that they are passed: the decision that names it,
     /// and that schema.
     undecided: HashMap<Place, Waits>,
+    /// By topic and partition, the latest append time that is used although it has not come, microseconds since the
+    /// epoch.
+    accepted_us: HashMap<(String, i32), i64>,
     /// Records of `passed-offsets` that decide nothing, and why; but those that are passed themselves.
     pub(super) unreadable: BTreeMap<i64, String>,
     /// Schemas that must be known to read the rest.
@@ -56,6 +59,8 @@ type Waits = (i64, u32);
 enum Said {
     /// That this offset is passed.
     Passed(Place, PassedOffset),
+    /// That a log from the future is used up to a time.
+    Accepted(AcceptedTime),
     /// That the offset which its key names is passed, if its schema, which is not known, makes that of it.
     Unknown(Option<Place>, u32),
     /// Nothing, today and for ever.
@@ -66,6 +71,11 @@ impl Decisions {
     /// The key under which the decision about an offset is written.
     pub(super) fn key_of(topic: &str, partition: i32, offset: i64) -> String {
         format!("{topic}-{partition}-{offset}")
+    }
+
+    /// The key under which it is written up to which time a log from the future is used.
+    pub(super) fn key_of_time(topic: &str, partition: i32) -> String {
+        format!("{topic}-{partition}-time")
     }
 
     /// Takes in all records of the topic, in their order.
@@ -89,6 +99,14 @@ impl Decisions {
                     Some(waits) => _ = this.undecided.insert(place, waits),
                     None => _ = this.passed.insert(place, Arc::new(passed)),
                 },
+                Said::Accepted(accepted) if may_be_passed.is_none() => {
+                    let until_us = this
+                        .accepted_us
+                        .entry((accepted.topic, accepted.partition))
+                        .or_insert(i64::MIN);
+                    *until_us = (*until_us).max(accepted.until_us);
+                }
+                Said::Accepted(_) => {}
                 Said::Unknown(place, schema_id) => {
                     this.unknown_schemas.insert(schema_id);
                     let why = format!("its schema, id {schema_id}, is not known");
@@ -101,6 +119,13 @@ impl Decisions {
             }
         }
         this
+    }
+
+    /// Whether what was appended to a partition at a time, milliseconds since the epoch, is used although that time
+    /// has not come.
+    pub(super) fn accepts(&self, topic: &str, partition: i32, appended_ms: i64) -> bool {
+        let until_us = self.accepted_us.get(&(topic.to_owned(), partition));
+        until_us.is_some_and(|until_us| appended_ms <= until_us.div_euclid(1_000))
     }
 
     /// What is decided about an offset.
@@ -141,6 +166,13 @@ fn said(record: &Raw, decode: impl Fn(&[u8]) -> Result<Passage, DecodeError>) ->
             }
         }
         Some(Err(DecodeError::UnknownSchema(id) | DecodeError::DeniedSchema(id))) => Said::Unknown(about, id),
+        Some(Ok(Passage::AcceptedTime(accepted))) => {
+            let key = Decisions::key_of_time(&accepted.topic, accepted.partition);
+            match record.key.as_deref() == Some(key.as_bytes()) {
+                true => Said::Accepted(accepted),
+                false => Said::Nothing(format!("its key is not {key}")),
+            }
+        }
         Some(Ok(Passage::Unknown)) => Said::Nothing("a kind of decision that this build does not know".to_owned()),
         Some(Err(DecodeError::Malformed(reason))) => Said::Nothing(reason),
         None => Said::Nothing("it has no value".to_owned()),
@@ -324,6 +356,51 @@ mod tests {
             ("account-commands-3-17", Some(encoded(later))),
         ]));
         assert!(matches!(read.word("account-commands", 3, 17), Word::Passed(_)));
+    }
+
+    #[test]
+    fn a_log_from_the_future_is_used_up_to_the_latest_time_that_was_accepted() {
+        let accepted = |partition, until_us| {
+            let message = Passage::AcceptedTime(AcceptedTime {
+                topic: "orders".to_owned(),
+                partition,
+                until_us,
+                reason: "a test".to_owned(),
+                decided_by: "me".to_owned(),
+                decided_us: 1,
+            });
+            let mut value = Vec::new();
+            Codec::detached().encode(&message, &mut value).unwrap();
+            Some(value)
+        };
+        let mut records = log([
+            ("orders-0-time", accepted(0, 9_000)),
+            ("orders-0-time", accepted(0, 5_000)),
+            // Under another key it decides nothing.
+            ("orders-0-5", accepted(0, 99_000)),
+            ("orders-2-time", accepted(2, 7_000)),
+        ]);
+        let read = decisions(&records);
+        assert!(read.accepts("orders", 0, 9) && !read.accepts("orders", 0, 10));
+        assert!(read.accepts("orders", 2, 7) && !read.accepts("orders", 1, 0) && !read.accepts("trades", 0, 0));
+        assert_eq!(read.unreadable.keys().copied().collect::<Vec<_>>(), [2]);
+        assert_eq!(read.word("orders", 0, 5), Word::Use);
+        // Nobody waits for one whose schema is not known, and one that may be passed itself accepts nothing.
+        records.extend(
+            log([
+                ("", None),
+                ("", None),
+                ("", None),
+                ("", None),
+                ("orders-1-time", Some(INVENTED.to_vec())),
+                ("passed-offsets-0-0", Some(INVENTED.to_vec())),
+            ])
+            .into_iter()
+            .skip(4),
+        );
+        let read = decisions(&records);
+        assert!(read.accepts("orders", 0, 5) && !read.accepts("orders", 0, 9));
+        assert_eq!(read.word("orders", 1, 0), Word::Use);
     }
 
     #[test]

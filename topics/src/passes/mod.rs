@@ -23,6 +23,8 @@
 //!   ever, also when its schema comes; only a later record passes it.
 //! - While the registry does not answer for a schema, the decision that names it counts as one of an unknown schema:
 //!   who comes to its offset waits, everybody else goes on.
+//! - What was appended ahead of the clock is used at once when an operator has accepted its time
+//!   (`brokerx-topics accept-time`). That decides when it is used, never what it means, so the latest time counts.
 //!
 //! What cannot be read is logged, and shown by [`watch_unreadable`], until it is passed itself.
 //!
@@ -32,6 +34,7 @@
 //! - A decision that can be read stands for ever for `brokerx-topics pass`. Who writes around it that such a decision
 //!   is passed makes later readers use what earlier ones passed.
 
+mod acceptance;
 mod decision;
 mod decisions;
 mod hints;
@@ -44,7 +47,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use arc_swap::ArcSwap;
-use brokerx_schemas::{Message, Passage, PassedOffset};
+use brokerx_schemas::{AcceptedTime, Message, Passage, PassedOffset};
 use rdkafka::client::{Client, ClientContext};
 use rdkafka::consumer::Consumer;
 use rdkafka::error::KafkaError;
@@ -53,10 +56,11 @@ use rdkafka::{Message as _, Offset, TopicPartitionList};
 
 use crate::codec::{Codec, CodecError};
 use crate::service::{Drained, PlatformOptions, kafka};
+pub use acceptance::{Acceptance, accept_time};
 pub use decision::{Decision, decide};
 pub use decisions::Word;
 use decisions::{Decisions, Raw};
-pub use hints::{hint, undecided};
+pub use hints::{from_the_future, hint, undecided};
 pub use watch::watch_unreadable;
 
 /// How long the broker may take to answer a client that knows it; it takes milliseconds.
@@ -101,6 +105,12 @@ impl Passes {
     /// What is decided about an offset, as far as that was read.
     pub fn word(&self, topic: &str, partition: i32, offset: i64) -> Word {
         self.shared.known.load().word(topic, partition, offset)
+    }
+
+    /// Whether what was appended to a partition at a time, milliseconds since the epoch, is used although that time
+    /// has not come, as far as that was read.
+    pub fn accepts(&self, topic: &str, partition: i32, appended_ms: i64) -> bool {
+        self.shared.known.load().accepts(topic, partition, appended_ms)
     }
 
     /// Reads what was decided since the last time. `client` asks whether there is anything; blocks for a
@@ -230,13 +240,26 @@ impl Passes {
     /// # Errors
     /// When it is not acknowledged, or not read; it may be there nevertheless.
     pub async fn record(&self, passed: PassedOffset) -> Result<()> {
+        let key = Decisions::key_of(&passed.topic, passed.partition, passed.offset);
+        self.write(&key, &Passage::PassedOffset(passed)).await
+    }
+
+    /// Writes down up to which time a log from the future is used.
+    ///
+    /// # Errors
+    /// As [`record`](Self::record).
+    async fn accept(&self, accepted: AcceptedTime) -> Result<()> {
+        let key = Decisions::key_of_time(&accepted.topic, accepted.partition);
+        self.write(&key, &Passage::AcceptedTime(accepted)).await
+    }
+
+    async fn write(&self, key: &str, passage: &Passage) -> Result<()> {
         let mut config = kafka::producer_config(&self.shared.platform);
         config.set("message.timeout.ms", SEND_LIMIT.as_millis().to_string());
         let producer: FutureProducer = config.create()?;
-        let key = Decisions::key_of(&passed.topic, passed.partition, passed.offset);
         let mut value = Vec::new();
-        self.shared.codec.encode(&Passage::PassedOffset(passed), &mut value)?;
-        let record = FutureRecord::to(Passage::TOPIC).partition(0).key(&key).payload(&value);
+        self.shared.codec.encode(passage, &mut value)?;
+        let record = FutureRecord::to(Passage::TOPIC).partition(0).key(key).payload(&value);
         let sent = producer.send(record, SEND_LIMIT).await;
         sent.map_err(|(error, _)| error)
             .context("the decision was not acknowledged")?;

@@ -262,7 +262,7 @@ impl<M: Machine> ApplyThread<M> {
             let read_to = || kafka::position(&self.consumer, Self::TOPIC, *partition).ok().flatten();
             life.housekeep(high, read_to, &mut self.bench)
                 .map_err(|interruption| (Some(*partition), interruption))?;
-            if life.schema_arrived(&self.bench, &self.runtime) || life.is_time_to_look_again() {
+            if life.schema_arrived(&self.bench, &self.runtime) || life.is_time_to_look_again(&self.bench) {
                 readable.push((*partition, life.read_from()));
             }
             // One at a time, so that the pauses do not add up.

@@ -27,7 +27,7 @@ use super::survey::Between;
 use super::workbench::{Interruption, Workbench, dispatch, guarded};
 use crate::headers::{Trace, worker_headers};
 use crate::machine::{Driver, Emission, Machine};
-use crate::passes::Word;
+use crate::passes::{Word, from_the_future};
 use crate::service::clock::now_us;
 use held_up::HeldUp;
 use saving_state::Saving;
@@ -136,14 +136,15 @@ impl<M: Machine> Partition<M> {
             return self.verify(verification, message, bench);
         }
         let appended_ms = message.timestamp().to_millis();
-        if let Some(why) = ahead(appended_ms, wall_ms(), bench.ahead_ms_max) {
+        if let Some((appended_ms, why)) = ahead(appended_ms, wall_ms(), bench.ahead_ms_max)
+            && !bench.passes.accepts(M::Input::TOPIC, self.number, appended_ms)
+        {
             // Once: a record that waits for its time says nothing of how the clocks are meanwhile.
-            if self.ahead_at.replace(offset) != Some(offset)
-                && let Some(appended_ms) = appended_ms
-            {
+            if self.ahead_at.replace(offset) != Some(offset) {
                 bench.clock.read(appended_ms);
             }
-            return Err(Interruption::Ahead(format!("offset {offset}: {why}")));
+            let hint = from_the_future(M::Input::TOPIC, self.number, appended_ms);
+            return Err(Interruption::Ahead(format!("offset {offset}: {why}; {hint}")));
         }
         let record = match bench.passes.word(M::Input::TOPIC, self.number, offset) {
             Word::Passed(passed) => bench.reader.passed(message, &passed.reason),
@@ -320,12 +321,14 @@ impl<M: Machine> Partition<M> {
     }
 }
 
-/// Why a record must not be applied yet: it was appended later than this machine's clock says.
-fn ahead(appended_ms: Option<i64>, wall_ms: i64, ahead_ms_max: i64) -> Option<String> {
-    let ahead_ms = appended_ms?.saturating_sub(wall_ms);
+/// When a record was appended that must not be applied yet, and why: that is later than this machine's clock says.
+fn ahead(appended_ms: Option<i64>, wall_ms: i64, ahead_ms_max: i64) -> Option<(i64, String)> {
+    let appended_ms = appended_ms?;
+    let ahead_ms = appended_ms.saturating_sub(wall_ms);
     (ahead_ms > ahead_ms_max).then(|| {
         let seconds = ahead_ms / 1_000;
-        format!("it was appended {seconds} s ahead of this machine's clock: one of both clocks is or was wrong")
+        let why = "ahead of this machine's clock: one of both clocks is or was wrong";
+        (appended_ms, format!("it was appended {seconds} s {why}"))
     })
 }
 

@@ -173,10 +173,19 @@ impl<M: Machine> Partition<M> {
         bench.board.set_standing(self.number, Standing::Blocked(why));
     }
 
-    /// Whether it is time to look at a record again that was ahead of the clock.
-    pub fn is_time_to_look_again(&mut self) -> bool {
+    /// Whether it is time to look at a record again that was ahead of the clock. What was decided meanwhile is read.
+    pub fn is_time_to_look_again(&mut self, bench: &Workbench) -> bool {
         let is_time = self.ahead_until.is_some_and(|until| Instant::now() >= until);
         if is_time {
+            if let Err(error) = bench.passes.refresh(bench.sender.client()) {
+                tracing::warn!(
+                    machine = M::NAME,
+                    partition = self.number,
+                    error = format!("{error:#}"),
+                    "decisions are not known"
+                );
+            }
+            bench.beat();
             self.ahead_until = None;
             self.metrics.blocked.set(0);
             // Live again once the end of the log is met.
