@@ -26,6 +26,14 @@ struct Options {
     command: Command,
 }
 
+/// Who acts on the command line.
+#[derive(Debug, clap::Args)]
+struct By {
+    /// Who does this, for the audit
+    #[arg(long, env = "USER", default_value = "nobody named")]
+    by: String,
+}
+
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Brings the schemas `identity` and `projection` up to date and grants the roles of the processes their rights
@@ -43,6 +51,8 @@ enum Command {
         /// When the key ends: a number and m, h or d; at most 366d
         #[arg(long, env = "BROKERX_OPERATOR_KEY_LIFETIME", default_value = "90d")]
         lifetime: Lifetime,
+        #[command(flatten)]
+        by: By,
     },
     /// Lists the keys that are live, a JSON line each; never the keys themselves
     Keys {
@@ -54,6 +64,8 @@ enum Command {
     Revoke {
         /// The key_id of a key, or the operator's e-mail address
         key: String,
+        #[command(flatten)]
+        by: By,
     },
     /// Lists the instruments of a file that are not listed yet
     Seed {
@@ -95,8 +107,8 @@ async fn run(options: Options) -> anyhow::Result<()> {
     match options.command {
         // Done above.
         Command::Migrate | Command::TokenKey { .. } => {}
-        Command::Add { email, lifetime } => {
-            let added = add(&mut connection, &email, lifetime).await?;
+        Command::Add { email, lifetime, by } => {
+            let added = add(&mut connection, &email, lifetime, &by.by).await?;
             println!("{}", serde_json::to_string(&added)?);
         }
         Command::Keys { all } => {
@@ -104,8 +116,8 @@ async fn run(options: Options) -> anyhow::Result<()> {
                 println!("{}", serde_json::to_string(&key)?);
             }
         }
-        Command::Revoke { key } => {
-            let revoked = revoke(&mut connection, &key).await?;
+        Command::Revoke { key, by } => {
+            let revoked = revoke(&mut connection, &key, &by.by).await?;
             ensure!(!revoked.is_empty(), "there is no live key of {key}");
             println!("{}", serde_json::json!({ "revoked": revoked }));
         }
@@ -113,9 +125,9 @@ async fn run(options: Options) -> anyhow::Result<()> {
             let text = std::fs::read_to_string(&file).with_context(|| file.display().to_string())?;
             let listings: Vec<Listing> = serde_json::from_str(&text).with_context(|| file.display().to_string())?;
             // A key for this one run, revoked even when seeding fails.
-            let operator = add(&mut connection, SEED_EMAIL, Lifetime::HOUR).await?;
+            let operator = add(&mut connection, SEED_EMAIL, Lifetime::HOUR, SEED_EMAIL).await?;
             let seeded = seed(&ingress_url, &operator.api_key, &listings).await;
-            revoke(&mut connection, &operator.key_id).await?;
+            revoke(&mut connection, &operator.key_id, SEED_EMAIL).await?;
             println!(
                 "{}",
                 serde_json::json!({ "instruments": listings.len(), "listed_now": seeded? })

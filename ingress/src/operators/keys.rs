@@ -19,19 +19,31 @@ pub(super) struct Made {
     pub(super) expires_at: String,
 }
 
-/// Makes a key of an operator.
-pub(super) async fn make(connection: &mut PgConnection, client_id: &str, lifetime: Lifetime) -> sqlx::Result<Made> {
+/// Makes a key of an operator, and audits who did.
+pub(super) async fn make(
+    connection: &mut PgConnection,
+    client_id: &str,
+    lifetime: Lifetime,
+    by: &str,
+) -> sqlx::Result<Made> {
     let (key_id, api_key) = (Uuid::new_v4().to_string(), api_keys::generate());
     let expires_us: i64 = sqlx::query_scalar(
-        "INSERT INTO api_keys (key_id, client_id, name, key_hash, scopes, expires_at)
-         VALUES ($1::uuid, $2::uuid, 'command line', $3, $4, now() + make_interval(secs => $5))
-         RETURNING (extract(epoch FROM expires_at) * 1000000)::bigint",
+        "WITH made AS (
+             INSERT INTO api_keys (key_id, client_id, name, key_hash, scopes, expires_at)
+             VALUES ($1::uuid, $2::uuid, 'command line', $3, $4, now() + make_interval(secs => $5))
+             RETURNING key_id, client_id, expires_at),
+         audited AS (
+             INSERT INTO operator_audit (operator, action, target, request, correlation_id, outcome, finished_at)
+             SELECT client_id, 'add_key', key_id::text, jsonb_build_object('by', $6::text, 'expires_at', expires_at),
+                    gen_random_uuid()::text, 'done', now() FROM made)
+         SELECT (extract(epoch FROM expires_at) * 1000000)::bigint FROM made",
     )
     .bind(&key_id)
     .bind(client_id)
     .bind(api_keys::hash(api_key.as_bytes()))
     .bind(vec![Scope::Read.name(), Scope::Operate.name()])
     .bind(lifetime.seconds() as f64)
+    .bind(by)
     .fetch_one(connection)
     .await?;
     Ok(Made {
@@ -112,22 +124,29 @@ pub async fn list(connection: &mut PgConnection, all: bool) -> sqlx::Result<Vec<
     Ok(rows.into_iter().map(key).collect())
 }
 
-/// Takes back a key by its id, or all live keys of the operator with an e-mail address. Returns the ids of
-/// those that were live.
+/// Takes back a key by its id, or all live keys of the operator with an e-mail address, and audits who did. Returns the
+/// ids of those that were live.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn revoke(connection: &mut PgConnection, key_id_or_email: &str) -> sqlx::Result<Vec<String>> {
+pub async fn revoke(connection: &mut PgConnection, key_id_or_email: &str, by: &str) -> sqlx::Result<Vec<String>> {
     let key_id = key_id_or_email.parse::<Uuid>().ok().map(|id| id.to_string());
     sqlx::query_scalar(
-        "UPDATE api_keys SET revoked_at = now() FROM clients
-         WHERE clients.client_id = api_keys.client_id AND role = 'operator'
-           AND revoked_at IS NULL AND expires_at > now()
-           AND (key_id = $1::uuid OR ($1 IS NULL AND email_key = $2))
-         RETURNING key_id::text",
+        "WITH revoked AS (
+             UPDATE api_keys SET revoked_at = now() FROM clients
+             WHERE clients.client_id = api_keys.client_id AND role = 'operator'
+               AND revoked_at IS NULL AND expires_at > now()
+               AND (key_id = $1::uuid OR ($1 IS NULL AND email_key = $2))
+             RETURNING key_id, api_keys.client_id),
+         audited AS (
+             INSERT INTO operator_audit (operator, action, target, request, correlation_id, outcome, finished_at)
+             SELECT client_id, 'revoke_key', key_id::text, jsonb_build_object('by', $3::text),
+                    gen_random_uuid()::text, 'done', now() FROM revoked)
+         SELECT key_id::text FROM revoked",
     )
     .bind(key_id)
     .bind(email_key(key_id_or_email))
+    .bind(by)
     .fetch_all(connection)
     .await
 }

@@ -33,18 +33,18 @@ pub struct Added {
     pub expires_at: String,
 }
 
-/// Adds an operator, or gives an existing one a further key, which ends after `lifetime`.
+/// Adds an operator, or gives an existing one a further key, which ends after `lifetime`; `by` is who does, for the audit.
 ///
 /// # Errors
 /// When the e-mail belongs to a client, or the database fails.
-pub async fn add(connection: &mut PgConnection, email: &str, lifetime: Lifetime) -> anyhow::Result<Added> {
+pub async fn add(connection: &mut PgConnection, email: &str, lifetime: Lifetime, by: &str) -> anyhow::Result<Added> {
     ensure!(
         email.contains('@') && email.len() <= 254,
         "{email:?} is not an e-mail address"
     );
     let mut transaction = connection.begin().await?;
     let client_id = operator(&mut transaction, email).await?;
-    let key = keys::make(&mut transaction, &client_id, lifetime).await?;
+    let key = keys::make(&mut transaction, &client_id, lifetime, by).await?;
     transaction.commit().await?;
     Ok(Added {
         client_id,

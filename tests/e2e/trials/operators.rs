@@ -177,7 +177,19 @@ pub async fn keys_end_and_are_taken_back(fixture: &Fixture) -> anyhow::Result<()
         .await?;
     ensure!(status(&three_key).await? == 401);
 
-    ensure!(run(&["revoke", &one])?.0);
+    ensure!(run(&["revoke", &one, "--by", "somebody"])?.0);
+    let audited: Vec<(String, String)> = sqlx::query_as(
+        "SELECT action, request ->> 'by' FROM identity.operator_audit WHERE target = $1 AND outcome = 'done'
+         ORDER BY audit_id",
+    )
+    .bind(&one)
+    .fetch_all(&fixture.database)
+    .await?;
+    let actions: Vec<&str> = audited.iter().map(|(action, _)| action.as_str()).collect();
+    ensure!(
+        actions == ["add_key", "revoke_key"] && audited[1].1 == "somebody",
+        "{audited:?}"
+    );
     ensure!(status(&one_key).await? == 401 && status(&two_key).await? == 404);
     ensure!(!run(&["revoke", &one])?.0, "a key was revoked twice");
     ensure!(run(&["revoke", &email])?.0);
