@@ -8,7 +8,7 @@ use anyhow::{Context as _, bail};
 use brokerx_topics::codec::Codec;
 use brokerx_topics::passes::{Passes, Word, hint, undecided};
 use brokerx_topics::runner::{Between, Surveyor};
-use brokerx_topics::service::{self, Check, ClockWatch, GatheringConsumer, PlatformOptions};
+use brokerx_topics::service::{self, Check, ClockWatch, GatheringConsumer, HeldUpLogs, PlatformOptions};
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::BorrowedMessage;
@@ -78,6 +78,7 @@ struct Reader {
     runtime: Handle,
     metrics: ProjectorMetrics,
     check: Check,
+    held_up: HeldUpLogs,
     clock: ClockWatch,
 }
 
@@ -201,6 +202,7 @@ impl UnplacedReader {
             runtime: Handle::current(),
             metrics: self.parts.metrics,
             check: self.parts.check,
+            held_up: HeldUpLogs::default(),
             clock: self.parts.clock,
         };
         reader.metrics.stopped_partitions.set(0);
@@ -233,6 +235,7 @@ impl Reader {
 
     fn read(&mut self, consumer: &mut LogConsumer) -> Result<(), ProjectorError> {
         while !self.sender.is_closed() {
+            self.tell_whether_held_up(consumer.client())?;
             let wait = match self.batch.is_empty() {
                 true => POLL_LIMIT,
                 false => self.due.saturating_duration_since(Instant::now()).min(POLL_LIMIT),
@@ -264,6 +267,18 @@ impl Reader {
                     break;
                 }
             }
+        }
+        Ok(())
+    }
+
+    /// Nothing is projected of a log that goes on and gives nothing out: then the process is not ready.
+    fn tell_whether_held_up(&mut self, consumer: &BaseConsumer<LagContext>) -> Result<(), KafkaError> {
+        let progress = &self.progress;
+        let begun = |topic: &str, partition| Some(progress.get(&(Log::of_topic(topic)?, partition))?.position);
+        match self.held_up.look(consumer, begun, Instant::now())? {
+            Some(Some(why)) => self.check.set(false, &why),
+            Some(None) if self.stopped.is_empty() => self.check.set(true, "projecting"),
+            _ => {}
         }
         Ok(())
     }

@@ -10,7 +10,9 @@ use brokerx_client::{Cents, eventually, place_order};
 use brokerx_e2e::fixture::Fixture;
 use brokerx_e2e::instances::get;
 use brokerx_matcher::machine::Matcher;
-use brokerx_schemas::{AccountCommand, AccountEvent, BookCommand, DeadLetter, Message as _, TradeEvent};
+use brokerx_schemas::{
+    AccountCommand, AccountEvent, AuthEvent, BookCommand, DeadLetter, Message as _, Reply, TradeEvent,
+};
 use brokerx_settlement::account::AccountMachine;
 use brokerx_topics::catalogue;
 use brokerx_topics::hexadecimal::hexadecimal;
@@ -21,6 +23,8 @@ use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::consumer::Consumer;
 use rdkafka::producer::{FutureProducer, FutureRecord, Producer};
 use rdkafka::{Message as _, Offset, TopicPartitionList};
+
+use super::unreadable::detail;
 
 const LIMIT: Duration = Duration::from_secs(90);
 
@@ -79,28 +83,40 @@ pub async fn a_transactional_producer_stops_no_partition(fixture: &Fixture) -> a
     fold_each::<Matcher>(fixture).await
 }
 
-/// Kafka gives nothing out behind the first record of an open transaction: who waits for it says so.
+/// Kafka gives nothing out behind the first record of an open transaction: who waits for it says so, whatever it reads.
 pub async fn an_open_transaction_is_told(fixture: &Fixture) -> anyhow::Result<()> {
     let symbol = fixture.instrument().await?;
     let client = fixture.funded_client(Cents(1_000_00), &[]).await?;
+    // Also who has read nothing but what its snapshot ends with.
+    {
+        let mut system = fixture.system();
+        system.process("settlement").stop();
+        system.restart("settlement")?;
+    }
     let producer = transactional(&fixture.platform, "a-tool-that-hangs")?;
     producer.begin_transaction()?;
-    for (topic, partition) in all_partitions(BookCommand::TOPIC) {
+    let logs = [
+        BookCommand::TOPIC,
+        AccountCommand::TOPIC,
+        AccountEvent::TOPIC,
+        TradeEvent::TOPIC,
+        AuthEvent::TOPIC,
+        Reply::TOPIC,
+    ];
+    for (topic, partition) in logs.into_iter().flat_map(all_partitions) {
         send(&producer, topic, partition, "in an open transaction").await?;
     }
-    eventually("the matcher says that it waits", LIMIT, async || {
-        let answered = get(fixture, "matcher", "/ready").await;
-        Ok(answered
-            .is_ok_and(|(is_ready, text)| !is_ready && text.contains("a transaction of another producer is open")))
-    })
-    .await?;
+    let told = told_by_each_reader(fixture).await;
     producer.abort_transaction(LIMIT)?;
-    eventually("the matcher goes on", LIMIT, async || {
-        Ok(get(fixture, "matcher", "/ready")
-            .await
-            .is_ok_and(|(is_ready, _)| is_ready))
-    })
-    .await?;
+    told?;
+    for process in ["matcher", "settlement", "ingress", "notifier"] {
+        eventually(&format!("{process} goes on"), LIMIT, async || {
+            Ok(get(fixture, process, "/ready")
+                .await
+                .is_ok_and(|(is_ready, _)| is_ready))
+        })
+        .await?;
+    }
     let order = place_order("after", &symbol, "buy", 1, Some(Cents(99_00)), "GTC");
     eventually("an order goes through", LIMIT, async || {
         let answer = client.place(&order).await?;
@@ -108,6 +124,24 @@ pub async fn an_open_transaction_is_told(fixture: &Fixture) -> anyhow::Result<()
         Ok([200, 201].contains(&answer.status))
     })
     .await
+}
+
+async fn told_by_each_reader(fixture: &Fixture) -> anyhow::Result<()> {
+    for (process, check) in [
+        ("matcher", "runner-matcher"),
+        ("settlement", "runner-settlement"),
+        ("settlement", "projector"),
+        ("ingress", "reading-replies"),
+        ("notifier", "reading-trades"),
+        ("notifier", "reading-account-events"),
+    ] {
+        eventually(&format!("{check} of {process} says that it waits"), LIMIT, async || {
+            let (is_ready, said) = get(fixture, process, "/ready").await?;
+            Ok(!is_ready && detail(&said, check)?.contains("a transaction of another producer is open"))
+        })
+        .await?;
+    }
+    Ok(())
 }
 
 /// A fold from outside comes through as well.

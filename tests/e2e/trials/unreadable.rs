@@ -341,7 +341,7 @@ pub async fn garbage_that_no_worker_wrote_stops_nobody(fixture: &Fixture) -> any
 }
 
 /// What a process says of one of its checks.
-fn detail(ready: &str, check: &str) -> anyhow::Result<String> {
+pub(super) fn detail(ready: &str, check: &str) -> anyhow::Result<String> {
     let said: Value = serde_json::from_str(ready)?;
     let checks = said["checks"].as_array().context("no checks")?;
     let found = checks.iter().find(|found| found["name"] == check);

@@ -3,14 +3,15 @@
 //! Positions are explicit (`assign()`, no group): every instance reads everything. When the log no
 //! longer has the position, or the client fails for good, reading begins anew and the sink forgets
 //! what it knew. A value that cannot be decoded is logged and left out, and so is a record that does not name the worker
-//! who alone writes the topic; a schema that cannot be
+//! who alone writes the topic. While reading cannot begin, or nothing comes although the log goes on, as behind an open
+//! transaction, the process is not ready; a schema that cannot be
 //! fetched is waited for, and so is one that the registry denies, until an operator passes the offset: the
 //! process is not ready meanwhile.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use brokerx_schemas::Message;
 use rdkafka::consumer::{BaseConsumer, Consumer, DefaultConsumerContext};
@@ -25,10 +26,12 @@ use crate::machine::{Identity, Verdict, is_of_its_topic};
 use crate::passes::{Passes, Word, hint, undecided};
 use crate::service::clock::now_us;
 use crate::service::kafka::consumer_config;
-use crate::service::{Check, ClockWatch, GatheringConsumer, Health, PlatformOptions, Shutdown, backoff};
+use crate::service::{Check, ClockWatch, GatheringConsumer, Health, HeldUpLogs, PlatformOptions, Shutdown, backoff};
 
 /// Limit of one question to the broker.
 const QUESTION_LIMIT: Duration = Duration::from_secs(5);
+/// What the check of a reader says while it holds.
+const NOTHING_IN_THE_WAY: &str = "nothing stands in the way";
 /// How often a thread without records looks whether it should stop.
 const POLL: Duration = Duration::from_millis(500);
 
@@ -158,12 +161,13 @@ impl Reader {
             passes: Passes::new(self.common.platform.clone(), self.common.codec.clone()),
             runtime,
         };
-        watch.check.set(true, "nothing stands in the way");
+        watch.check.set(true, NOTHING_IN_THE_WAY);
         std::thread::Builder::new().name(name.clone()).spawn(move || {
             let mut pause = backoff();
             while !self.common.shutdown.is_requested() {
                 if let Err(error) = self.read(&name, &mut sink, &watch, || pause.reset()) {
                     tracing::warn!(topic = M::TOPIC, %error, "reading begins anew");
+                    watch.check.set(false, &format!("reading begins anew: {error}"));
                     std::thread::sleep(pause.next());
                 }
             }
@@ -191,6 +195,11 @@ impl Reader {
             return Err(KafkaError::MetadataFetch(RDKafkaErrorCode::OperationTimedOut));
         }
         let mut behind = self.ranges(consumer.client(), M::TOPIC)?;
+        let begun: BTreeMap<i32, i64> = behind
+            .iter()
+            .map(|(partition, range)| (*partition, range.start))
+            .collect();
+        let mut held_up = HeldUpLogs::default();
         let mut assignment = TopicPartitionList::with_capacity(behind.len());
         for (partition, range) in &behind {
             // A number, not a name such as "end": a client that loses its connection in between must
@@ -203,6 +212,7 @@ impl Reader {
             .keys()
             .map(|partition| (*partition, Sequences::default()))
             .collect();
+        watch.check.set(true, NOTHING_IN_THE_WAY);
         sink.started(&behind.keys().copied().collect::<Vec<_>>());
         behind.retain(|partition, range| {
             let more = range.start < range.end;
@@ -212,6 +222,12 @@ impl Reader {
             more
         });
         while !self.common.shutdown.is_requested() {
+            let started = |_: &str, partition| begun.get(&partition).copied();
+            match held_up.look(consumer.client(), started, Instant::now())? {
+                Some(Some(why)) => watch.check.set(false, &why),
+                Some(None) => watch.check.set(true, NOTHING_IN_THE_WAY),
+                None => {}
+            }
             match consumer.poll(POLL) {
                 // Nothing more comes of what it held: what is left of that are markers of transactions.
                 None if !behind.is_empty() => {
@@ -432,7 +448,7 @@ impl Reader {
 
     fn unblocked(&self, watch: &Watch, topic: &'static str) {
         if self.common.metrics.blocked(topic, false) {
-            watch.check.set(true, "nothing stands in the way");
+            watch.check.set(true, NOTHING_IN_THE_WAY);
         }
     }
 }

@@ -1,5 +1,5 @@
-//! The calls of librdkafka that rdkafka does not wrap. All unsafe code of this crate is here and in
-//! `apply/rights/native.rs`.
+//! The calls of librdkafka that rdkafka does not wrap. All unsafe code of this crate is here, in
+//! `service/native.rs` and in `apply/rights/native.rs`.
 
 use std::ffi::{CStr, c_void};
 use std::marker::PhantomData;
@@ -8,10 +8,9 @@ use std::time::Duration;
 
 use rdkafka::TopicPartitionList;
 use rdkafka::bindings::{
-    rd_kafka_commit_queue, rd_kafka_event_destroy, rd_kafka_event_error, rd_kafka_get_watermark_offsets,
-    rd_kafka_header_cnt, rd_kafka_header_get_all, rd_kafka_headers_t, rd_kafka_message_headers,
-    rd_kafka_message_latency, rd_kafka_message_leader_epoch, rd_kafka_queue_destroy, rd_kafka_queue_new,
-    rd_kafka_queue_poll, rd_kafka_resp_err_t,
+    rd_kafka_commit_queue, rd_kafka_event_destroy, rd_kafka_event_error, rd_kafka_header_cnt, rd_kafka_header_get_all,
+    rd_kafka_headers_t, rd_kafka_message_headers, rd_kafka_message_latency, rd_kafka_message_leader_epoch,
+    rd_kafka_queue_destroy, rd_kafka_queue_new, rd_kafka_queue_poll, rd_kafka_resp_err_t,
 };
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::RDKafkaErrorCode;
@@ -28,22 +27,6 @@ pub fn send_to_ack(message: &BorrowedMessage<'_>) -> Option<Duration> {
     // SAFETY: the message is alive for as long as its borrow.
     let latency_us = unsafe { rd_kafka_message_latency(message.ptr()) };
     u64::try_from(latency_us).ok().map(Duration::from_micros)
-}
-
-/// The high watermark as the last fetch response told it; none before the first one. No request is made.
-pub fn high_watermark<C: ConsumerContext>(consumer: &BaseConsumer<C>, topic: &CStr, partition: i32) -> Option<i64> {
-    let (mut low, mut high) = (-1, -1);
-    // SAFETY: the client is alive, the name is terminated, and both results are written before it returns.
-    let error = unsafe {
-        rd_kafka_get_watermark_offsets(
-            consumer.client().native_ptr(),
-            topic.as_ptr(),
-            partition,
-            &mut low,
-            &mut high,
-        )
-    };
-    (error == rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR && high >= 0).then_some(high)
 }
 
 /// Commits offsets with the member's generation and waits for the broker's answer up to `limit`.

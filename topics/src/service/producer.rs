@@ -13,7 +13,7 @@
 //! **Whether it works** is seen from what is acknowledged ([`DeliveringProducer::trouble`]).
 
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
@@ -25,12 +25,16 @@ use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer, Prod
 use tokio::sync::oneshot;
 
 use super::complain;
+use super::kafka::is_refusal;
 
 /// How long one poll takes. What is delivered ends no poll and is told at once; a producer that
 /// nobody holds any more is dropped after one.
 const POLL: Duration = Duration::from_secs(5);
 /// The least time between two producers: one that fails at once must not be made in a loop.
 const RENEWALS_APART: Duration = Duration::from_secs(1);
+/// For so long a record that the broker refused counts against a producer: then it is not known whether it would refuse
+/// the next one.
+const REFUSED_FOR: Duration = Duration::from_secs(30);
 /// How long records may wait without that one is acknowledged.
 const SILENCE_LIMIT: Duration = Duration::from_secs(5);
 
@@ -72,6 +76,8 @@ struct Deliveries {
     /// When the last record was acknowledged, or the first of those that wait was sent: milliseconds
     /// since `started`.
     moved_ms: AtomicU64,
+    /// The last refusal for want of a right, and when it was; none once a record was acknowledged.
+    refused: Mutex<Option<(KafkaError, Instant)>>,
 }
 
 impl Deliveries {
@@ -80,6 +86,7 @@ impl Deliveries {
             started: Instant::now(),
             waiting: AtomicI64::new(0),
             moved_ms: AtomicU64::new(0),
+            refused: Mutex::new(None),
         }
     }
 
@@ -96,6 +103,21 @@ impl Deliveries {
 
     fn settled(&self) {
         self.waiting.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    fn judge(&self, outcome: &Result<(), KafkaError>) {
+        match outcome {
+            Ok(()) => {
+                self.moved();
+                *self.refused() = None;
+            }
+            Err(error) if is_refusal(error) => *self.refused() = Some((error.clone(), Instant::now())),
+            Err(_) => {}
+        }
+    }
+
+    fn refused(&self) -> MutexGuard<'_, Option<(KafkaError, Instant)>> {
+        self.refused.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// How long records have been waiting without an acknowledgement; zero when none waits.
@@ -124,9 +146,7 @@ impl ProducerContext for Deliveries {
             Ok(_) => Ok(()),
             Err((error, _)) => Err(error.clone()),
         };
-        if outcome.is_ok() {
-            self.moved();
-        }
+        self.judge(&outcome);
         self.settled();
         // Nobody need wait for it.
         let _ = sender.send(outcome);
@@ -214,24 +234,36 @@ impl DeliveringProducer {
         self.0.current.load_full().flush(limit)
     }
 
-    /// Asks a broker about a topic: whether one answers.
+    /// Asks a broker about a topic: whether one answers, and shows it.
     ///
     /// # Errors
-    /// When none does within the limit.
+    /// When none does within the limit, or when this producer may not even see the topic.
     pub fn ask(&self, topic: &str, limit: Duration) -> Result<(), KafkaError> {
         let current = self.0.current.load_full();
-        current.client().fetch_metadata(Some(topic), limit).map(|_| ())
+        let metadata = current.client().fetch_metadata(Some(topic), limit)?;
+        let error = metadata.topics().iter().find_map(|topic| topic.error());
+        let refused = error
+            .map(|error| KafkaError::MetadataFetch(error.into()))
+            .filter(is_refusal);
+        refused.map_or(Ok(()), Err)
     }
 
     /// Why what is sent now would not be acknowledged soon, as far as it is known: the producer has failed,
-    /// or records wait and none was acknowledged for some seconds.
+    /// the broker has just refused a record for want of a right, or records wait and none was acknowledged for some
+    /// seconds.
     pub fn trouble(&self) -> Option<String> {
         let current = self.0.current.load_full();
         if let Some((code, reason)) = current.client().fatal_error() {
             self.0.renew(&current);
             return Some(format!("the producer has failed for good ({code}): {reason}"));
         }
-        let silence = current.context().silence();
+        let deliveries = current.context();
+        if let Some((error, at)) = &*deliveries.refused()
+            && at.elapsed() < REFUSED_FOR
+        {
+            return Some(format!("what is sent is refused: {error}"));
+        }
+        let silence = deliveries.silence();
         (silence > SILENCE_LIMIT).then(|| format!("nothing was acknowledged for {} s", silence.as_secs()))
     }
 }
@@ -401,6 +433,29 @@ mod tests {
         delivered(producer.send(outbound(b"5"))).await;
         assert!(batch.send(outbound(b"6")).is_err());
         delivered(producer.batch().send(outbound(b"6"))).await;
+    }
+
+    #[test]
+    fn a_refusal_counts_until_a_record_is_acknowledged_or_it_is_old() {
+        let producer = producer_of("127.0.0.1:1");
+        let current = producer.0.current.load_full();
+        let deliveries = current.context();
+        let denied = || {
+            Err(KafkaError::MessageProduction(
+                RDKafkaErrorCode::TopicAuthorizationFailed,
+            ))
+        };
+        deliveries.judge(&Err(KafkaError::MessageProduction(RDKafkaErrorCode::MessageTimedOut)));
+        assert_eq!(producer.trouble(), None);
+        deliveries.judge(&denied());
+        assert!(producer.trouble().unwrap().contains("refused"));
+        deliveries.judge(&Ok(()));
+        assert_eq!(producer.trouble(), None);
+        deliveries.judge(&denied());
+        if let Some((_, at)) = &mut *deliveries.refused() {
+            *at -= REFUSED_FOR;
+        }
+        assert_eq!(producer.trouble(), None);
     }
 
     #[tokio::test]

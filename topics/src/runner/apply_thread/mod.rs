@@ -14,13 +14,12 @@ use rdkafka::{ClientConfig, Message as _, Offset, TopicPartitionList};
 use tokio::runtime::Handle;
 
 use super::metrics::RunnerMetrics;
-use super::native::high_watermark;
 use super::partition::wall_ms;
 use super::snapshots::SnapshotStore;
 use super::workbench::{Interruption, Workbench};
 use super::{RunnerError, RunnerOptions};
 use crate::machine::Machine;
-use crate::service::{Drained, Gathering, PlatformOptions, kafka};
+use crate::service::{Drained, Gathering, PlatformOptions, high_watermark, kafka};
 use held::Slot;
 pub use held::{Held, Restarts};
 

@@ -3,7 +3,6 @@
 //! A life ends when the partition goes to another process, when a send fails (then the next life
 //! starts over from a snapshot), or when the partition stops.
 
-mod held_up;
 mod saving;
 mod saving_state;
 mod upkeep;
@@ -28,8 +27,8 @@ use super::workbench::{Interruption, Workbench, dispatch, guarded};
 use crate::headers::{Trace, worker_headers};
 use crate::machine::{Driver, Emission, Machine};
 use crate::passes::{Word, from_the_future};
+use crate::service::HeldUp;
 use crate::service::clock::now_us;
-use held_up::HeldUp;
 use saving_state::Saving;
 
 /// One life of a partition.
@@ -248,6 +247,7 @@ impl<M: Machine> Partition<M> {
             )));
         }
         self.verification = None;
+        self.is_reading = true;
         self.check_partition_counts()
     }
 

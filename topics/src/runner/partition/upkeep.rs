@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 use brokerx_schemas::{InboxMessage, Message};
 use tokio::runtime::Handle;
 
-use super::held_up::Turn;
 use super::{Partition, wall_ms};
 use crate::machine::Machine;
 use crate::runner::board::{Board, Standing};
@@ -14,6 +13,7 @@ use crate::runner::metrics::set_seconds;
 use crate::runner::record::UnknownSchema;
 use crate::runner::schema_wait::{Place, Refusal, SchemaWait};
 use crate::runner::workbench::{Interruption, Workbench, dispatch};
+use crate::service::{Turn, nothing_comes};
 
 /// Between two looks at a record that is ahead of the clock.
 const AHEAD_PAUSE: Duration = Duration::from_secs(1);
@@ -82,10 +82,7 @@ impl<M: Machine> Partition<M> {
         }
         match self.held_up.look(position, end, now) {
             Some(Turn::Begins) => {
-                let why = format!(
-                    "offset {position} of {end}: nothing comes for now; Kafka is away, or a transaction of another \
-                     producer is open"
-                );
+                let why = nothing_comes(position, end);
                 tracing::error!(machine = M::NAME, partition = self.number, why, "held up");
                 board.set_standing(self.number, Standing::Blocked(why));
             }
