@@ -46,6 +46,9 @@ pub struct Tick {
     pub second: i64,
 }
 
+/// The rate in orders a second that README advertises. The defaults of [`Config`] take it for a whole day.
+pub const ORDERS_PER_SECOND: i64 = 2_000;
+
 /// The sequenced configuration of the machines. Files only seed it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Config {
@@ -153,8 +156,11 @@ impl Default for Config {
             open_orders_max: 200,
             closed_key_seconds: 24 * 60 * 60,
             closed_keys_per_account_max: 100_000,
-            // 1,200 orders a second over eight partitions for a day are 13 million.
-            closed_keys_per_partition_max: 15_000_000,
+            // A day of `ORDERS_PER_SECOND` over eight partitions is 21.6 million keys: 675 thousandths of this, below the
+            // alarm at 700, with room for cancels with keys and for accounts that are spread unevenly. At some 500 bytes
+            // for an order that has ended and 100 for one that was rejected, a partition holds 11 GB after such a day,
+            // and 16 GB at the cap.
+            closed_keys_per_partition_max: 32_000_000,
             price_cents_min: 1_00,
             price_cents_max: 10_000_00,
             collar_bps: 500,

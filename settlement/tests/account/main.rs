@@ -8,6 +8,7 @@ mod book;
 mod clients;
 mod desk;
 mod freezes;
+mod frozen;
 mod idempotency;
 mod oracle;
 mod orders;

@@ -109,6 +109,7 @@ fn trials(fixture: &Shared, runtime: &Arc<Runtime>, times: &Times) -> Vec<Trial>
         topics_tool::applying_twice_changes_nothing,
         topics_tool::the_cluster_does_not_drift_from_the_catalogue,
         topics_tool::tail_decodes_to_json,
+        topics_tool::the_configuration_of_a_new_log_is_known_without_reading_it,
         registry::a_new_kind_is_accepted,
         registry::an_incompatible_change_is_refused,
         demo::the_demo_goes_well_twice,

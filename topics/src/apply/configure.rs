@@ -10,6 +10,7 @@ use super::lock::Lock;
 use super::notebook::{Beginning, Note};
 use super::options::ClusterOptions;
 use crate::codec::Codec;
+use crate::passes::Passes;
 use crate::service::PlatformOptions;
 
 /// Rounds of reading and appending before the command gives up.
@@ -34,8 +35,9 @@ pub struct Configured {
 /// the last, and repeats itself until every partition has it. Changes nothing when every partition
 /// has it already.
 ///
-/// Only what came since the last change is read, and of that nothing when it went well ([`Note`]). The first
-/// time, and after a build without notes, it reads the whole inboxes, some 500,000 records a second.
+/// Only what came since the last change, or since the log was begun, is read, and of that nothing when it went well
+/// ([`Note`]). The first change of a log that was begun by a build without notes, or in more than one run, reads the
+/// whole inboxes, some 500,000 records a second.
 ///
 /// # Errors
 /// When an inbox cannot be read or written, `logic_version` is lower than the present one, or
@@ -52,9 +54,10 @@ pub async fn configure(
     let mut records_appended = 0;
     let mut records_read = 0;
     let log_id = log_id(&cluster, &codec).await?;
-    let mut note = Note::read(&cluster)?;
+    let passes = Passes::new(platform.clone(), codec.clone());
+    let mut note = Note::read(&cluster, &log_id)?;
     for _ in 0..ROUNDS_MAX {
-        let read = read(&cluster, &codec, note.as_ref(), &log_id).await?;
+        let read = read(&cluster, &codec, &passes, note.as_ref(), &log_id).await?;
         records_read += read.records;
         let noted = |is_settled| {
             let states = read.states.iter().zip(&read.ends);
@@ -111,7 +114,9 @@ pub async fn current_config(platform: &PlatformOptions, options: &ClusterOptions
     let (cluster, _) = connect(platform, options).await?;
     let codec = Codec::connect(platform, options.limit()).await?;
     let log_id = log_id(&cluster, &codec).await?;
-    let read = read(&cluster, &codec, Note::read(&cluster)?.as_ref(), &log_id).await?;
+    let passes = Passes::new(platform.clone(), codec.clone());
+    let note = Note::read(&cluster, &log_id)?;
+    let read = read(&cluster, &codec, &passes, note.as_ref(), &log_id).await?;
     let [(_, first), ..] = &read.states[..] else {
         bail!("the catalogue has no inbox");
     };
@@ -150,7 +155,9 @@ struct Read {
     records: i64,
 }
 
-async fn read(cluster: &Cluster, codec: &Codec, note: Option<&Note>, log_id: &str) -> Result<Read> {
+async fn read(cluster: &Cluster, codec: &Codec, passes: &Passes, note: Option<&Note>, log_id: &str) -> Result<Read> {
+    // What is decided now about what is read below.
+    passes.reload().await?;
     let mut read = Read {
         states: Vec::new(),
         ends: Vec::new(),
@@ -162,11 +169,13 @@ async fn read(cluster: &Cluster, codec: &Codec, note: Option<&Note>, log_id: &st
             Beginning::Known(config) => config,
             Beginning::After(config, through) => {
                 read.records += end - through;
-                inbox.config(cluster, codec, Some((config, through)), end).await?
+                inbox
+                    .config(cluster, codec, passes, Some((config, through)), end)
+                    .await?
             }
             Beginning::Start => {
                 read.records += end;
-                inbox.config(cluster, codec, None, end).await?
+                inbox.config(cluster, codec, passes, None, end).await?
             }
         };
         read.states.push((inbox, state));

@@ -6,6 +6,8 @@ use uuid::Uuid;
 
 use super::cluster::Cluster;
 use super::inbox::{ControlRecord, partitions};
+use super::notebook::Note;
+use super::options::ClusterOptions;
 use crate::catalogue::all;
 use crate::codec::Codec;
 use crate::machine::LOGIC_VERSION;
@@ -13,9 +15,17 @@ use crate::machine::LOGIC_VERSION;
 /// Writes the genesis of inbox partitions that are empty. Returns how many those were, and the
 /// configuration in the genesis. The caller holds the lock.
 ///
+/// Of a log that begins here it is noted what its inboxes have, so that a change of the configuration need not read
+/// them.
+///
 /// # Errors
 /// When partitions have different geneses, or one that contradicts the catalogue.
-pub(super) async fn apply(cluster: &Cluster, codec: &Codec, config: &Config) -> Result<Option<(usize, Config)>> {
+pub(super) async fn apply(
+    cluster: &Cluster,
+    options: &ClusterOptions,
+    codec: &Codec,
+    config: &Config,
+) -> Result<Option<(usize, Config)>> {
     let mut empty = Vec::new();
     let mut found: Option<Genesis> = None;
     for inbox in partitions() {
@@ -38,6 +48,11 @@ pub(super) async fn apply(cluster: &Cluster, codec: &Codec, config: &Config) -> 
     if empty.is_empty() {
         return Ok(None);
     }
+    let begins = found.is_none();
+    if let Some(genesis) = &found {
+        // A partition that was made anew has only the genesis, whatever is noted of it.
+        Note::forget(&genesis.log_id, cluster, options).await?;
+    }
     // An earlier run that was cut short decided: all partitions get the same genesis.
     let genesis = found.unwrap_or_else(|| first_genesis(config));
     tracing::info!(
@@ -56,6 +71,10 @@ pub(super) async fn apply(cluster: &Cluster, codec: &Codec, config: &Config) -> 
                  delete the topic and apply again"
             );
         }
+    }
+    // What an earlier run began may have been changed since.
+    if begins && let Err(error) = Note::of_genesis(&genesis).write_seeded(cluster, options).await {
+        tracing::warn!("the first change of the configuration will read the whole inboxes: {error:#}");
     }
     Ok(Some((empty.len(), genesis.config)))
 }

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::cluster::Cluster;
 use crate::catalogue::{Topic, inboxes};
 use crate::codec::{Codec, DecodeError};
+use crate::passes::{Passes, Word};
 use crate::service::kafka;
 
 /// A partition that has records left but yields none for this long is given up.
@@ -31,6 +32,17 @@ pub(super) struct InboxConfig {
     pub(super) version: i32,
     pub(super) logic_version: i32,
     pub(super) config: Config,
+}
+
+impl InboxConfig {
+    /// What an inbox has that holds nothing but this.
+    pub(super) fn of_genesis(genesis: &Genesis) -> Self {
+        Self {
+            version: genesis.config_version,
+            logic_version: genesis.logic_version,
+            config: genesis.config.clone(),
+        }
+    }
 }
 
 /// A record of this command.
@@ -94,7 +106,7 @@ impl Inbox {
             return Ok(None);
         }
         let mut genesis = None;
-        self.controls(cluster, codec, 0..1, |_, control| {
+        self.controls(cluster, codec, None, 0..1, |_, control| {
             if let Control::Genesis(found) = control {
                 genesis = Some(found.clone());
             }
@@ -107,23 +119,21 @@ impl Inbox {
     }
 
     /// The configuration that the machine of the partition has at `end`, by the same rule as the machine's;
-    /// with `known`, the one that it has at an earlier offset, only what comes from there on is read.
+    /// with `known`, the one that it has at an earlier offset, only what comes from there on is read. What the
+    /// machine passes is no record here either.
     pub(super) async fn config(
         self,
         cluster: &Cluster,
         codec: &Codec,
+        passes: &Passes,
         known: Option<(InboxConfig, i64)>,
         end: i64,
     ) -> Result<InboxConfig> {
         let (mut current, begin) = known.map_or((None, 0), |(config, through)| (Some(config), through));
-        self.controls(cluster, codec, begin..end, |offset, control| {
+        self.controls(cluster, codec, Some(passes), begin..end, |offset, control| {
             match (control, &mut current) {
                 (Control::Genesis(genesis), None) if offset == 0 => {
-                    current = Some(InboxConfig {
-                        version: genesis.config_version,
-                        logic_version: genesis.logic_version,
-                        config: genesis.config.clone(),
-                    });
+                    current = Some(InboxConfig::of_genesis(genesis));
                 }
                 (Control::Genesis(_), _) => bail!("{self}: offset {offset} is a second genesis"),
                 (Control::Config(change), Some(current)) if change.version == current.version + 1 => {
@@ -144,17 +154,21 @@ impl Inbox {
         Ok(cluster.watermarks(&self.topic.name, self.partition)?.1)
     }
 
-    /// Visits the control records between two offsets.
+    /// Visits the control records between two offsets, but those that are passed.
     async fn controls(
         self,
         cluster: &Cluster,
         codec: &Codec,
+        passes: Option<&Passes>,
         offsets: Range<i64>,
         visit: impl FnMut(i64, Control<'_>) -> Result<()>,
     ) -> Result<()> {
         match self.topic.name.as_str() {
-            AccountCommand::TOPIC => self.visit::<AccountCommand>(cluster, codec, offsets, visit).await,
-            BookCommand::TOPIC => self.visit::<BookCommand>(cluster, codec, offsets, visit).await,
+            AccountCommand::TOPIC => {
+                self.visit::<AccountCommand>(cluster, codec, passes, offsets, visit)
+                    .await
+            }
+            BookCommand::TOPIC => self.visit::<BookCommand>(cluster, codec, passes, offsets, visit).await,
             other => bail!("{other} is no inbox that this build knows"),
         }
     }
@@ -168,6 +182,7 @@ impl Inbox {
         self,
         cluster: &Cluster,
         codec: &Codec,
+        passes: Option<&Passes>,
         Range { start, end }: Range<i64>,
         mut visit: impl FnMut(i64, Control<'_>) -> Result<()>,
     ) -> Result<()> {
@@ -194,6 +209,11 @@ impl Inbox {
             position = record.offset() + 1;
             if record.offset() >= end {
                 break;
+            }
+            let word = passes.map(|passes| passes.word(&self.topic.name, self.partition, record.offset()));
+            if let Some(Word::Passed(_)) = word {
+                // The registry is not asked for its schema, which it may not have.
+                continue;
             }
             match codec.decode_resolving::<M>(record.payload().unwrap_or_default()).await {
                 Ok(message) => {

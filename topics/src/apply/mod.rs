@@ -70,7 +70,7 @@ pub async fn apply(platform: &PlatformOptions, options: &ClusterOptions, config:
     let _lock = Lock::acquire(platform, options.limit())?;
     let schemas_changed = schemas::apply(&registry).await?;
     let codec = Codec::connect(platform, options.limit()).await?;
-    let (geneses_written, seeded_with) = genesis::apply(&cluster, &codec, config).await?.unzip();
+    let (geneses_written, seeded_with) = genesis::apply(&cluster, options, &codec, config).await?.unzip();
     Ok(Applied {
         topics_created,
         topics_altered,

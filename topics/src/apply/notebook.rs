@@ -7,27 +7,38 @@
 //! appended since that run began is read; and without a note, whole inboxes are. A note is of one log: it
 //! counts for nothing when the inboxes were made anew.
 //!
-//! The note is one record in a topic of this command's own. Nobody else reads it, and machines depend only
+//! The run that begins a log notes that its inboxes have what is in the genesis, once all of them have it. That
+//! note stands under a key of its own and counts only while no change is noted of the same log: whatever is written
+//! late or twice by a run that lost its lock, it hides no change. A run that is cut short before it leaves no note.
+//! One that finds a part of a log's inboxes empty forgets what is noted of that log, before it gives them their
+//! genesis: one of them may have been made anew.
+//!
+//! The notes are records in a topic of this command's own. Nobody else reads it, and machines depend only
 //! on what is in their inboxes, so it is not in the catalogue.
 //!
-//! Known limit: a configuration that an older build of this command appends, one that keeps no notes, is
-//! not seen. The topic may be deleted: the next run reads everything once.
+//! Known limits, after which the topic `brokerx-configured` may be deleted: the next run reads everything once.
+//! - A configuration that an older build of this command appends, one that keeps no notes, is not seen.
+//! - Nor is it seen that somebody passes the record of a change that is noted already.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use brokerx_schemas::Genesis;
 use rdkafka::message::Message as _;
 use rdkafka::producer::FutureRecord;
 use serde::{Deserialize, Serialize};
 
 use super::cluster::Cluster;
-use super::inbox::{Inbox, InboxConfig};
+use super::inbox::{Inbox, InboxConfig, partitions};
 use super::options::ClusterOptions;
 
 /// Compacted, with one partition.
 const TOPIC: &str = "brokerx-configured";
-const KEY: &str = "configured";
+/// Of the note that a change leaves.
+const CHANGED: &str = "configured";
+/// Of the note that the beginning of a log leaves.
+const SEEDED: &str = "seeded";
 /// How long the note may take to be read or written.
 const LIMIT: Duration = Duration::from_secs(30);
 
@@ -76,6 +87,17 @@ impl Note {
         }
     }
 
+    /// What the inboxes of a log have when each holds nothing but this.
+    pub(super) fn of_genesis(genesis: &Genesis) -> Self {
+        let config = InboxConfig::of_genesis(genesis);
+        Self::of(&genesis.log_id, true, partitions().map(|inbox| (inbox, &config, 1)))
+    }
+
+    /// That nothing is known of a log.
+    fn blank(log_id: &str) -> Self {
+        Self::of(log_id, false, std::iter::empty())
+    }
+
     /// Where reading an inbox of a log begins, by what is noted, if anything.
     pub(super) fn beginning(note: Option<&Self>, log_id: &str, inbox: &str) -> Beginning {
         let note = note.filter(|note| note.log_id == log_id);
@@ -91,13 +113,13 @@ impl Note {
         self.is_settled && self.log_id == log_id
     }
 
-    /// The last note; none when there is none, or none that this build can read.
-    pub(super) fn read(cluster: &Cluster) -> Result<Option<Self>> {
+    /// The note that counts of a log; none when there is none, or none that this build can read.
+    pub(super) fn read(cluster: &Cluster, log_id: &str) -> Result<Option<Self>> {
         if !cluster.shapes()?.contains_key(TOPIC) {
             return Ok(None);
         }
         let (low, end) = cluster.watermarks(TOPIC, 0)?;
-        let mut note = None;
+        let mut notes = Notes::default();
         let mut position = low;
         let started = Instant::now();
         let consumer = cluster.read_from(TOPIC, 0, low)?;
@@ -110,21 +132,38 @@ impl Note {
             // Something may be left over from the partition that was read before.
             if record.topic() == TOPIC {
                 position = record.offset() + 1;
-                note = record.payload().and_then(|value| serde_json::from_slice(value).ok());
+                notes.take(record.key(), record.payload());
             }
         }
-        Ok(note)
+        Ok(notes.of(log_id))
     }
 
-    /// Makes this the last note, acknowledged.
+    /// Makes this the last note of a change, acknowledged.
     pub(super) async fn write(&self, cluster: &Cluster, options: &ClusterOptions) -> Result<()> {
+        self.append(CHANGED, cluster, options).await
+    }
+
+    /// Makes this the note of a log that was begun, acknowledged.
+    pub(super) async fn write_seeded(&self, cluster: &Cluster, options: &ClusterOptions) -> Result<()> {
+        self.append(SEEDED, cluster, options).await
+    }
+
+    /// Forgets what is noted of a log, if anything.
+    pub(super) async fn forget(log_id: &str, cluster: &Cluster, options: &ClusterOptions) -> Result<()> {
+        match Self::read(cluster, log_id)? {
+            Some(_) => Self::blank(log_id).write(cluster, options).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn append(&self, key: &str, cluster: &Cluster, options: &ClusterOptions) -> Result<()> {
         if !cluster.shapes()?.contains_key(TOPIC) {
             cluster
                 .create_compacted(TOPIC, options.replication_factor, options.min_insync_replicas)
                 .await?;
         }
         let value = serde_json::to_vec(self)?;
-        let record = FutureRecord::to(TOPIC).partition(0).key(KEY).payload(&value);
+        let record = FutureRecord::to(TOPIC).partition(0).key(key).payload(&value);
         match cluster.producer()?.send(record, LIMIT).await {
             Ok(_) => Ok(()),
             Err((error, _)) => Err(error).context("the note was not acknowledged"),
@@ -132,16 +171,46 @@ impl Note {
     }
 }
 
+/// The last records of the topic.
+#[derive(Debug, Default)]
+struct Notes {
+    /// None within when this build cannot read it.
+    changed: Option<Option<Note>>,
+    seeded: Option<Note>,
+}
+
+impl Notes {
+    /// Takes in the next record.
+    fn take(&mut self, key: Option<&[u8]>, value: Option<&[u8]>) {
+        let note = value.and_then(|value| serde_json::from_slice(value).ok());
+        match key {
+            Some(key) if key == SEEDED.as_bytes() => self.seeded = note,
+            _ => self.changed = Some(note),
+        }
+    }
+
+    /// The one that counts of a log.
+    fn of(self, log_id: &str) -> Option<Note> {
+        match self.changed {
+            // It may be of this log, and say that it was changed.
+            Some(None) => None,
+            Some(Some(changed)) if changed.log_id == log_id => Some(changed),
+            Some(Some(_)) | None => self.seeded.filter(|note| note.log_id == log_id),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::super::inbox::partitions;
+    use brokerx_schemas::Config;
+
     use super::*;
 
     fn config(version: i32) -> InboxConfig {
         InboxConfig {
             version,
             logic_version: 1,
-            config: brokerx_schemas::Config::default(),
+            config: Config::default(),
         }
     }
 
@@ -169,6 +238,84 @@ mod tests {
         let unsettled = note(false)?;
         let known = Note::beginning(Some(&unsettled), "log", &second);
         assert_eq!(known, Beginning::After(config(2), 50));
+        Ok(())
+    }
+    fn genesis(log_id: &str) -> Genesis {
+        Genesis {
+            log_id: log_id.to_owned(),
+            generation: 0,
+            logic_version: 3,
+            config_version: 1,
+            config: Config::default(),
+            topics: Vec::new(),
+        }
+    }
+
+    /// What counts of a log when the topic holds these records.
+    fn counts(log_id: &str, records: &[(&str, &Note)]) -> Result<Option<Note>> {
+        let mut notes = Notes::default();
+        for (key, note) in records {
+            notes.take(Some(key.as_bytes()), Some(&serde_json::to_vec(note)?));
+        }
+        Ok(notes.of(log_id))
+    }
+
+    #[test]
+    fn of_a_log_that_was_begun_nothing_is_read() -> Result<()> {
+        let note = counts("log", &[(SEEDED, &Note::of_genesis(&genesis("log")))])?;
+        assert!(note.as_ref().is_some_and(|note| note.says("log")));
+        let of_genesis = InboxConfig {
+            version: 1,
+            logic_version: 3,
+            config: Config::default(),
+        };
+        for inbox in partitions() {
+            let beginning = Note::beginning(note.as_ref(), "log", &inbox.to_string());
+            assert_eq!(beginning, Beginning::Known(of_genesis.clone()), "{inbox}");
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn the_note_of_a_beginning_hides_no_change_whichever_comes_last() -> Result<()> {
+        let seeded = Note::of_genesis(&genesis("log"));
+        let states = [config(2)];
+        let changed = |log_id: &str, is_settled| {
+            let states = partitions().zip(&states).map(|(inbox, state)| (inbox, state, 9));
+            Note::of(log_id, is_settled, states)
+        };
+        for is_settled in [false, true] {
+            let changed = changed("log", is_settled);
+            for records in [
+                [(SEEDED, &seeded), (CHANGED, &changed)],
+                [(CHANGED, &changed), (SEEDED, &seeded)],
+            ] {
+                assert_eq!(counts("log", &records)?, Some(changed.clone()));
+            }
+        }
+        // What is noted of a log that is gone says nothing of the next one, and the other way round.
+        let (of_old, old) = (changed("old", true), Note::of_genesis(&genesis("old")));
+        let noted = [(CHANGED, &of_old), (SEEDED, &seeded)];
+        assert_eq!(counts("log", &noted)?, Some(seeded.clone()));
+        assert_eq!(counts("log", &[(CHANGED, &of_old), (SEEDED, &old)])?, None);
+        // What was forgotten is read, although the beginning is noted.
+        let blank = Note::blank("log");
+        let noted = counts("log", &[(SEEDED, &seeded), (CHANGED, &blank)])?;
+        let first = partitions().next().context("no inbox")?.to_string();
+        assert_eq!(Note::beginning(noted.as_ref(), "log", &first), Beginning::Start);
+        assert!(noted.is_some_and(|note| !note.says("log")));
+        Ok(())
+    }
+
+    #[test]
+    fn a_note_of_a_change_that_this_build_cannot_read_counts_for_nothing_and_hides_the_beginning() -> Result<()> {
+        let seeded = serde_json::to_vec(&Note::of_genesis(&genesis("log")))?;
+        for value in [Some(&b"of a later build"[..]), None] {
+            let mut notes = Notes::default();
+            notes.take(Some(CHANGED.as_bytes()), value);
+            notes.take(Some(SEEDED.as_bytes()), Some(&seeded));
+            assert_eq!(notes.of("log"), None);
+        }
         Ok(())
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use brokerx_schemas::SCHEMAS;
+use brokerx_schemas::{AccountCommand, Config, Message, ORDERS_PER_SECOND, SCHEMAS};
 
 use super::*;
 
@@ -88,6 +88,31 @@ fn topics_of_one_key_have_as_many_partitions() {
             assert_eq!(topic(name).partitions, topic(inbox).partitions, "{name}");
         }
     }
+}
+
+/// Who sends what is advertised for as long as a key is remembered is not refused for want of room, nor is anybody
+/// alarmed.
+#[test]
+fn the_keys_of_the_advertised_rate_fit_into_a_new_log() {
+    /// In thousandths of the room, as `docs/operations.md` says.
+    const ALARM_PERMILLE: i64 = 700;
+    let readme = std::fs::read_to_string(project("README.md")).unwrap();
+    let (thousands, rest) = (ORDERS_PER_SECOND / 1_000, ORDERS_PER_SECOND % 1_000);
+    let advertised = format!("at {thousands},{rest:03} orders/s");
+    assert!(readme.contains(&advertised), "README does not say {advertised:?}");
+    let config = Config::default();
+    let keys = ORDERS_PER_SECOND * config.closed_key_seconds;
+    let partitions = i64::from(topic(AccountCommand::TOPIC).partitions);
+    let needed = keys / partitions + 1;
+    let room = i64::from(config.closed_keys_per_partition_max);
+    assert!(
+        needed * 1_000 / room < ALARM_PERMILLE,
+        "{needed} keys of a partition in room for {room}"
+    );
+    let operations = std::fs::read_to_string(project("docs/operations.md")).unwrap();
+    assert!(operations.contains(&format!(
+        "`brokerx_runner_memory_permille` 1,000 (alarm at {ALARM_PERMILLE})"
+    )));
 }
 
 #[test]

@@ -35,7 +35,8 @@ const UNUSED: [(&str, &str, &str, &str); 12] = [
 const NOTHING_UNREADABLE: &str = "used where a record cannot be read: unreadable::, dead_letters::";
 const NOBODY_CONFIRMS: &str = "used where a client of the feed says what it has seen";
 const NAMED_ALL_THE_SAME: &str = "nothing in the notifier does it; the catalogue names it there all the same";
-const NO_HAND: &str = "used where a topic's configuration is changed: topics_tool::a_configuration_is_changed_...";
+const NO_HAND: &str =
+    "used where a log is begun and where a configuration is changed: topics_tool::a_configuration_is_changed_...";
 const NO_SNAPSHOT: &str = "used once an administrator lets Apicurio write a snapshot";
 
 /// What somebody did, or wanted to do.
