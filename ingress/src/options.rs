@@ -172,6 +172,11 @@ impl Options {
         }
     }
 
+    /// How long the id of an order is remembered after its end.
+    pub fn closed_key(&self) -> Duration {
+        Duration::from_secs(u64::try_from(self.closed_key_seconds).unwrap_or(0))
+    }
+
     /// How long a request waits for the outcome of its command.
     pub fn reply_limit(&self) -> Duration {
         Duration::from_millis(self.reply_ms_max)

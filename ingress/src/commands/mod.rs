@@ -39,7 +39,7 @@ use quota::{DayQuota, Share};
 pub use replies::ReplySink;
 pub use sent::Outcome;
 use sent::Sent;
-pub use told::{Decision, Told, UNDECIDED_FOR};
+pub use told::{Decision, Told};
 
 /// How long an outcome is waited for when no request waits: far longer than a command's deadline, and
 /// than a worker needs that takes over from one that died.
