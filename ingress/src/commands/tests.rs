@@ -151,6 +151,25 @@ async fn an_order_that_was_surely_not_sent_is_not_undecided() {
 }
 
 #[tokio::test]
+async fn an_operators_outcome_is_looked_out_for_when_it_is_late() {
+    let mut commands = with_queue("100000", 10, 10);
+    commands.end_limit = Duration::ZERO;
+    let trace = Trace::default();
+    let mut command_id = None;
+    let killed = |meta: CommandMeta| {
+        command_id = Some(meta.command_id);
+        cancel_all(meta)
+    };
+    let end = commands.account_to_its_end(ACCOUNT, &trace, killed).await.unwrap();
+    let End::Late(Some(later)) = end else { panic!("{end:?}") };
+    assert_eq!((commands.waiting(), commands.metrics.late.get()), (0, 1));
+    let reply = Reply::new(command_id.unwrap(), ReplyKind::Account);
+    let expected = reply.command_id;
+    commands.pending.resolve(reply).unwrap();
+    assert_eq!(later.reply().await.unwrap().command_id, expected);
+}
+
+#[tokio::test]
 async fn many_that_hang_up_leave_nothing_behind() {
     let commands = commands(1_000, 10);
     let trace = Trace::default();
