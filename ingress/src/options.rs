@@ -112,7 +112,7 @@ pub struct Options {
     /// The window in which wrong passwords count, and the longest delay, seconds
     #[arg(long, env = "BROKERX_LOGIN_WINDOW_SECONDS", default_value_t = 15 * 60, value_parser = clap::value_parser!(u64).range(1..=24 * 60 * 60))]
     pub login_window_seconds: u64,
-    /// How long tries to log in are kept in the audit, days
+    /// How long tries to log in are kept in the audit, and API keys and mails after their end, days
     #[arg(long, env = "BROKERX_LOGIN_AUDIT_DAYS", default_value_t = 90, value_parser = clap::value_parser!(u32).range(2..))]
     pub login_audit_days: u32,
     /// How long a link in a mail works, seconds
