@@ -12,7 +12,7 @@ const KNOWN_ADDRESS: Duration = Duration::from_secs(180 * 24 * 60 * 60);
 /// How long rows are kept.
 #[derive(Clone, Debug)]
 pub struct Retention {
-    /// The audit of log-ins, and API keys after their end.
+    /// The audit of log-ins, and API keys and mails after their end.
     pub login_audit: Duration,
 }
 
@@ -41,6 +41,14 @@ pub async fn delete_old_rows(connection: &mut PgConnection, retention: &Retentio
             "DELETE FROM revoked_tokens WHERE token_id IN (SELECT token_id FROM revoked_tokens
              WHERE expires_at < now() - make_interval(secs => $1) ORDER BY expires_at LIMIT $2)",
             Duration::ZERO,
+        ),
+        // Only as many as may be deleted are looked at, by the primary key: the oldest have the lowest numbers.
+        // What a link is for is asked only until it ends, and a mail that waited for so long is of no use.
+        (
+            "DELETE FROM mails WHERE mail_id IN (SELECT mail_id FROM
+               (SELECT mail_id, expires_at FROM mails ORDER BY mail_id LIMIT $2) AS oldest
+             WHERE expires_at < now() - make_interval(secs => $1))",
+            retention.login_audit,
         ),
     ];
     for (query, age) in tables {

@@ -112,7 +112,7 @@ pub struct Options {
     /// The window in which wrong passwords count, and the longest delay, seconds
     #[arg(long, env = "BROKERX_LOGIN_WINDOW_SECONDS", default_value_t = 15 * 60, value_parser = clap::value_parser!(u64).range(1..=24 * 60 * 60))]
     pub login_window_seconds: u64,
-    /// How long tries to log in are kept in the audit, days
+    /// How long tries to log in are kept in the audit, and API keys and mails after their end, days
     #[arg(long, env = "BROKERX_LOGIN_AUDIT_DAYS", default_value_t = 90, value_parser = clap::value_parser!(u32).range(2..))]
     pub login_audit_days: u32,
     /// How long a link in a mail works, seconds
@@ -170,6 +170,11 @@ impl Options {
         Retention {
             login_audit: Duration::from_secs(u64::from(self.login_audit_days) * 24 * 60 * 60),
         }
+    }
+
+    /// How long the id of an order is remembered after its end.
+    pub fn closed_key(&self) -> Duration {
+        Duration::from_secs(u64::try_from(self.closed_key_seconds).unwrap_or(0))
     }
 
     /// How long a request waits for the outcome of its command.

@@ -69,7 +69,7 @@ pub async fn run(options: Options, shutdown: Shutdown) -> anyhow::Result<()> {
 
     let command_metrics = CommandMetrics::new(&mut metrics);
     let pending = Pending::new(options.waiting_max);
-    let told = Arc::new(Told::default());
+    let told = Arc::new(Told::new(options.closed_key()));
     let replies_flow = Arc::new(AtomicBool::new(false));
     let market = Arc::new(Market::new(options.market.heartbeat_age_max()));
     let commands = Commands::new(

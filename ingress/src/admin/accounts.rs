@@ -12,9 +12,10 @@ use brokerx_schemas::{
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use super::acted::acted;
 use super::amounts::{CENTS_MAX, QUANTITY_MAX};
 use super::audit::{Action, Audit};
-use super::{answer, late};
+use super::late;
 use crate::gateway::consistency;
 use crate::http::{Body, FieldError, IdempotencyKey, Problem};
 
@@ -37,10 +38,10 @@ pub(super) async fn act_on(
     let acting = audit.clone();
     let act = async move {
         let commands = &acting.app.commands;
-        let outcome = commands
+        let end = commands
             .account_to_its_end(account_id, &acting.context.trace, command)
             .await?;
-        answer(outcome, PLACE, body)
+        acted(end, PLACE, body)
     };
     audit.around(action, || Ok(late(PLACE)), act).await
 }

@@ -2,6 +2,7 @@
 //!
 //! An action runs to its end by itself. When its HTTP connection ends, or the answer has to be given
 //! before there is an outcome, the action goes on and its row is completed from the outcome all the same.
+//! What has no outcome within its time is `pending` in the row, until the outcome comes to this process after all.
 
 use std::future::Future;
 use std::time::{Duration, Instant};
@@ -15,12 +16,15 @@ use serde_json::Value;
 use tokio::sync::oneshot;
 use tracing::Instrument;
 
+use super::acted::{Acted, LaterAnswer};
 use crate::gateway::{Operator, Refused, RequestContext};
 use crate::http::Problem;
 use crate::state::Shared;
 
 /// How long the database may be away before a row stays incomplete.
 const COMPLETION_LIMIT: Duration = Duration::from_secs(60);
+/// The outcome in the row of what has none yet.
+const PENDING: &str = "pending";
 
 /// An operator's request: who asks for it, under which correlation id.
 #[derive(Clone)]
@@ -68,14 +72,18 @@ impl Audit {
         &self,
         action: Action,
         late: impl FnOnce() -> Result<Response, Problem>,
-        act: impl Future<Output = Result<Response, Problem>> + Send + 'static,
+        act: impl Future<Output = Result<Acted, Problem>> + Send + 'static,
     ) -> Result<Response, Problem> {
         let place = self.app.in_flight.enter()?;
         let (sender, receiver) = oneshot::channel();
         let audit = self.clone();
         let whole = async move {
-            let _place = place;
-            audit.carry_out(action, act, sender).await;
+            let late = audit.carry_out(&action, act, sender).await;
+            // What may come in an hour takes no place from what is asked for now.
+            drop(place);
+            if let Some((audit_id, later)) = late {
+                audit.complete_from(audit_id, &action, later).await;
+            }
         };
         tokio::spawn(whole.in_current_span());
         match tokio::time::timeout(self.app.options.reply_limit(), receiver).await {
@@ -85,19 +93,49 @@ impl Audit {
         }
     }
 
+    /// Returns the row and what may still come of the action, if its outcome is late.
     async fn carry_out(
         &self,
-        action: Action,
-        act: impl Future<Output = Result<Response, Problem>>,
+        action: &Action,
+        act: impl Future<Output = Result<Acted, Problem>>,
         answer: oneshot::Sender<Result<Response, Problem>>,
-    ) {
-        let audit_id = match self.begin(&action).await {
+    ) -> Option<(i64, LaterAnswer)> {
+        let audit_id = match self.begin(action).await {
             Ok(audit_id) => audit_id,
-            // The request may have ended: then nobody takes the answer.
-            Err(error) => return drop(answer.send(Err(error.into()))),
+            Err(error) => {
+                // The request may have ended: then nobody takes the answer.
+                drop(answer.send(Err(error.into())));
+                return None;
+            }
         };
-        let result = act.await;
+        let (result, later) = match act.await {
+            Ok(Acted { response, later }) => (Ok(response), later),
+            Err(problem) => (Err(problem), None),
+        };
         let outcome = outcome_of(&result);
+        self.tell(action, &outcome);
+        let completed = self.complete(audit_id, &outcome).await;
+        drop(answer.send(result));
+        if let Err(error) = completed {
+            self.complete_later(audit_id, &outcome, error).await;
+        }
+        later.map(|later| (audit_id, later))
+    }
+
+    /// Completes a row once more, from an outcome that came late.
+    async fn complete_from(&self, audit_id: i64, action: &Action, later: LaterAnswer) {
+        let outcome = later.await.map(|result| outcome_of(&result));
+        // Of several outcomes one may be forgotten.
+        let Some(outcome) = outcome.filter(|outcome| outcome != PENDING) else {
+            return tracing::warn!(action = action.name, audit_id, "the outcome of an action stays unknown");
+        };
+        self.tell(action, &outcome);
+        if let Err(error) = self.complete(audit_id, &outcome).await {
+            self.complete_later(audit_id, &outcome, error).await;
+        }
+    }
+
+    fn tell(&self, action: &Action, outcome: &str) {
         tracing::info!(
             action = action.name,
             target = action.target,
@@ -105,11 +143,6 @@ impl Audit {
             operator = self.operator.client_id,
             "an operator acted"
         );
-        let completed = self.complete(audit_id, &outcome).await;
-        drop(answer.send(result));
-        if let Err(error) = completed {
-            self.complete_later(audit_id, &outcome, error).await;
-        }
     }
 
     async fn begin(&self, action: &Action) -> sqlx::Result<i64> {
@@ -127,12 +160,17 @@ impl Audit {
         .await
     }
 
+    /// An outcome that is known already stays.
     async fn complete(&self, audit_id: i64, outcome: &str) -> sqlx::Result<()> {
-        sqlx::query("UPDATE operator_audit SET outcome = $2, finished_at = now() WHERE audit_id = $1")
-            .bind(audit_id)
-            .bind(outcome)
-            .execute(&self.app.database)
-            .await?;
+        sqlx::query(
+            "UPDATE operator_audit SET outcome = $2, finished_at = now()
+             WHERE audit_id = $1 AND (outcome IS NULL OR outcome = $3)",
+        )
+        .bind(audit_id)
+        .bind(outcome)
+        .bind(PENDING)
+        .execute(&self.app.database)
+        .await?;
         Ok(())
     }
 
@@ -153,10 +191,54 @@ impl Audit {
 
 fn outcome_of(result: &Result<Response, Problem>) -> String {
     let outcome = match result {
-        Ok(response) if response.status() == StatusCode::ACCEPTED => "pending",
+        Ok(response) if response.status() == StatusCode::ACCEPTED => PENDING,
         Ok(response) if response.status() == StatusCode::MULTI_STATUS => "partly_done",
         Ok(_) => "done",
         Err(problem) => problem.code(),
     };
     outcome.to_owned()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use axum::response::IntoResponse;
+    use brokerx_schemas::{CommandId, Reason, Refusal, Reply, ReplyKind};
+
+    use super::super::acted::acted;
+    use super::*;
+    use crate::commands::{End, Pending};
+
+    #[tokio::test]
+    async fn a_late_outcome_is_told_in_the_words_of_a_timely_one() {
+        let command_id = CommandId([1; 16]);
+        let place = "/x";
+        let answer = |_: &Reply| Some(StatusCode::OK.into_response());
+        let word = |acted: Result<Acted, Problem>| outcome_of(&acted.map(|acted| acted.response));
+        for (refused, expected) in [(None, "done"), (Some(Reason::Halted), "HALTED")] {
+            let reply = Reply {
+                refusal: refused.map(|reason| Refusal {
+                    reason,
+                    current_version: None,
+                }),
+                ..Reply::new(command_id, ReplyKind::Instrument)
+            };
+            let timely = acted(End::Replied(Box::new(reply.clone())), place, answer);
+            assert_eq!(word(timely), expected);
+
+            let pending = Pending::new(1);
+            let later = pending.register_beyond(command_id).look_out();
+            let late = acted(End::Late(Some(later)), place, answer).unwrap();
+            pending.resolve(reply).unwrap();
+            let came = late.later.unwrap().await.unwrap();
+            assert_eq!(outcome_of(&Ok(late.response)), PENDING);
+            assert_eq!(outcome_of(&came), expected);
+        }
+        // Forgotten before it came.
+        let pending = Pending::new(1);
+        let later = pending.register_beyond(command_id).look_out();
+        drop(pending.register_beyond(command_id));
+        let late = acted(End::Late(Some(later)), place, answer).unwrap();
+        assert!(late.later.unwrap().await.is_none());
+    }
 }

@@ -60,7 +60,9 @@ async fn change(audit: &Audit, id: &str, change: StatusChange) -> Result<Respons
             }
         }
         audit.app.revocations.block(&client_id, suspend);
-        Ok(Json(json!({ "client_id": client_id, "status": wanted })).into_response())
+        Ok(Json(json!({ "client_id": client_id, "status": wanted }))
+            .into_response()
+            .into())
     };
     audit.around(action, || Err(late()), act).await
 }

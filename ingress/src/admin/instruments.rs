@@ -10,10 +10,11 @@ use brokerx_schemas::{BookCommand, Config, InstrumentCommand, ListInstrument, Sy
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use super::acted::{Acted, acted};
 use super::audit::{Action, Audit};
-use super::{answer, late};
+use super::late;
 use crate::http::{Body, FieldError, IdempotencyKey, OptionalBody, Problem};
-use crate::state::App;
+use crate::state::Shared;
 
 /// Where an outcome that is late can be seen.
 const PLACE: &str = "/api/v1/instruments";
@@ -130,23 +131,24 @@ pub async fn list(
     let acting = audit.clone();
     let act = async move {
         let commands = &acting.app.commands;
-        let outcome = commands
+        let end = commands
             .book_to_its_end(listing.symbol, &acting.context.trace, command)
             .await?;
-        answer(outcome, PLACE, |reply| {
+        let app = Shared::clone(&acting.app);
+        acted(end, PLACE, move |reply| {
             let status = if reply.replayed {
                 StatusCode::OK
             } else {
                 StatusCode::CREATED
             };
-            instrument_answer(&acting.app, reply, status)
+            instrument_answer(&app, reply, status)
         })
     };
     audit.around(action, || Ok(late(PLACE)), act).await
 }
 
 /// The instrument of a reply. This instance's market learns it from here, before it comes over the topic.
-fn instrument_answer(app: &App, reply: &brokerx_schemas::Reply, status: StatusCode) -> Option<Response> {
+fn instrument_answer(app: &Shared, reply: &brokerx_schemas::Reply, status: StatusCode) -> Option<Response> {
     let instrument = reply.instrument.clone()?;
     let body = Json(InstrumentBody::from(&instrument));
     app.market.learn(instrument);
@@ -211,14 +213,14 @@ async fn act_on(
     audit.around(action, || Ok(late(PLACE)), act).await
 }
 
-/// Sends one command about one instrument and waits until it has its outcome.
+/// Sends one command about one instrument and waits for as long as an outcome can be expected.
 pub(super) async fn send(
     audit: &Audit,
     kind: Kind,
     symbol: Symbol,
     idempotency_key: Option<String>,
     note: Option<String>,
-) -> Result<Response, Problem> {
+) -> Result<Acted, Problem> {
     let operator = audit.operator.client_id.clone();
     let command = |meta| {
         kind(InstrumentCommand {
@@ -230,10 +232,9 @@ pub(super) async fn send(
         })
     };
     let commands = &audit.app.commands;
-    let outcome = commands.book_to_its_end(symbol, &audit.context.trace, command).await?;
-    answer(outcome, PLACE, |reply| {
-        instrument_answer(&audit.app, reply, StatusCode::OK)
-    })
+    let end = commands.book_to_its_end(symbol, &audit.context.trace, command).await?;
+    let app = Shared::clone(&audit.app);
+    acted(end, PLACE, move |reply| instrument_answer(&app, reply, StatusCode::OK))
 }
 
 fn check_note(note: Option<&str>) -> Result<Option<String>, Problem> {

@@ -1,4 +1,8 @@
 //! One request about many things: each has an outcome of its own, and the status says whether all were done.
+//!
+//! As long as the outcome of one is missing and none was refused, the whole is pending. It ends with the last
+//! outcome: done, or partly done. Should one be forgotten before it came, the whole stays pending, unless another was
+//! refused: then it is partly done in any case.
 
 use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,6 +14,7 @@ use brokerx_schemas::Symbol;
 use futures_util::{StreamExt, stream};
 use serde::Serialize;
 
+use super::acted::{Acted, LaterAnswer};
 use crate::http::Problem;
 use crate::orders::REPLAYED;
 
@@ -48,21 +53,46 @@ impl Items {
         Self(Arc::new(Mutex::new(symbols.iter().map(pending).collect())))
     }
 
-    /// Does something for each, many side by side, and keeps what came of it.
-    pub(super) async fn each<F>(&self, act: impl Fn(Symbol) -> F)
+    /// Does something for each, many side by side, and keeps what came of it. What comes later of the whole has
+    /// come once it has of each.
+    pub(super) async fn each<F>(&self, act: impl Fn(Symbol) -> F) -> Acted
     where
-        F: Future<Output = Result<Response, Problem>> + Send,
+        F: Future<Output = Result<Acted, Problem>> + Send,
     {
         let symbols: Vec<Symbol> = self.lock().iter().map(|item| item.symbol).collect();
         let all = stream::iter(symbols.into_iter().enumerate());
-        all.for_each_concurrent(SIDE_BY_SIDE, |(index, symbol)| {
-            let outcome = act(symbol);
+        let acting = all.map(|(index, symbol)| {
+            let acted = act(symbol);
             async move {
-                let outcome = outcome.await;
+                let (outcome, later) = match acted.await {
+                    Ok(Acted { response, later }) => (Ok(response), later),
+                    Err(problem) => (Err(problem), None),
+                };
                 self.lock()[index].take(&outcome);
+                later.map(|later| (index, later))
             }
-        })
-        .await;
+        });
+        let ended = acting.buffer_unordered(SIDE_BY_SIDE);
+        let missing: Vec<_> = ended.filter_map(std::future::ready).collect().await;
+        Acted {
+            response: self.answer(),
+            later: self.clone().once_all_have(missing),
+        }
+    }
+
+    /// The answer once those that are missing have come, too.
+    fn once_all_have(self, missing: Vec<(usize, LaterAnswer)>) -> Option<LaterAnswer> {
+        if missing.is_empty() {
+            return None;
+        }
+        Some(Box::pin(async move {
+            for (index, later) in missing {
+                if let Some(outcome) = later.await {
+                    self.lock()[index].take(&outcome);
+                }
+            }
+            Some(Ok(self.answer()))
+        }))
     }
 
     /// 200 when all are done, 202 while the rest may still be, 207 when one was refused.
@@ -139,8 +169,8 @@ mod tests {
         };
         let answer = async |act: &dyn Fn(&str) -> Result<Response, Problem>| {
             let items = Items::new(&symbols(&["A", "B"]));
-            items.each(|symbol| std::future::ready(act(&symbol.to_string()))).await;
-            let response = items.answer();
+            let one = |symbol: Symbol| std::future::ready(act(&symbol.to_string()).map(Acted::from));
+            let response = items.each(one).await.response;
             let replayed = response.headers().contains_key(REPLAYED.0);
             (response.status().as_u16(), replayed)
         };
@@ -163,12 +193,46 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn the_whole_ends_when_the_last_outcome_has_come() {
+        let done = || StatusCode::OK.into_response();
+        let refused = || Err(Problem::not_found("gone"));
+        // What came of A, then of B, each later; none when it was forgotten.
+        type Later = Option<Result<Response, Problem>>;
+        let end = async |a: Later, b: Later| {
+            let laters = Mutex::new(vec![b, a]);
+            let items = Items::new(&symbols(&["A", "B"]));
+            let acted = items
+                .each(|_| {
+                    let later = laters.lock().unwrap().pop().unwrap();
+                    std::future::ready(Ok(Acted {
+                        response: late("/x"),
+                        later: Some(Box::pin(std::future::ready(later))),
+                    }))
+                })
+                .await;
+            assert_eq!(
+                acted.response.status(),
+                StatusCode::ACCEPTED,
+                "until then it is pending"
+            );
+            acted.later.unwrap().await.unwrap().unwrap().status().as_u16()
+        };
+        assert_eq!(end(Some(Ok(done())), Some(Ok(done()))).await, 200);
+        assert_eq!(end(Some(Ok(done())), Some(refused())).await, 207);
+        assert_eq!(end(Some(Ok(done())), None).await, 202, "nobody knows of B");
+        assert_eq!(end(None, Some(refused())).await, 207);
+        let decided = Items::new(&symbols(&["A"]));
+        let acted = decided.each(|_| std::future::ready(Ok(done().into()))).await;
+        assert!(acted.later.is_none(), "nothing is missing");
+    }
+
+    #[tokio::test]
     async fn nothing_waits_for_what_stands_before_it() {
         let items = Items::new(&symbols(&["A", "B"]));
         let both = tokio::sync::Barrier::new(2);
         let one = |_| async {
             both.wait().await;
-            Ok(StatusCode::OK.into_response())
+            Ok(StatusCode::OK.into_response().into())
         };
         let limit = std::time::Duration::from_secs(30);
         tokio::time::timeout(limit, items.each(one))

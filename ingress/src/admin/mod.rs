@@ -1,6 +1,7 @@
 //! What operators do. Every handler takes an [`crate::gateway::Operator`] and is audited.
 
 mod accounts;
+mod acted;
 mod amounts;
 mod audit;
 mod clients;

@@ -77,8 +77,7 @@ async fn sessions(
                 let key = idempotency_key.as_deref().map(|key| item_key(key, symbol));
                 send(&audit, kind, symbol, key, None)
             };
-            items.each(one).await;
-            Ok(items.answer())
+            Ok(items.each(one).await)
         }
     };
     audit.around(action, || Ok(items.answer()), act).await

@@ -3,7 +3,8 @@
 //! A command goes to the partition of its account or symbol with this instance's reply address and
 //! a deadline. [`Commands::account`] returns the outcome, or [`Outcome::Late`]
 //! when it takes longer than the limit: the command may still be applied, until its deadline. Those that
-//! go on after their request has been answered ([`Commands::account_to_its_end`]) wait longer. All fail
+//! go on after their request has been answered ([`Commands::account_to_its_end`]) wait longer, and then look out
+//! for what comes later still. All fail
 //! only when nothing was handed to the producer, so after every problem that they return the same
 //! request may be sent again, and it does not count for the day.
 
@@ -34,12 +35,12 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use crate::http::Problem;
 use crate::telemetry::CommandMetrics;
 
-pub use pending::Pending;
+pub use pending::{Later, Pending};
 use quota::{DayQuota, Share};
 pub use replies::ReplySink;
-pub use sent::Outcome;
 use sent::Sent;
-pub use told::{Decision, Told, UNDECIDED_FOR};
+pub use sent::{End, Outcome};
+pub use told::{Decision, Told};
 
 /// How long an outcome is waited for when no request waits: far longer than a command's deadline, and
 /// than a worker needs that takes over from one that died.
@@ -72,6 +73,7 @@ pub struct Commands {
     codec: Codec,
     reply_to: ReplyTo,
     limits: CommandLimits,
+    end_limit: Duration,
     quota: DayQuota,
     pending: Arc<Pending>,
     told: Arc<Told>,
@@ -104,6 +106,7 @@ impl Commands {
             reply_to,
             quota: DayQuota::new(limits.per_day),
             limits,
+            end_limit: END_LIMIT,
             pending,
             told,
             replies_flow,
@@ -198,9 +201,9 @@ impl Commands {
         account_id: AccountId,
         trace: &Trace,
         command: impl FnOnce(CommandMeta) -> AccountCommand,
-    ) -> Result<Outcome, Problem> {
+    ) -> Result<End, Problem> {
         let (sent, delivery) = self.send_to_account(account_id, None, Sender::Operator, trace, command)?;
-        Ok(sent.outcome(delivery, END_LIMIT).await)
+        Ok(sent.end(delivery, self.end_limit).await)
     }
 
     fn send_to_account(
@@ -226,11 +229,11 @@ impl Commands {
         symbol: Symbol,
         trace: &Trace,
         command: impl FnOnce(CommandMeta) -> BookCommand,
-    ) -> Result<Outcome, Problem> {
+    ) -> Result<End, Problem> {
         let key = symbol_key(symbol);
         let partition = partition_of(&key, self.book_partitions);
         let (sent, delivery) = self.send(&key, partition, None, Sender::Operator, trace, command)?;
-        Ok(sent.outcome(delivery, END_LIMIT).await)
+        Ok(sent.end(delivery, self.end_limit).await)
     }
 
     /// Hands a command to the producer.

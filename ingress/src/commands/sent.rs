@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use brokerx_schemas::{AccountId, CommandId, Reply};
 use brokerx_topics::service::Delivery;
 
-use super::pending::Waiting;
+use super::pending::{Later, Waiting};
 use super::told::Told;
 use crate::telemetry::CommandMetrics;
 
@@ -17,6 +17,15 @@ pub enum Outcome {
     Replied(Box<Reply>),
     /// No outcome yet; the command may still be applied until its deadline.
     Late,
+}
+
+/// What came of an operator's command within the limit.
+#[derive(Debug)]
+pub enum End {
+    /// The outcome has come.
+    Replied(Box<Reply>),
+    /// No outcome yet; it is looked out for. None when there is nothing that could come.
+    Late(Option<Later>),
 }
 
 /// A command on its way. Dropped without an outcome, as the request of a client that hangs up is, it is as late
@@ -37,16 +46,30 @@ pub struct Sent {
 impl Sent {
     /// Waits for the outcome, so long at most.
     pub(super) async fn outcome(mut self, delivery: Delivery, limit: Duration) -> Outcome {
-        let reply = match tokio::time::timeout(limit, self.reply(delivery)).await {
-            Ok(Some(reply)) => {
-                self.waiting = None;
-                self.tell(&reply);
-                Some(reply)
-            }
-            Ok(None) | Err(_) => self.give_up(),
-        };
+        let reply = self.within(delivery, limit).await.or_else(|| self.give_up());
         self.metrics.reply_seconds.observe(self.sent.elapsed().as_secs_f64());
         reply.map_or(Outcome::Late, Outcome::Replied)
+    }
+
+    /// As [`Sent::outcome`], but an outcome that comes later is looked out for.
+    pub(super) async fn end(mut self, delivery: Delivery, limit: Duration) -> End {
+        let end = match self.within(delivery, limit).await {
+            Some(reply) => End::Replied(reply),
+            None => {
+                self.metrics.late.inc();
+                End::Late(self.waiting.take().map(Waiting::look_out))
+            }
+        };
+        self.metrics.reply_seconds.observe(self.sent.elapsed().as_secs_f64());
+        end
+    }
+
+    /// The outcome, if it comes within the limit; then nobody waits any more.
+    async fn within(&mut self, delivery: Delivery, limit: Duration) -> Option<Box<Reply>> {
+        let reply = tokio::time::timeout(limit, self.reply(delivery)).await.ok()??;
+        self.waiting = None;
+        self.tell(&reply);
+        Some(reply)
     }
 
     async fn reply(&mut self, delivery: Delivery) -> Option<Box<Reply>> {

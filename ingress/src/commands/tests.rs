@@ -13,9 +13,17 @@ const ACCOUNT: AccountId = AccountId(7);
 const LONG: Duration = Duration::from_secs(600);
 
 fn commands(per_day: u32, waiting_max: usize) -> Arc<Commands> {
+    Arc::new(with_queue("100000", per_day, waiting_max))
+}
+
+/// With room for so many records that wait to be sent.
+fn with_queue(records: &str, per_day: u32, waiting_max: usize) -> Commands {
     let mut config = ClientConfig::new();
-    config.set("bootstrap.servers", "127.0.0.1:1").set("log_level", "0");
-    let commands = Commands::new(
+    config
+        .set("bootstrap.servers", "127.0.0.1:1")
+        .set("log_level", "0")
+        .set("queue.buffering.max.messages", records);
+    Commands::new(
         DeliveringProducer::new(&config).unwrap(),
         Codec::detached(),
         ReplyTo {
@@ -28,11 +36,10 @@ fn commands(per_day: u32, waiting_max: usize) -> Arc<Commands> {
             per_day,
         },
         Pending::new(waiting_max),
-        Arc::new(Told::default()),
+        Arc::new(Told::new(LONG)),
         Arc::new(AtomicBool::new(true)),
         CommandMetrics::new(&mut service::metrics()),
-    );
-    Arc::new(commands)
+    )
 }
 
 fn place(id: &str) -> impl FnOnce(CommandMeta) -> AccountCommand + use<> {
@@ -123,6 +130,43 @@ fn resolve(commands: &Commands, account_seq: i64) {
         ..Reply::new(command_id, ReplyKind::Order)
     };
     commands.pending.resolve(reply).unwrap();
+}
+
+#[tokio::test]
+async fn an_order_that_was_surely_not_sent_is_not_undecided() {
+    let trace = Trace::default();
+    let commands = with_queue("1", 10, 10);
+    let mut first = Box::pin(commands.order(ACCOUNT, "a", &trace, place("a")));
+    assert!(begin(&mut first).is_none(), "it fills the queue");
+    let mut second = Box::pin(commands.order(ACCOUNT, "b", &trace, place("b")));
+    assert_eq!(begin(&mut second).unwrap().unwrap_err().code(), "OVERLOADED");
+    commands.replies_flow.store(false, Ordering::Release);
+    let mut third = Box::pin(commands.order(ACCOUNT, "c", &trace, place("c")));
+    assert_eq!(begin(&mut third).unwrap().unwrap_err().code(), "NOT_READY");
+    drop((first, second, third));
+    let told = commands.told();
+    assert!(matches!(told.decision(ACCOUNT, "a"), Some(Decision::AwaitedSince(_))));
+    assert_eq!((told.decision(ACCOUNT, "b"), told.decision(ACCOUNT, "c")), (None, None));
+    assert_eq!(commands.waiting(), 0);
+}
+
+#[tokio::test]
+async fn an_operators_outcome_is_looked_out_for_when_it_is_late() {
+    let mut commands = with_queue("100000", 10, 10);
+    commands.end_limit = Duration::ZERO;
+    let trace = Trace::default();
+    let mut command_id = None;
+    let killed = |meta: CommandMeta| {
+        command_id = Some(meta.command_id);
+        cancel_all(meta)
+    };
+    let end = commands.account_to_its_end(ACCOUNT, &trace, killed).await.unwrap();
+    let End::Late(Some(later)) = end else { panic!("{end:?}") };
+    assert_eq!((commands.waiting(), commands.metrics.late.get()), (0, 1));
+    let reply = Reply::new(command_id.unwrap(), ReplyKind::Account);
+    let expected = reply.command_id;
+    commands.pending.resolve(reply).unwrap();
+    assert_eq!(later.reply().await.unwrap().command_id, expected);
 }
 
 #[tokio::test]

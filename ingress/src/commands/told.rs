@@ -3,7 +3,8 @@
 //! Two bounded tables. The last number of each account that an outcome carried: a read of the account waits
 //! until the projection has come so far. And the orders whose request was answered before there was an
 //! outcome: until it comes, a question about such an order is answered with "not decided yet", never with an
-//! older order of the same id. When a table is full, an old entry is forgotten: of the numbers the oldest, of the orders
+//! older order of the same id, however long the worker is away that will decide it: for as long as the id of an order
+//! is remembered. When a table is full, an old entry is forgotten: of the numbers the oldest, of the orders
 //! the oldest of the account that has most, so that no account's orders are forgotten for those of another that sends
 //! more. Clients of other instances have tokens, and the place that a late answer names.
 
@@ -19,9 +20,6 @@ use super::shared::Shared;
 
 /// Entries of each table, some 200 bytes each.
 const ENTRIES_MAX: usize = 100_000;
-/// How long it is worth knowing what became of an order whose request was answered without an outcome: far
-/// longer than a worker needs that takes over from one that died.
-pub const UNDECIDED_FOR: Duration = Duration::from_secs(600);
 
 /// What is known of an order that was answered without an outcome.
 #[derive(Clone, Debug, PartialEq)]
@@ -33,9 +31,10 @@ pub enum Decision {
 }
 
 /// The two tables.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Told {
     tables: Mutex<Tables>,
+    undecided_for: Duration,
 }
 
 #[derive(Debug)]
@@ -63,6 +62,14 @@ struct Late {
 }
 
 impl Told {
+    /// Empty tables. It is known for so long of an order that its request was answered without an outcome.
+    pub fn new(undecided_for: Duration) -> Self {
+        Self {
+            tables: Mutex::default(),
+            undecided_for,
+        }
+    }
+
     /// An outcome of an account was told.
     pub fn outcome(&self, account_id: AccountId, reply: &Reply) {
         if let Some(account_seq) = reply.account_seq {
@@ -131,7 +138,7 @@ impl Told {
     pub fn decision(&self, account_id: AccountId, client_order_id: &str) -> Option<Decision> {
         let tables = self.lock();
         let late = tables.late.get(account_id, &client_order_id.to_owned())?;
-        (late.since.elapsed() < UNDECIDED_FOR).then(|| late.decision.clone())
+        (late.since.elapsed() < self.undecided_for).then(|| late.decision.clone())
     }
 
     /// The tables are intact even after a thread panicked while it held the lock.
@@ -155,6 +162,7 @@ mod tests {
     use super::*;
 
     const ACCOUNT: AccountId = AccountId(7);
+    const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
     fn id(number: u64) -> CommandId {
         let mut bytes = [0; 16];
@@ -171,7 +179,7 @@ mod tests {
 
     #[test]
     fn the_last_number_counts_until_it_was_read() {
-        let told = Told::default();
+        let told = Told::new(DAY);
         told.outcome(ACCOUNT, &reply(1, 5));
         told.outcome(ACCOUNT, &reply(2, 4));
         assert_eq!(told.last(ACCOUNT), Some(5));
@@ -183,7 +191,7 @@ mod tests {
 
     #[test]
     fn an_order_is_undecided_until_its_outcome_comes() {
-        let told = Told::default();
+        let told = Told::new(DAY);
         told.late(ACCOUNT, "a".to_owned(), id(1));
         let is_awaited = |id: &str| matches!(told.decision(ACCOUNT, id), Some(Decision::AwaitedSince(_)));
         assert!(is_awaited("a"));
@@ -209,8 +217,24 @@ mod tests {
     }
 
     #[test]
+    fn an_order_is_undecided_for_as_long_as_its_id_is_remembered() {
+        let remembered = Duration::from_secs(20 * 60);
+        let after = |minutes: u64| {
+            let told = Told::new(remembered);
+            told.late(ACCOUNT, "a".to_owned(), id(1));
+            let passed = Duration::from_secs(minutes * 60);
+            told.lock().late.get_mut(ACCOUNT, &"a".to_owned()).unwrap().since -= passed;
+            told.decision(ACCOUNT, "a")
+        };
+        for minutes in [0, 11, 19] {
+            assert!(matches!(after(minutes), Some(Decision::AwaitedSince(_))), "{minutes}");
+        }
+        assert_eq!(after(20), None);
+    }
+
+    #[test]
     fn a_flood_of_one_account_forgets_no_order_of_another() {
-        let told = Told::default();
+        let told = Told::new(DAY);
         told.late(AccountId(8), "mine".to_owned(), id(0));
         for number in 1..ENTRIES_MAX as u64 + 10 {
             told.late(ACCOUNT, number.to_string(), id(number));
@@ -229,7 +253,7 @@ mod tests {
 
     #[test]
     fn the_tables_are_bounded() {
-        let told = Told::default();
+        let told = Told::new(DAY);
         for number in 0..ENTRIES_MAX as u64 + 10 {
             told.outcome(AccountId(number as i64), &reply(number, 1));
             told.late(ACCOUNT, number.to_string(), id(number));

@@ -5,6 +5,7 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use brokerx_json::OrderBody;
+use brokerx_schemas::Refusal;
 use brokerx_topics::service::clock::now_us;
 use serde::{Deserialize, Serialize};
 
@@ -12,7 +13,7 @@ use super::answer::late;
 use super::path::{by_client_id_location, not_found, order_id};
 use super::repeat::is_remembered;
 use super::rows::{self, Known};
-use crate::commands::{Decision, UNDECIDED_FOR};
+use crate::commands::Decision;
 use crate::gateway::{Caller, Scope, consistency};
 use crate::http::{Page, PageQuery, Problem, Query, is_client_key, reasons};
 use crate::state::Shared;
@@ -109,24 +110,52 @@ pub async fn by_client_id(
         consistency::readable(&app, &caller, query.consistency_token.as_deref(), &headers).await?;
     }
     let newest = rows::newest(&app.database, account_id, &client_order_id).await?;
+    let remembered_us = app.options.closed_key_seconds.saturating_mul(1_000_000);
+    match meant(newest, told, asked_us, now_us(), remembered_us) {
+        Meant::Known(known) => one(Some(known)).map(IntoResponse::into_response),
+        Meant::Refused(refusal) => Err(reasons::refused(&refusal)),
+        Meant::UndecidedSince(asked_us) => Ok(undecided(&client_order_id, asked_us)),
+        Meant::Nothing => Err(not_found()),
+    }
+}
+
+/// What is meant by a client's own id of an order.
+#[derive(Debug, PartialEq)]
+enum Meant {
+    Known(Known),
+    /// It was refused, and is not recorded.
+    Refused(Refusal),
+    /// It was asked for at this time, microseconds since the epoch, and may still be decided.
+    UndecidedSince(i64),
+    Nothing,
+}
+
+/// Which order is meant by an id: the newest one that is recorded, unless another one was asked for when that one's
+/// id was free again. That another one was asked for is known by what was `told` of it, or by the time in the place
+/// that a late answer named (`asked_us`), which is all that another instance knows.
+fn meant(
+    newest: Option<Known>,
+    told: Option<Decision>,
+    asked_us: Option<i64>,
+    now_us: i64,
+    remembered_us: i64,
+) -> Meant {
     let asked_us = match told {
         Some(Decision::AwaitedSince(asked_us)) => Some(asked_us),
-        Some(Decision::Refused(_)) => Some(now_us()),
+        Some(Decision::Refused(_)) => Some(now_us),
         None => asked_us,
     };
     let Some(asked_us) = asked_us else {
-        return one(newest).map(IntoResponse::into_response);
+        return newest.map_or(Meant::Nothing, Meant::Known);
     };
-    let remembered_us = app.options.closed_key_seconds.saturating_mul(1_000_000);
     let is_the_one = |(order, _): &Known| is_remembered(order, asked_us, remembered_us);
     match (newest.filter(is_the_one), told) {
-        (Some(known), _) => one(Some(known)).map(IntoResponse::into_response),
-        (None, Some(Decision::Refused(refusal))) => Err(reasons::refused(&refusal)),
-        (None, Some(Decision::AwaitedSince(_))) => Ok(undecided(&client_order_id, asked_us)),
-        (None, None) if now_us().saturating_sub(asked_us) < UNDECIDED_FOR.as_micros() as i64 => {
-            Ok(undecided(&client_order_id, asked_us))
-        }
-        (None, None) => Err(not_found()),
+        (Some(known), _) => Meant::Known(known),
+        (None, Some(Decision::Refused(refusal))) => Meant::Refused(refusal),
+        (None, Some(Decision::AwaitedSince(_))) => Meant::UndecidedSince(asked_us),
+        // Settlement may be away for as long as it likes; after this time the client may use the id for another order.
+        (None, None) if now_us.saturating_sub(asked_us) < remembered_us => Meant::UndecidedSince(asked_us),
+        (None, None) => Meant::Nothing,
     }
 }
 
@@ -147,7 +176,110 @@ fn one(known: Option<Known>) -> Result<Json<OneOrder>, Problem> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use brokerx_schemas::{OrderStatus, OrderView, Reason};
+
+    use super::super::answer::tests::order;
     use super::*;
+
+    const MINUTE_US: i64 = 60 * 1_000_000;
+    const DAY_US: i64 = 24 * 60 * MINUTE_US;
+    const NOW_US: i64 = 100 * DAY_US;
+
+    #[test]
+    fn an_order_whose_id_was_free_again_is_not_shown_for_a_new_one() {
+        let ended = |updated_us| {
+            let order = OrderView {
+                updated_us,
+                ..order(OrderStatus::Filled, None)
+            };
+            Some((order, Vec::new()))
+        };
+        let refusal = Refusal {
+            reason: Reason::TooManyRequests,
+            current_version: None,
+        };
+        let awaited = |asked_us| Some(Decision::AwaitedSince(asked_us));
+        let refused = || Some(Decision::Refused(refusal.clone()));
+        // The new one was asked for eleven minutes ago, two days after the end of the old one.
+        let asked_us = NOW_US - 11 * MINUTE_US;
+        let old = || ended(asked_us - 2 * DAY_US);
+        let new = || ended(asked_us + MINUTE_US);
+        let open = || {
+            let order = OrderView {
+                updated_us: asked_us - 2 * DAY_US,
+                ..order(OrderStatus::Working, None)
+            };
+            Some((order, Vec::new()))
+        };
+        let known = |known: Option<Known>| Meant::Known(known.unwrap());
+        for (name, newest, told, place, expected) in [
+            ("no other was asked for", old(), None, None, known(old())),
+            ("there is none", None, None, None, Meant::Nothing),
+            // What this instance knows of the new one.
+            (
+                "undecided",
+                old(),
+                awaited(asked_us),
+                None,
+                Meant::UndecidedSince(asked_us),
+            ),
+            (
+                "undecided, and no old one",
+                None,
+                awaited(asked_us),
+                None,
+                Meant::UndecidedSince(asked_us),
+            ),
+            (
+                "undecided, whatever the place says",
+                old(),
+                awaited(asked_us),
+                Some(1),
+                Meant::UndecidedSince(asked_us),
+            ),
+            (
+                "decided, and the outcome is on its way",
+                new(),
+                awaited(asked_us),
+                None,
+                known(new()),
+            ),
+            (
+                "a repeat of one that is open",
+                open(),
+                awaited(asked_us),
+                None,
+                known(open()),
+            ),
+            ("refused", old(), refused(), None, Meant::Refused(refusal.clone())),
+            ("refused, then taken", new(), refused(), None, known(new())),
+            // All that another instance knows of it.
+            (
+                "elsewhere undecided",
+                old(),
+                None,
+                Some(asked_us),
+                Meant::UndecidedSince(asked_us),
+            ),
+            ("elsewhere decided", new(), None, Some(asked_us), known(new())),
+            (
+                "elsewhere, a day ago",
+                None,
+                None,
+                Some(NOW_US - DAY_US),
+                Meant::Nothing,
+            ),
+            (
+                "elsewhere, nearly a day ago",
+                None,
+                None,
+                Some(NOW_US - DAY_US + 1),
+                Meant::UndecidedSince(NOW_US - DAY_US + 1),
+            ),
+        ] {
+            assert_eq!(meant(newest, told, place, NOW_US, DAY_US), expected, "{name}");
+        }
+    }
 
     #[test]
     fn an_order_was_asked_for_by_now() {

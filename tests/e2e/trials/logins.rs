@@ -159,12 +159,31 @@ pub async fn old_tries_are_forgotten(fixture: &Fixture) -> anyhow::Result<()> {
     .bind(&email)
     .execute(&fixture.database)
     .await?;
+    // The oldest mails have the lowest numbers. They are of a client that stays.
+    let client_id: String = sqlx::query_scalar("SELECT client_id::text FROM identity.clients LIMIT 1")
+        .fetch_one(&fixture.database)
+        .await?;
+    sqlx::query(
+        "INSERT INTO identity.mails (mail_id, client_id, purpose, created_at, expires_at) OVERRIDING SYSTEM VALUE
+         SELECT number - 600 - 600 * (days / 92), $1::uuid, 'REGISTERED_AGAIN',
+                now() - make_interval(days => days + 1), date_trunc('second', now()) - make_interval(days => days)
+         FROM generate_series(89, 92, 3) AS days, generate_series(1, 600) AS number",
+    )
+    .bind(&client_id)
+    .execute(&fixture.database)
+    .await?;
     eventually("rows of more than 90 days are deleted", LIMIT, async || {
         let left: i64 = sqlx::query_scalar("SELECT count(*) FROM identity.login_attempts WHERE email_key = $1")
             .bind(&email)
             .fetch_one(&fixture.database)
             .await?;
-        Ok(left == 600)
+        let mails: Option<String> = sqlx::query_scalar(
+            "SELECT string_agg(DISTINCT extract(day FROM now() - expires_at)::text, ',') || ': ' || count(*)
+             FROM identity.mails WHERE mail_id <= 0",
+        )
+        .fetch_one(&fixture.database)
+        .await?;
+        Ok(left == 600 && mails.as_deref() == Some("89: 600"))
     })
     .await
 }

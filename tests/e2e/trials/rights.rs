@@ -151,7 +151,13 @@ pub async fn a_role_can_do_its_work_and_no_more(fixture: &Fixture) -> anyhow::Re
             ],
         ),
         (Role::Settlement, &["SELECT body FROM projection.account_events"]),
-        (Role::Ingress, &["SELECT 1 FROM identity.clients, projection.accounts"]),
+        (
+            Role::Ingress,
+            &[
+                "SELECT 1 FROM identity.clients, projection.accounts",
+                "DELETE FROM identity.mails WHERE false",
+            ],
+        ),
         (Role::Reader, &["SELECT position FROM projection.log_positions"]),
     ];
     for (role, statements) in allowed {
