@@ -4,7 +4,7 @@ use anyhow::{Context, Result, bail};
 use brokerx_schemas::{Config, ConfigChange};
 
 use super::cluster::Cluster;
-use super::connect::connect;
+use super::connect::{connect, until};
 use super::inbox::{ControlRecord, Inbox, InboxConfig, partitions};
 use super::lock::Lock;
 use super::notebook::{Beginning, Note};
@@ -57,7 +57,7 @@ pub async fn configure(
     let passes = Passes::new(platform.clone(), codec.clone());
     let mut note = Note::read(&cluster, &log_id)?;
     for _ in 0..ROUNDS_MAX {
-        let read = read(&cluster, &codec, &passes, note.as_ref(), &log_id).await?;
+        let read = read(&cluster, options, &codec, &passes, note.as_ref(), &log_id).await?;
         records_read += read.records;
         let noted = |is_settled| {
             let states = read.states.iter().zip(&read.ends);
@@ -116,7 +116,7 @@ pub async fn current_config(platform: &PlatformOptions, options: &ClusterOptions
     let log_id = log_id(&cluster, &codec).await?;
     let passes = Passes::new(platform.clone(), codec.clone());
     let note = Note::read(&cluster, &log_id)?;
-    let read = read(&cluster, &codec, &passes, note.as_ref(), &log_id).await?;
+    let read = read(&cluster, options, &codec, &passes, note.as_ref(), &log_id).await?;
     let [(_, first), ..] = &read.states[..] else {
         bail!("the catalogue has no inbox");
     };
@@ -155,17 +155,28 @@ struct Read {
     records: i64,
 }
 
-async fn read(cluster: &Cluster, codec: &Codec, passes: &Passes, note: Option<&Note>, log_id: &str) -> Result<Read> {
-    // What is decided now about what is read below.
-    passes.reload().await?;
+async fn read(
+    cluster: &Cluster,
+    options: &ClusterOptions,
+    codec: &Codec,
+    passes: &Passes,
+    note: Option<&Note>,
+    log_id: &str,
+) -> Result<Read> {
+    let beginning = |inbox: Inbox| (inbox, Note::beginning(note, log_id, &inbox.to_string()));
+    let beginnings: Vec<_> = partitions().map(beginning).collect();
+    let is_known = |(_, beginning): &(Inbox, Beginning)| matches!(beginning, Beginning::Known(_));
+    if !beginnings.iter().all(is_known) {
+        learn_decisions(passes, options).await?;
+    }
     let mut read = Read {
         states: Vec::new(),
         ends: Vec::new(),
         records: 0,
     };
-    for inbox in partitions() {
+    for (inbox, beginning) in beginnings {
         let end = inbox.end(cluster)?;
-        let state = match Note::beginning(note, log_id, &inbox.to_string()) {
+        let state = match beginning {
             Beginning::Known(config) => config,
             Beginning::After(config, through) => {
                 read.records += end - through;
@@ -182,6 +193,16 @@ async fn read(cluster: &Cluster, codec: &Codec, passes: &Passes, note: Option<&N
         read.ends.push(end);
     }
     Ok(read)
+}
+
+/// Reads what is decided by now about records that are passed; a broker that is slow to answer is asked again.
+async fn learn_decisions(passes: &Passes, options: &ClusterOptions) -> Result<()> {
+    let learnt = until("the records that are passed", async || passes.reload().await);
+    match tokio::time::timeout(options.limit(), learnt).await {
+        Ok(()) => Ok(()),
+        // Tells why.
+        Err(_) => passes.reload().await,
+    }
 }
 
 /// What has to be appended so that every partition has the configuration under one version.
