@@ -112,7 +112,7 @@ pub async fn by_client_id(
     let newest = rows::newest(&app.database, account_id, &client_order_id).await?;
     let remembered_us = app.options.closed_key_seconds.saturating_mul(1_000_000);
     match meant(newest, told, asked_us, now_us(), remembered_us) {
-        Meant::Known(known) => one(Some(known)).map(IntoResponse::into_response),
+        Meant::Known(known) => one(Some(*known)).map(IntoResponse::into_response),
         Meant::Refused(refusal) => Err(reasons::refused(&refusal)),
         Meant::UndecidedSince(asked_us) => Ok(undecided(&client_order_id, asked_us)),
         Meant::Nothing => Err(not_found()),
@@ -122,7 +122,7 @@ pub async fn by_client_id(
 /// What is meant by a client's own id of an order.
 #[derive(Debug, PartialEq)]
 enum Meant {
-    Known(Known),
+    Known(Box<Known>),
     /// It was refused, and is not recorded.
     Refused(Refusal),
     /// It was asked for at this time, microseconds since the epoch, and may still be decided.
@@ -146,11 +146,11 @@ fn meant(
         None => asked_us,
     };
     let Some(asked_us) = asked_us else {
-        return newest.map_or(Meant::Nothing, Meant::Known);
+        return newest.map_or(Meant::Nothing, |known| Meant::Known(Box::new(known)));
     };
     let is_the_one = |(order, _): &Known| is_remembered(order, asked_us, remembered_us);
     match (newest.filter(is_the_one), told) {
-        (Some(known), _) => Meant::Known(known),
+        (Some(known), _) => Meant::Known(Box::new(known)),
         (None, Some(Decision::Refused(refusal))) => Meant::Refused(refusal),
         (None, Some(Decision::AwaitedSince(_))) => Meant::UndecidedSince(asked_us),
         // Settlement may be away for as long as it likes; after this time the client may use the id for another order.
@@ -211,7 +211,7 @@ mod tests {
             };
             Some((order, Vec::new()))
         };
-        let known = |known: Option<Known>| Meant::Known(known.unwrap());
+        let known = |known: Option<Known>| Meant::Known(Box::new(known.unwrap()));
         for (name, newest, told, place, expected) in [
             ("no other was asked for", old(), None, None, known(old())),
             ("there is none", None, None, None, Meant::Nothing),
