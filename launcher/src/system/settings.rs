@@ -161,11 +161,12 @@ mod tests {
         ("brokerx-bench", &["bench/src"]),
     ];
 
-    /// What the launcher says, whatever the shell knows: part of [`ENVIRONMENT`] or of an instance's spec.
+    /// What no program need take over: what the launcher says, whatever the shell knows, as part of [`ENVIRONMENT`] or
+    /// of an instance's spec; and what every child is left.
     fn told() -> BTreeSet<String> {
         let of_instance = ["BROKERX_INSTANCE", "BROKERX_LISTEN", "BROKERX_ADMIN_LISTEN"];
         let told = ENVIRONMENT.iter().map(|variable| variable.name);
-        told.chain(of_instance).map(str::to_owned).collect()
+        told.chain(of_instance).chain(inherited::BY_ALL).map(str::to_owned).collect()
     }
 
     fn collect(path: &Path, options: &mut BTreeSet<String>) {
