@@ -166,7 +166,10 @@ mod tests {
     fn told() -> BTreeSet<String> {
         let of_instance = ["BROKERX_INSTANCE", "BROKERX_LISTEN", "BROKERX_ADMIN_LISTEN"];
         let told = ENVIRONMENT.iter().map(|variable| variable.name);
-        told.chain(of_instance).chain(inherited::BY_ALL).map(str::to_owned).collect()
+        told.chain(of_instance)
+            .chain(inherited::BY_ALL)
+            .map(str::to_owned)
+            .collect()
     }
 
     fn collect(path: &Path, options: &mut BTreeSet<String>) {
