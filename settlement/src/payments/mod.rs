@@ -336,13 +336,15 @@ impl Payments {
             self.metrics.left_out.inc();
             pass();
         };
-        let decoded = match record.payload() {
-            Some(value) => self.codec.decode_resolving(value).await,
-            None => Err(DecodeError::Malformed("it has no value".to_owned())),
-        };
-        let (identity, decoded) = match identity_of(record.headers()) {
-            Ok(identity) => (identity, decoded),
-            Err(error) => (None, decoded.and(Err(DecodeError::Malformed(error.to_string())))),
+        let decoded = match (identity_of(record.headers()), record.payload()) {
+            // Nobody waits for a schema that a stranger names.
+            (Ok(identity), _) if !is_of_its_topic::<AccountEvent>(identity.as_ref()) => {
+                leave_out(&"it names another writer, or none");
+                return Ok(());
+            }
+            (Err(error), _) => Err(DecodeError::Malformed(error.to_string())),
+            (Ok(_), Some(value)) => self.codec.decode_resolving(value).await,
+            (Ok(_), None) => Err(DecodeError::Malformed("it has no value".to_owned())),
         };
         let event: AccountEvent = match decoded {
             Ok(event) => event,
@@ -362,10 +364,6 @@ impl Payments {
                 )));
             }
         };
-        if !is_of_its_topic::<AccountEvent>(identity.as_ref()) {
-            leave_out(&"it names another writer, or none");
-            return Ok(());
-        }
         offsets.lock().begin(partition, offset);
         // A rebalance while a schema was resolved makes this record come again; asking twice is safe.
         let undecided = desk.take(event, trace_of(record.headers()), (partition, offset));

@@ -95,6 +95,13 @@ pub(super) fn take(
     let identity = identity_of(record.headers())
         .map_err(|error| Stop::Headers { offset, error })
         .and_then(|identity| storable(offset, identity));
+    // Nobody waits for a schema that a stranger names.
+    if let Ok(identity) = &identity
+        && !partition.0.is_written_by(identity.as_ref())
+    {
+        pass(progress, batch, partition, record);
+        return Ok(Taken::LeftOut(Stop::Impostor(offset)));
+    }
     // It is decoded before it is counted, so that what cannot be decoded changes nothing.
     let (identity, content) = match passes.word(record.topic(), record.partition(), offset) {
         // One whose number cannot be used has none.
@@ -103,10 +110,7 @@ pub(super) fn take(
         Word::Use => match identity
             .map_err(Refused::from)
             .and_then(|identity| Ok((identity, decode(codec, partition, record)?)))
-            .and_then(|used| match partition.0.is_written_by(used.0.as_ref()) {
-                true => Ok(used),
-                false => Err(Stop::Impostor(offset).into()),
-            }) {
+        {
             Err(Refused::Stop(stop)) if stop.is_stray(record.headers()) => {
                 pass(progress, batch, partition, record);
                 return Ok(Taken::LeftOut(stop));
@@ -163,12 +167,9 @@ pub(super) fn pass_over(progress: &mut Progress, batch: &mut Batch, partition: L
 }
 
 impl Stop {
-    /// Whether the record is nobody's: its topic's worker did not write it, or its bytes are no message, today and for
-    /// ever, and it does not say that a worker wrote it. Whoever reads the topic on a machine buries it and goes on.
+    /// Whether the record is nobody's: its bytes are no message, today and for ever, and it does not say that a worker
+    /// wrote it. Whoever reads the topic on a machine buries it and goes on.
     fn is_stray(&self, headers: Option<&impl Headers>) -> bool {
-        if matches!(self, Self::Impostor(_)) {
-            return true;
-        }
         let can_never_be_read = matches!(self, Self::NoValue(_) | Self::Undecodable { .. } | Self::Headers { .. });
         can_never_be_read && claimed_source(headers).is_none()
     }
@@ -283,9 +284,6 @@ mod tests {
         for stop in [Stop::NoValue(7), garbage(), half] {
             assert!(stop.is_stray(None::<&OwnedHeaders>), "{stop}");
             assert!(!stop.is_stray(Some(&worker)), "{stop}");
-        }
-        for headers in [None, Some(&worker)] {
-            assert!(Stop::Impostor(7).is_stray(headers));
         }
         // Another build may read it.
         assert!(!Stop::UnknownKind(7).is_stray(None::<&OwnedHeaders>));

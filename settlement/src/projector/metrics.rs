@@ -53,6 +53,7 @@ pub(super) struct ProjectorMetrics {
     pub(super) open_holes: Gauge,
     pub(super) stopped_partitions: Gauge,
     pub(super) blocked: Gauge,
+    pub(super) held_up: Gauge,
     pub(super) owner: Gauge,
     pub(super) set_aside_accounts: Gauge,
     pub(super) set_aside_events: Counter,
@@ -78,6 +79,7 @@ impl ProjectorMetrics {
             blocked: Gauge::default(),
             owner: Gauge::default(),
             set_aside_accounts: Gauge::default(),
+            held_up: Gauge::default(),
             set_aside_events: Counter::default(),
             set_aside_rows: Gauge::default(),
         };
@@ -154,6 +156,11 @@ impl ProjectorMetrics {
             "blocked",
             "1 while a record waits for a schema, and everything behind it",
             this.blocked.clone(),
+        );
+        registry.register(
+            "held_up",
+            "Partitions that give nothing out although their logs go on",
+            this.held_up.clone(),
         );
         registry.register(
             "owner",

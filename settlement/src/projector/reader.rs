@@ -208,6 +208,7 @@ impl UnplacedReader {
         reader.metrics.stopped_partitions.set(0);
         reader.metrics.open_holes.set(0);
         reader.metrics.blocked.set(0);
+        reader.metrics.held_up.set(0);
         std::thread::Builder::new()
             .name("projector-reader".to_owned())
             .spawn(move || reader.run(consumer))
@@ -235,7 +236,7 @@ impl Reader {
 
     fn read(&mut self, consumer: &mut LogConsumer) -> Result<(), ProjectorError> {
         while !self.sender.is_closed() {
-            self.tell_whether_held_up(consumer.client())?;
+            self.tell_whether_held_up(consumer)?;
             let wait = match self.batch.is_empty() {
                 true => POLL_LIMIT,
                 false => self.due.saturating_duration_since(Instant::now()).min(POLL_LIMIT),
@@ -272,13 +273,10 @@ impl Reader {
     }
 
     /// Nothing is projected of a log that goes on and gives nothing out: then the process is not ready.
-    fn tell_whether_held_up(&mut self, consumer: &BaseConsumer<LagContext>) -> Result<(), KafkaError> {
-        let progress = &self.progress;
-        let begun = |topic: &str, partition| Some(progress.get(&(Log::of_topic(topic)?, partition))?.position);
-        match self.held_up.look(consumer, begun, Instant::now())? {
-            Some(Some(why)) => self.check.set(false, &why),
-            Some(None) if self.stopped.is_empty() => self.check.set(true, "projecting"),
-            _ => {}
+    fn tell_whether_held_up(&mut self, consumer: &LogConsumer) -> Result<(), KafkaError> {
+        if self.held_up.look(consumer, Instant::now())? {
+            self.metrics.held_up.set(self.held_up.count() as i64);
+            tell(&self.check, &self.held_up, &self.stopped);
         }
         Ok(())
     }
@@ -296,8 +294,8 @@ impl Reader {
             let taken = take(&self.codec, &self.passes, partition, progress, record, &mut self.batch);
             let waits = matches!(taken, Err(Refused::UnknownSchema(_) | Refused::Gap { .. }));
             let waited = !waits && self.metrics.blocked.set(0) == 1;
-            if waited && self.stopped.is_empty() {
-                self.check.set(true, "projecting");
+            if waited {
+                tell(&self.check, &self.held_up, &self.stopped);
             }
             match taken {
                 Ok(Taken::Yes) => {
@@ -426,6 +424,16 @@ impl Reader {
         tracing::error!(topic = log.topic(), partition = number, reason = %stop, "the projection of a partition stops");
         self.stopped.insert(partition);
         self.metrics.stopped_partitions.set(self.stopped.len() as i64);
+    }
+}
+
+/// Says how the projection stands while it does not wait in front of a record.
+fn tell(check: &Check, held_up: &HeldUpLogs, stopped: &BTreeSet<LogPartition>) {
+    match held_up.said() {
+        // The session says so with each batch.
+        _ if !stopped.is_empty() => {}
+        Some(why) => check.set(false, why),
+        None => check.set(true, "projecting"),
     }
 }
 

@@ -92,7 +92,7 @@ pub(super) async fn run(parts: &Parts, backoff: &mut Backoff) -> Result<Infallib
         committed(&batch, &parts.metrics);
         if parts.metrics.stopped_partitions.get() > 0 {
             parts.check.set(false, "partitions have stopped, see the log");
-        } else if parts.metrics.blocked.get() == 0 {
+        } else if parts.metrics.blocked.get() == 0 && parts.metrics.held_up.get() == 0 {
             // Else the reader says what it waits for.
             parts.check.set(true, "projecting");
         }

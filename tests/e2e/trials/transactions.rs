@@ -109,6 +109,14 @@ pub async fn an_open_transaction_is_told(fixture: &Fixture) -> anyhow::Result<()
     let told = told_by_each_reader(fixture).await;
     producer.abort_transaction(LIMIT)?;
     told?;
+    // Also while the other logs of a reader go on.
+    producer.begin_transaction()?;
+    for (topic, partition) in all_partitions(TradeEvent::TOPIC) {
+        send(&producer, topic, partition, "in an open transaction").await?;
+    }
+    let told = told_beside_others(fixture).await;
+    producer.abort_transaction(LIMIT)?;
+    told?;
     for process in ["matcher", "settlement", "ingress", "notifier"] {
         eventually(&format!("{process} goes on"), LIMIT, async || {
             Ok(get(fixture, process, "/ready")
@@ -126,6 +134,30 @@ pub async fn an_open_transaction_is_told(fixture: &Fixture) -> anyhow::Result<()
     .await
 }
 
+/// The projection says that it waits for trades, and goes on saying so while it projects market data.
+async fn told_beside_others(fixture: &Fixture) -> anyhow::Result<()> {
+    let says = async || -> anyhow::Result<bool> {
+        let (is_ready, said) = get(fixture, "settlement", "/ready").await?;
+        Ok(!is_ready && detail(&said, "projector")?.contains(OPEN))
+    };
+    let projected = async || -> anyhow::Result<u64> {
+        let (_, metrics) = get(fixture, "settlement", "/metrics").await?;
+        let name = "brokerx_projector_records_total{topic=\"market-data\"} ";
+        let count = metrics.lines().find_map(|line| line.strip_prefix(name)?.parse().ok());
+        count.context("no such metric")
+    };
+    eventually("the projector says that it waits", LIMIT, &says).await?;
+    let before = projected().await?;
+    eventually("the projector goes on with market data", LIMIT, async || {
+        ensure!(says().await?, "it says so no more");
+        Ok(projected().await? > before + 20)
+    })
+    .await
+}
+
+/// What is said while nothing comes.
+const OPEN: &str = "a transaction of another producer is open";
+
 async fn told_by_each_reader(fixture: &Fixture) -> anyhow::Result<()> {
     for (process, check) in [
         ("matcher", "runner-matcher"),
@@ -137,7 +169,7 @@ async fn told_by_each_reader(fixture: &Fixture) -> anyhow::Result<()> {
     ] {
         eventually(&format!("{check} of {process} says that it waits"), LIMIT, async || {
             let (is_ready, said) = get(fixture, process, "/ready").await?;
-            Ok(!is_ready && detail(&said, check)?.contains("a transaction of another producer is open"))
+            Ok(!is_ready && detail(&said, check)?.contains(OPEN))
         })
         .await?;
     }

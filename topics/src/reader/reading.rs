@@ -8,6 +8,7 @@
 //! fetched is waited for, and so is one that the registry denies, until an operator passes the offset: the
 //! process is not ready meanwhile.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::thread::JoinHandle;
@@ -158,6 +159,7 @@ impl Reader {
         let name = format!("{}-{}", self.common.process, M::TOPIC);
         let watch = Watch {
             check: self.common.health.add(&format!("reading-{}", M::TOPIC)),
+            held_up: RefCell::default(),
             passes: Passes::new(self.common.platform.clone(), self.common.codec.clone()),
             runtime,
         };
@@ -195,11 +197,8 @@ impl Reader {
             return Err(KafkaError::MetadataFetch(RDKafkaErrorCode::OperationTimedOut));
         }
         let mut behind = self.ranges(consumer.client(), M::TOPIC)?;
-        let begun: BTreeMap<i32, i64> = behind
-            .iter()
-            .map(|(partition, range)| (*partition, range.start))
-            .collect();
-        let mut held_up = HeldUpLogs::default();
+        *watch.held_up.borrow_mut() = HeldUpLogs::default();
+        let mut is_begun = false;
         let mut assignment = TopicPartitionList::with_capacity(behind.len());
         for (partition, range) in &behind {
             // A number, not a name such as "end": a client that loses its connection in between must
@@ -212,7 +211,6 @@ impl Reader {
             .keys()
             .map(|partition| (*partition, Sequences::default()))
             .collect();
-        watch.check.set(true, NOTHING_IN_THE_WAY);
         sink.started(&behind.keys().copied().collect::<Vec<_>>());
         behind.retain(|partition, range| {
             let more = range.start < range.end;
@@ -222,13 +220,15 @@ impl Reader {
             more
         });
         while !self.common.shutdown.is_requested() {
-            let started = |_: &str, partition| begun.get(&partition).copied();
-            match held_up.look(consumer.client(), started, Instant::now())? {
-                Some(Some(why)) => watch.check.set(false, &why),
-                Some(None) => watch.check.set(true, NOTHING_IN_THE_WAY),
-                None => {}
+            if watch.held_up.borrow_mut().look(&consumer, Instant::now())? {
+                watch.tell();
             }
-            match consumer.poll(POLL) {
+            let polled = consumer.poll(POLL);
+            if !is_begun && !matches!(polled, Some(Err(_))) {
+                is_begun = true;
+                watch.tell();
+            }
+            match polled {
                 // Nothing more comes of what it held: what is left of that are markers of transactions.
                 None if !behind.is_empty() => {
                     let reached = consumer.client().position()?;
@@ -310,18 +310,9 @@ impl Reader {
         Ok(ranges)
     }
 
-    /// Judges a record by who wrote it and by its number, counts it, and tells whether the sink gets it.
+    /// Judges a record by its number, counts it, and tells whether the sink gets it.
     fn is_wanted<M: Message>(&self, identity: Option<&Identity>, sequences: &mut Sequences) -> bool {
         let topic = M::TOPIC;
-        if !is_of_its_topic::<M>(identity) {
-            tracing::error!(
-                topic,
-                ?identity,
-                "a record that its topic's worker did not write is left out"
-            );
-            self.common.metrics.left_out(topic);
-            return false;
-        }
         let judged = identity.filter(|_| self.numbering != Numbering::Ignored);
         let is_next = match judged.map(|identity| sequences.judge(identity)) {
             Some(Verdict::Next) | None => true,
@@ -339,6 +330,22 @@ impl Reader {
             self.common.metrics.applied(topic);
         }
         is_wanted
+    }
+
+    /// Whether the worker wrote a record who alone writes its topic. What it says is not looked at before: nobody waits
+    /// for a schema that a stranger names.
+    fn is_of_topic<M: Message>(&self, identity: Option<&Identity>) -> bool {
+        let is_of_topic = is_of_its_topic::<M>(identity);
+        if !is_of_topic {
+            let topic = M::TOPIC;
+            tracing::error!(
+                topic,
+                ?identity,
+                "a record that its topic's worker did not write is left out"
+            );
+            self.common.metrics.left_out(topic);
+        }
+        is_of_topic
     }
 
     /// The record of a message and who wrote it; none when it cannot be used.
@@ -361,6 +368,9 @@ impl Reader {
                 return None;
             }
         };
+        if !self.is_of_topic::<M>(identity.as_ref()) {
+            return None;
+        }
         // Left out, but counted, so that what comes behind it is no hole.
         let mut left_out = || {
             if let Some(identity) = &identity {
@@ -448,7 +458,7 @@ impl Reader {
 
     fn unblocked(&self, watch: &Watch, topic: &'static str) {
         if self.common.metrics.blocked(topic, false) {
-            watch.check.set(true, NOTHING_IN_THE_WAY);
+            watch.tell();
         }
     }
 }
@@ -456,8 +466,19 @@ impl Reader {
 /// What a reading thread has besides its client.
 struct Watch {
     check: Check,
+    held_up: RefCell<HeldUpLogs>,
     passes: Passes,
     runtime: tokio::runtime::Handle,
+}
+
+impl Watch {
+    /// Says how reading stands while no record waits for a schema.
+    fn tell(&self) {
+        match self.held_up.borrow().said() {
+            Some(why) => self.check.set(false, why),
+            None => self.check.set(true, NOTHING_IN_THE_WAY),
+        }
+    }
 }
 
 /// The first offset that is not older than `age`; none when nothing is that young.
@@ -499,13 +520,26 @@ mod tests {
     }
 
     #[test]
+    fn where_only_workers_write_a_record_names_one() {
+        let reader = readers().from(Start::End);
+        let of = |source: &str| Identity {
+            source: source.to_owned(),
+            seq: 1,
+        };
+        assert!(reader.is_of_topic::<AccountEvent>(Some(&of("account-commands-0"))));
+        assert!(!reader.is_of_topic::<AccountEvent>(Some(&of("tool-0"))));
+        assert!(!reader.is_of_topic::<AccountEvent>(None));
+        assert!(reader.is_of_topic::<AuthEvent>(None), "others write there as well");
+    }
+
+    #[test]
     fn the_numbering_says_what_is_handed_on() {
-        // The second is a duplicate, the fourth stands behind a hole. The last is nobody's.
+        // The second is a duplicate, the fourth stands behind a hole.
         let numbers = [Some(7), Some(7), Some(8), Some(10), None];
         for (numbering, expected) in [
-            (Numbering::Dense, [true, false, true, false, false]),
-            (Numbering::Counted, [true, true, true, true, false]),
-            (Numbering::Ignored, [true, true, true, true, false]),
+            (Numbering::Dense, [true, false, true, false, true]),
+            (Numbering::Counted, [true; 5]),
+            (Numbering::Ignored, [true; 5]),
         ] {
             let reader = readers().from(Start::End).numbering(numbering);
             let mut sequences = Sequences::default();
@@ -514,13 +548,9 @@ mod tests {
                     source: "account-commands-0".to_owned(),
                     seq,
                 });
-                reader.is_wanted::<AccountEvent>(identity.as_ref(), &mut sequences)
+                reader.is_wanted::<AuthEvent>(identity.as_ref(), &mut sequences)
             });
             assert_eq!(handed_on, expected, "{numbering:?}");
-            assert!(
-                reader.is_wanted::<AuthEvent>(None, &mut sequences),
-                "others write there as well"
-            );
         }
     }
 }

@@ -23,6 +23,8 @@ use super::kafka::{gathering, poll_time};
 
 /// The rate is looked at this often.
 const LOOK: Duration = Duration::from_secs(1);
+/// A poll that takes this long found nothing that was fetched before.
+const WAITED: Duration = Duration::from_millis(5);
 /// So many looks in a row without much to read end the gathering.
 const QUIET_LOOKS: u32 = 30;
 
@@ -95,6 +97,8 @@ pub struct GatheringConsumer<C: ConsumerContext> {
     gathering: Option<Gathering>,
     /// What is read, and from where this client began.
     assigned: TopicPartitionList,
+    /// When a poll last had to wait: everything that had been fetched was handed out.
+    waited_at: Option<Instant>,
 }
 
 impl<C: ConsumerContext + Clone + 'static> GatheringConsumer<C> {
@@ -109,6 +113,7 @@ impl<C: ConsumerContext + Clone + 'static> GatheringConsumer<C> {
             context,
             gathering: wait.map(Gathering::new),
             assigned: TopicPartitionList::new(),
+            waited_at: None,
         })
     }
 
@@ -155,14 +160,22 @@ impl<C: ConsumerContext + Clone + 'static> GatheringConsumer<C> {
                 return Some(Err(error));
             }
         }
+        let asked = Instant::now();
         let polled = self.consumer.poll(poll_time(limit));
+        if polled.is_none() || asked.elapsed() >= WAITED {
+            self.waited_at = Some(asked);
+        }
         if let (Some(gathering), Some(Ok(_))) = (&mut self.gathering, &polled) {
             gathering.count();
         }
         polled
     }
 
-    fn go_on_with(&mut self, config: &ClientConfig) -> KafkaResult<()> {
+    /// Where it is in each partition that it reads, markers of transactions included.
+    ///
+    /// # Errors
+    /// When it was not told to read anything.
+    pub fn reached(&self) -> KafkaResult<TopicPartitionList> {
         let reached = self.consumer.position()?;
         let mut places = TopicPartitionList::with_capacity(self.assigned.count());
         for place in self.assigned.elements() {
@@ -174,6 +187,16 @@ impl<C: ConsumerContext + Clone + 'static> GatheringConsumer<C> {
             };
             places.add_partition_offset(place.topic(), place.partition(), Offset::Offset(offset))?;
         }
+        Ok(places)
+    }
+
+    /// Whether a poll had to wait since then: what comes is not held back by what was fetched before it.
+    pub fn has_waited_since(&self, then: Instant) -> bool {
+        self.waited_at.is_some_and(|at| at >= then)
+    }
+
+    fn go_on_with(&mut self, config: &ClientConfig) -> KafkaResult<()> {
+        let places = self.reached()?;
         let consumer: Drained<BaseConsumer<C>> = config.create_with_context(self.context.clone())?;
         consumer.assign(&places)?;
         std::mem::replace(&mut self.consumer, consumer).retire();
@@ -262,6 +285,19 @@ mod tests {
                 read.push((record.partition(), record.offset()));
             }
         }
+        // It knows where it is also before another client has read anything.
+        let reached = |consumer: &GatheringConsumer<DefaultConsumerContext>| {
+            let places = consumer.reached().unwrap();
+            places
+                .elements()
+                .iter()
+                .map(|place| place.offset().to_raw().unwrap())
+                .collect::<Vec<_>>()
+        };
+        let half = i64::from(RECORDS / 2);
+        assert_eq!(reached(&consumer), [half, half, 0]);
+        consumer.go_on_with(&config).unwrap();
+        assert_eq!(reached(&consumer), [half, half, 0]);
         let expected = |partition| (0..i64::from(RECORDS / 2)).map(move |offset| (partition, offset));
         for thread in std::fs::read_dir("/proc/self/task").unwrap() {
             let name = thread.unwrap().path().join("comm");

@@ -6,10 +6,10 @@ use std::ffi::CString;
 use std::time::{Duration, Instant};
 
 use rdkafka::Offset;
-use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
-use rdkafka::error::KafkaError;
+use rdkafka::consumer::ConsumerContext;
+use rdkafka::error::KafkaResult;
 
-use super::high_watermark;
+use super::{GatheringConsumer, high_watermark};
 
 /// After this time without anything it is told. Transactions of tools that end by themselves take less.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -65,45 +65,46 @@ pub struct HeldUpLogs {
 }
 
 impl HeldUpLogs {
-    /// Looks, once a second. `begun` is where a partition is of which nothing has come yet. Returns what is to be said
-    /// when that has changed: why nothing comes, or none when everything goes on again.
+    /// Looks, once a second. Returns whether what is to be [`said`](Self::said) has changed.
     ///
     /// # Errors
     /// When the client has not been told to read anything.
-    pub fn look<C: ConsumerContext>(
+    pub fn look<C: ConsumerContext + Clone + 'static>(
         &mut self,
-        consumer: &BaseConsumer<C>,
-        begun: impl Fn(&str, i32) -> Option<i64>,
+        consumer: &GatheringConsumer<C>,
         now: Instant,
-    ) -> Result<Option<Option<String>>, KafkaError> {
-        let since = self.looked_at.map(|at| now.saturating_duration_since(at));
-        if since.is_some_and(|since| since < LOOKS_APART) {
-            return Ok(None);
+    ) -> KafkaResult<bool> {
+        let before = self.looked_at;
+        if before.is_some_and(|at| now.saturating_duration_since(at) < LOOKS_APART) {
+            return Ok(false);
         }
         self.looked_at = Some(now);
-        if since.is_some_and(|since| since > PATIENCE / 2) {
-            // The client was not polled meanwhile: it is no wonder that nothing came.
-            self.logs
-                .values_mut()
-                .filter(|log| !log.is_told)
-                .for_each(HeldUp::forget);
+        if !before.is_some_and(|at| consumer.has_waited_since(at)) {
+            // Much was fetched, or nobody polled: that nothing of a log came yet says nothing of the log.
+            let untold = self.logs.values_mut().filter(|log| !log.is_told);
+            untold.for_each(HeldUp::forget);
         }
         let mut is_news = false;
-        for place in consumer.position()?.elements() {
+        for place in consumer.reached()?.elements() {
             let (topic, partition) = (place.topic(), place.partition());
-            let begun = begun(topic, partition);
-            let position = match place.offset() {
-                Offset::Offset(position) => Some(begun.map_or(position, |begun| begun.max(position))),
-                _ => begun,
-            };
             let end = CString::new(topic)
                 .ok()
-                .and_then(|topic| high_watermark(consumer, &topic, partition));
-            if let Some((position, end)) = position.zip(end) {
+                .and_then(|topic| high_watermark(consumer.client(), &topic, partition));
+            if let (Offset::Offset(position), Some(end)) = (place.offset(), end) {
                 is_news |= self.judge((topic, partition), (position, end), now);
             }
         }
-        Ok(is_news.then(|| self.told.values().next().cloned()))
+        Ok(is_news)
+    }
+
+    /// Why nothing comes of the first log that is held up; none when none is.
+    pub fn said(&self) -> Option<&str> {
+        self.told.values().next().map(String::as_str)
+    }
+
+    /// Logs that are held up.
+    pub fn count(&self) -> usize {
+        self.told.len()
     }
 
     /// Whether what is to be said has changed with this.
@@ -172,7 +173,7 @@ mod tests {
                 (position, end),
                 begun + Duration::from_secs(second),
             );
-            is_news.then(|| logs.told.values().next().cloned())
+            is_news.then(|| logs.said().map(str::to_owned))
         };
         for partition in 0..2 {
             assert_eq!(judge(0, partition, 3, 5), None);
