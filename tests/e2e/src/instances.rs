@@ -7,6 +7,7 @@ use anyhow::Context;
 use brokerx_client::eventually;
 use brokerx_schemas::{AccountCommand, BookCommand, Message};
 use brokerx_topics::catalogue;
+use serde_json::Value;
 
 use crate::fixture::Fixture;
 
@@ -54,4 +55,16 @@ pub async fn get(fixture: &Fixture, process: &str, path: &str) -> anyhow::Result
     let url = format!("{}{path}", fixture.system().metrics_url(process));
     let answer = reqwest::get(&url).await.context(url)?;
     Ok((answer.status().is_success(), answer.text().await?))
+}
+
+/// What a process says of one of its checks, of what it answers at `/ready`.
+///
+/// # Errors
+/// When it has no such check.
+pub fn detail(ready: &str, check: &str) -> anyhow::Result<String> {
+    let said: Value = serde_json::from_str(ready)?;
+    let checks = said["checks"].as_array().context("no checks")?;
+    let found = checks.iter().find(|found| found["name"] == check);
+    let detail = found.with_context(|| format!("no check {check}: {said}"))?["detail"].as_str();
+    Ok(detail.unwrap_or_default().to_owned())
 }

@@ -8,7 +8,7 @@ use anyhow::{Context, ensure};
 use brokerx_client::log::read_topic;
 use brokerx_client::{Cents, eventually, place_order};
 use brokerx_e2e::fixture::Fixture;
-use brokerx_e2e::instances::get;
+use brokerx_e2e::instances::{detail, get};
 use brokerx_matcher::machine::Matcher;
 use brokerx_schemas::{
     AccountCommand, AccountEvent, AuthEvent, BookCommand, DeadLetter, Message as _, Reply, TradeEvent,
@@ -23,8 +23,6 @@ use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::consumer::Consumer;
 use rdkafka::producer::{FutureProducer, FutureRecord, Producer};
 use rdkafka::{Message as _, Offset, TopicPartitionList};
-
-use super::unreadable::detail;
 
 const LIMIT: Duration = Duration::from_secs(90);
 
@@ -339,7 +337,7 @@ fn producer_of(fixture: &Fixture) -> anyhow::Result<FutureProducer> {
     Ok(kafka::producer_config(&fixture.platform).create()?)
 }
 
-fn transactional(platform: &PlatformOptions, id: &str) -> anyhow::Result<FutureProducer> {
+pub(super) fn transactional(platform: &PlatformOptions, id: &str) -> anyhow::Result<FutureProducer> {
     let producer: FutureProducer = kafka::producer_config(platform)
         .set("transactional.id", id)
         .set("transaction.timeout.ms", "30000")
@@ -349,7 +347,7 @@ fn transactional(platform: &PlatformOptions, id: &str) -> anyhow::Result<FutureP
     Ok(producer)
 }
 
-async fn send(producer: &FutureProducer, topic: &str, partition: i32, text: &str) -> anyhow::Result<()> {
+pub(super) async fn send(producer: &FutureProducer, topic: &str, partition: i32, text: &str) -> anyhow::Result<()> {
     let record = FutureRecord::<str, str>::to(topic)
         .partition(partition)
         .key("x")

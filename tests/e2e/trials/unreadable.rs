@@ -8,7 +8,7 @@ use brokerx_client::log::read_topic;
 use brokerx_client::{Cents, eventually, place_order, wait_until_quiet};
 use brokerx_e2e::fixture::Fixture;
 use brokerx_e2e::forgery::forged_headers;
-use brokerx_e2e::instances::get;
+use brokerx_e2e::instances::{detail, get};
 use brokerx_schemas::{
     AccountCommand, AccountEvent, AuthEvent, BookCommand, DeadLetter, InstrumentEvent, MarketData, Message, Passage,
     Reply, TradeEvent, UnusableRecord,
@@ -19,8 +19,9 @@ use brokerx_topics::headers::worker_headers;
 use brokerx_topics::runner::fold_topic;
 use brokerx_topics::service::kafka;
 use rdkafka::message::OwnedHeaders;
-use rdkafka::producer::{FutureProducer, FutureRecord};
-use serde_json::Value;
+use rdkafka::producer::{FutureProducer, FutureRecord, Producer};
+
+use super::transactions::{self, transactional};
 
 const LIMIT: Duration = Duration::from_secs(60);
 /// In the registry's wire format, of a schema that nobody ever registered.
@@ -78,7 +79,12 @@ async fn says(fixture: &Fixture, process: &str, ready: bool, text: &str) -> anyh
 pub async fn a_client_s_invented_schema_goes_to_the_dead_letters(fixture: &Fixture) -> anyhow::Result<()> {
     let partitions = catalogue::topic(AccountCommand::TOPIC).partitions;
     let mut sent = Vec::new();
+    // Behind offsets that are no records: it is its own offset that is passed.
+    let producer = transactional(&fixture.platform, "a-tool-before-it")?;
     for partition in 0..partitions {
+        producer.begin_transaction()?;
+        transactions::send(&producer, AccountCommand::TOPIC, partition, "aborted").await?;
+        producer.abort_transaction(LIMIT)?;
         sent.push((partition, send(fixture, AccountCommand::TOPIC, partition, None).await?));
     }
     let buried = async || {
@@ -119,8 +125,7 @@ pub async fn an_operator_passes_what_a_worker_wrote(fixture: &Fixture) -> anyhow
         (MarketData::TOPIC, vec!["ingress", "notifier"], "reading-market-data"),
     ] {
         let partition = catalogue::topic(topic).partitions - 1;
-        let headers = worker_headers("tool-0", 1, 0, &Default::default());
-        let offset = send(fixture, topic, partition, Some(headers)).await?;
+        let offset = send(fixture, topic, partition, Some(headers_of(topic))).await?;
         let hint = hint(topic, partition, offset);
         for name in &processes {
             eventually(&format!("{name} says what it waits for"), LIMIT, async || {
@@ -196,6 +201,7 @@ fn headers_of(topic: &str) -> OwnedHeaders {
         TradeEvent::TOPIC => forged_headers::<TradeEvent>(),
         InstrumentEvent::TOPIC => forged_headers::<InstrumentEvent>(),
         Reply::TOPIC => forged_headers::<Reply>(),
+        MarketData::TOPIC => forged_headers::<MarketData>(),
         _ => None,
     };
     forged.unwrap_or_else(|| worker_headers("tool-0", 1, 0, &Default::default()))
@@ -351,15 +357,6 @@ pub async fn garbage_that_no_worker_wrote_stops_nobody(fixture: &Fixture) -> any
     says(fixture, "settlement", true, "").await?;
     trade(fixture, "behind-garbage-of-a-worker").await?;
     wait_until_quiet(&fixture.platform, &fixture.database).await
-}
-
-/// What a process says of one of its checks.
-pub(super) fn detail(ready: &str, check: &str) -> anyhow::Result<String> {
-    let said: Value = serde_json::from_str(ready)?;
-    let checks = said["checks"].as_array().context("no checks")?;
-    let found = checks.iter().find(|found| found["name"] == check);
-    let detail = found.with_context(|| format!("no check {check}: {said}"))?["detail"].as_str();
-    Ok(detail.unwrap_or_default().to_owned())
 }
 
 async fn trade(fixture: &Fixture, order_id: &str) -> anyhow::Result<()> {

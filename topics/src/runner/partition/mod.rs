@@ -57,6 +57,9 @@ pub struct Partition<M: Machine> {
     held_up: HeldUp,
     clock: Clock,
     schema_wait: Option<SchemaWait>,
+    /// The offset of the last record that was looked at. What stands between the position and it is no record: markers
+    /// of transactions, and what was aborted.
+    unread_at: i64,
     /// When a record that was ahead of the clock is looked at again.
     ahead_until: Option<Instant>,
     /// The last record that was ahead of the clock.
@@ -98,6 +101,7 @@ impl<M: Machine> Partition<M> {
             held_up: HeldUp::default(),
             clock: Clock::default(),
             schema_wait: None,
+            unread_at: -1,
             ahead_until: None,
             ahead_at: None,
             saving: Saving::new(schedule),
@@ -145,6 +149,7 @@ impl<M: Machine> Partition<M> {
             let hint = from_the_future(M::Input::TOPIC, self.number, appended_ms);
             return Err(Interruption::Ahead(format!("offset {offset}: {why}; {hint}")));
         }
+        self.unread_at = offset;
         let record = match bench.passes.word(M::Input::TOPIC, self.number, offset) {
             Word::Passed(passed) => bench.reader.passed(message, &passed.reason),
             Word::Use => bench

@@ -142,22 +142,22 @@ impl<M: Machine> Partition<M> {
             machine: M::NAME,
             topic: M::Input::TOPIC,
             partition: self.number,
-            offset: self.driver.position(),
+            offset: self.unread_at,
             may_decide: is_of_client,
             is_of_decision,
         };
         self.schema_wait = Some(SchemaWait::new(schema_id, place, bench.passes.clone(), Instant::now()));
         self.is_reading = false;
         self.metrics.blocked.set(1);
-        let position = self.driver.position();
+        let offset = self.unread_at;
         tracing::warn!(
             machine = M::NAME,
             partition = self.number,
-            position,
+            offset,
             schema_id,
             "blocked by a schema"
         );
-        let why = format!("offset {position}: schema {schema_id} is not known yet");
+        let why = format!("offset {offset}: schema {schema_id} is not known yet");
         bench.board.set_standing(self.number, Standing::Blocked(why));
     }
 
@@ -210,7 +210,7 @@ impl<M: Machine> Partition<M> {
                         "still blocked by a schema"
                     ),
                 }
-                let why = format!("offset {}: {reason}", self.driver.position());
+                let why = format!("offset {}: {reason}", self.unread_at);
                 bench.board.set_standing(self.number, Standing::Blocked(why));
                 false
             }
