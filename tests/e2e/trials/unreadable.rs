@@ -3,7 +3,7 @@
 use std::process::Output;
 use std::time::Duration;
 
-use anyhow::{Context, ensure};
+use anyhow::ensure;
 use brokerx_client::log::read_topic;
 use brokerx_client::{Cents, eventually, place_order, wait_until_quiet};
 use brokerx_e2e::fixture::Fixture;
