@@ -1,6 +1,7 @@
 //! An operator who suspends a client and takes it in again, and corrects its cash, while everything else goes
 //! wrong: the client's order leaves the book each time, and each correction counts once.
 
+use std::cell::RefCell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -34,10 +35,17 @@ impl Guard {
         while !stop.load(Ordering::Relaxed) {
             rounds += 1;
             let session = self.log_in().await?;
-            let id = format!("guarded-{rounds}");
-            let order = place_order(&id, &self.symbol, "buy", 1, Some(Cents(97_00)), "GTC");
-            let placed = done("an order", async || session.place(&order).await).await?;
+            let mut tries = 0;
+            let placed = taken(&session, || {
+                tries += 1;
+                let id = format!("guarded-{rounds}-{tries}");
+                place_order(&id, &self.symbol, "buy", 1, Some(Cents(97_00)), "GTC")
+            })
+            .await?;
             ensure!(placed["order"]["status"] != "rejected", "{placed}");
+            let id = placed["order"]["client_order_id"]
+                .as_str()
+                .context("an order without its id")?;
             let path = format!("/admin/v1/clients/{client_id}/suspend");
             self.operate(&path, &[], None).await?;
             let path = format!("/admin/v1/accounts/{}/adjustments", self.account_id);
@@ -108,6 +116,21 @@ impl Guard {
         })
         .await
     }
+}
+
+/// Places an order until it is taken. One that came too late is sent anew under another id, as its answer says.
+pub async fn taken(session: &Session, mut next: impl FnMut() -> Value) -> anyhow::Result<Value> {
+    let order = RefCell::new(next());
+    let next = RefCell::new(next);
+    done("an order", async || {
+        let asked = order.borrow().clone();
+        let answer = session.place(&asked).await?;
+        if answer.code() == "EXPIRED_REQUEST" {
+            order.replace((next.borrow_mut())());
+        }
+        Ok(answer)
+    })
+    .await
 }
 
 /// Asks until the answer is 200 or 201. Whatever is asked for here may be asked for twice.

@@ -27,7 +27,7 @@ use rdkafka::producer::{FutureProducer, FutureRecord};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::guard::{PATIENCE, PAUSE, done};
+use super::guard::{PATIENCE, PAUSE, done, taken};
 
 /// In the registry's wire format, of a schema that nobody ever registered.
 const INVENTED: &[u8] = b"\x00\x7f\x00\x00\x01rest";
@@ -177,8 +177,8 @@ impl<'a> Meddler<'a> {
 
     /// An order goes through the account's partition and its book, and leaves both again.
     async fn trade(&mut self) -> anyhow::Result<()> {
-        let order = self.next_order();
-        let placed = done("an order", async || self.session.place(&order).await).await?;
+        let session = self.session.clone();
+        let placed = taken(&session, || self.next_order()).await?;
         let path = format!(
             "/api/v1/orders/{}/cancel",
             placed["order"]["id"].as_str().context("an order without an id")?
