@@ -6,7 +6,7 @@ use anyhow::{Context, ensure};
 use brokerx_client::{Answer, Cents, Session, eventually, place_order};
 use brokerx_e2e::fake_clock::FakeClock;
 use brokerx_e2e::fixture::Fixture;
-use brokerx_e2e::instances::end_second_instances;
+use brokerx_e2e::instances::{end_second_instances, get};
 use brokerx_schemas::{AccountCommand, AccountEvent, Message as _};
 use jiff::{SignedDuration, Timestamp};
 
@@ -227,13 +227,6 @@ impl Trader {
     }
 }
 
-/// What `/ready` answers: whether it is, and what it says.
-async fn ready(fixture: &Fixture, process: &str) -> anyhow::Result<(bool, String)> {
-    let url = format!("{}/ready", probed(fixture, process));
-    let answer = reqwest::get(url).await?;
-    Ok((answer.status().is_success(), answer.text().await?))
-}
-
 /// As the supervisor of a real system does with what has ended: a process whose clock is set back by much ends.
 fn supervise(fixture: &Fixture, process: &str) -> anyhow::Result<()> {
     let mut system = fixture.system();
@@ -246,13 +239,13 @@ fn supervise(fixture: &Fixture, process: &str) -> anyhow::Result<()> {
 
 async fn is_ready(fixture: &Fixture, process: &str) -> anyhow::Result<bool> {
     supervise(fixture, process)?;
-    Ok(ready(fixture, process).await.is_ok_and(|(ready, _)| ready))
+    Ok(get(fixture, process, "/ready").await.is_ok_and(|(ready, _)| ready))
 }
 
 /// Whether a process is not ready and says this.
 async fn says(fixture: &Fixture, process: &str, text: &str) -> anyhow::Result<bool> {
     supervise(fixture, process)?;
-    let answered = ready(fixture, process).await;
+    let answered = get(fixture, process, "/ready").await;
     Ok(answered.is_ok_and(|(ready, why)| !ready && why.contains(text)))
 }
 
@@ -260,7 +253,7 @@ async fn is_ready_again(fixture: &Fixture, process: &str) -> anyhow::Result<()> 
     let mut why = String::new();
     let again = eventually("it is ready again", SHOWS, async || {
         supervise(fixture, process)?;
-        let Ok((ready, text)) = ready(fixture, process).await else {
+        let Ok((ready, text)) = get(fixture, process, "/ready").await else {
             return Ok(false);
         };
         why = text;
@@ -272,8 +265,7 @@ async fn is_ready_again(fixture: &Fixture, process: &str) -> anyhow::Result<()> 
 
 /// A metric of a process.
 async fn metric(fixture: &Fixture, process: &str, name: &str) -> anyhow::Result<f64> {
-    let url = format!("{}/metrics", probed(fixture, process));
-    let text = reqwest::get(url).await?.text().await?;
+    let (_, text) = get(fixture, process, "/metrics").await?;
     let value = text
         .lines()
         .find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok());
@@ -296,9 +288,4 @@ async fn heartbeats_go_on(fixture: &Fixture) -> anyhow::Result<()> {
         Ok(metric(fixture, "ingress", "brokerx_ingress_heartbeat_age_seconds").await? < 2.0)
     })
     .await
-}
-
-/// Where a process answers probes.
-fn probed(fixture: &Fixture, process: &str) -> String {
-    fixture.system().metrics_url(process)
 }

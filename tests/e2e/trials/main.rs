@@ -106,6 +106,7 @@ fn tell_longest(times: &Times) {
 fn trials(fixture: &Shared, runtime: &Arc<Runtime>, times: &Times) -> Vec<Trial> {
     trials![fixture, runtime, times;
         idle::nobody_wakes_up_often_without_a_client,
+        transactions::a_log_of_nothing_but_markers_is_read_to_its_end,
         topics_tool::applying_twice_changes_nothing,
         topics_tool::the_cluster_does_not_drift_from_the_catalogue,
         topics_tool::tail_decodes_to_json,

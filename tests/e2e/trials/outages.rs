@@ -6,6 +6,7 @@ use anyhow::{Context, ensure};
 use brokerx_client::log::read_topic;
 use brokerx_client::{Cents, eventually, place_order, verification_link};
 use brokerx_e2e::fixture::{Fixture, PASSWORD};
+use brokerx_e2e::instances::get;
 use brokerx_schemas::AuthEvent;
 use reqwest::Method;
 
@@ -218,8 +219,7 @@ pub async fn another_instance_projects_when_the_owner_is_frozen(fixture: &Fixtur
     let client = fixture.funded_client(Cents(5_000_00), &[]).await?;
     let standby = fixture.system().start_instance("settlement", 2)?;
     let owns = async |name: &str| {
-        let url = fixture.system().metrics_url(name);
-        let text = reqwest::get(format!("{url}/metrics")).await?.text().await?;
+        let (_, text) = get(fixture, name, "/metrics").await?;
         anyhow::Ok(text.lines().any(|line| line == "brokerx_projector_owner 1"))
     };
     ensure!(owns("settlement").await? && !owns(&standby).await?, "it stands by");

@@ -286,8 +286,7 @@ pub async fn a_row_that_is_refused_for_good_holds_up_no_other(fixture: &Fixture)
     ]
     .map(|(topic, subject)| (topic.to_owned(), subject.to_owned(), true));
     ensure!(evidence == expected, "{evidence:?}");
-    let metrics = format!("{}/metrics", fixture.system().metrics_url("settlement"));
-    let metrics = reqwest::get(&metrics).await?.text().await?;
+    let (_, metrics) = get(fixture, "settlement", "/metrics").await?;
     ensure!(
         metrics.lines().any(|line| line == "brokerx_projector_set_aside_rows 3"),
         "the metric shows them"

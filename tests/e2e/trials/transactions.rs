@@ -26,6 +26,21 @@ use rdkafka::{Message as _, Offset, TopicPartitionList};
 
 const LIMIT: Duration = Duration::from_secs(90);
 
+/// The first that a worker's log has: nobody waits for a record that need never come.
+pub async fn a_log_of_nothing_but_markers_is_read_to_its_end(fixture: &Fixture) -> anyhow::Result<()> {
+    let producer = transactional(&fixture.platform, "a-tool-of-the-first-hour")?;
+    producer.begin_transaction()?;
+    for (topic, partition) in all_partitions(AccountEvent::TOPIC) {
+        send(&producer, topic, partition, "aborted").await?;
+    }
+    producer.abort_transaction(LIMIT)?;
+    let mut system = fixture.system();
+    system.process("settlement").stop();
+    system
+        .restart("settlement")
+        .context("settlement does not start on such a log")
+}
+
 pub async fn a_transactional_producer_stops_no_partition(fixture: &Fixture) -> anyhow::Result<()> {
     let producer = transactional(&fixture.platform, "a-mirror")?;
     let inboxes = [AccountCommand::TOPIC, BookCommand::TOPIC];
@@ -107,6 +122,7 @@ pub async fn an_open_transaction_is_told(fixture: &Fixture) -> anyhow::Result<()
     let told = told_by_each_reader(fixture).await;
     producer.abort_transaction(LIMIT)?;
     told?;
+    all_go_on(fixture).await?;
     // Also while the other logs of a reader go on.
     producer.begin_transaction()?;
     for (topic, partition) in all_partitions(TradeEvent::TOPIC) {
@@ -115,6 +131,17 @@ pub async fn an_open_transaction_is_told(fixture: &Fixture) -> anyhow::Result<()
     let told = told_beside_others(fixture).await;
     producer.abort_transaction(LIMIT)?;
     told?;
+    all_go_on(fixture).await?;
+    let order = place_order("after", &symbol, "buy", 1, Some(Cents(99_00)), "GTC");
+    eventually("an order goes through", LIMIT, async || {
+        let answer = client.place(&order).await?;
+        ensure!([200, 201, 202, 503].contains(&answer.status), "{}", answer.body);
+        Ok([200, 201].contains(&answer.status))
+    })
+    .await
+}
+
+async fn all_go_on(fixture: &Fixture) -> anyhow::Result<()> {
     for process in ["matcher", "settlement", "ingress", "notifier"] {
         eventually(&format!("{process} goes on"), LIMIT, async || {
             Ok(get(fixture, process, "/ready")
@@ -123,13 +150,7 @@ pub async fn an_open_transaction_is_told(fixture: &Fixture) -> anyhow::Result<()
         })
         .await?;
     }
-    let order = place_order("after", &symbol, "buy", 1, Some(Cents(99_00)), "GTC");
-    eventually("an order goes through", LIMIT, async || {
-        let answer = client.place(&order).await?;
-        ensure!([200, 201, 202, 503].contains(&answer.status), "{}", answer.body);
-        Ok([200, 201].contains(&answer.status))
-    })
-    .await
+    Ok(())
 }
 
 /// The projection says that it waits for trades, and goes on saying so while it projects market data.
@@ -247,8 +268,7 @@ pub async fn a_transactional_producer_stops_no_projection(fixture: &Fixture) -> 
         .await?
         .expect(201)?;
     eventually("the projection goes on behind the markers", LIMIT, &reached).await?;
-    let metrics = reqwest::get(format!("{}/metrics", fixture.system().metrics_url("settlement")));
-    let metrics = metrics.await?.text().await?;
+    let (_, metrics) = get(fixture, "settlement", "/metrics").await?;
     let is_whole = metrics
         .lines()
         .any(|line| line == "brokerx_projector_stopped_partitions 0");

@@ -120,13 +120,13 @@ impl Guard {
 
 /// Places an order until it is taken. One that came too late is sent anew under another id, as its answer says.
 pub async fn taken(session: &Session, mut next: impl FnMut() -> Value) -> anyhow::Result<Value> {
-    let order = RefCell::new(next());
-    let next = RefCell::new(next);
+    let tried = RefCell::new((next(), next));
     done("an order", async || {
-        let asked = order.borrow().clone();
-        let answer = session.place(&asked).await?;
+        let order = tried.borrow().0.clone();
+        let answer = session.place(&order).await?;
         if answer.code() == "EXPIRED_REQUEST" {
-            order.replace((next.borrow_mut())());
+            let (order, next) = &mut *tried.borrow_mut();
+            *order = next();
         }
         Ok(answer)
     })

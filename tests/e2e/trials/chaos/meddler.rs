@@ -16,6 +16,7 @@ use brokerx_client::log::read_topic;
 use brokerx_client::{Cents, Session, place_order};
 use brokerx_e2e::fixture::Fixture;
 use brokerx_e2e::forgery::{forged, forged_headers};
+use brokerx_e2e::instances::get;
 use brokerx_schemas::{
     AccountCommand, AccountEvent, AccountId, Fill, Liquidity, Message, OrderId, Side, Symbol, TradeId,
 };
@@ -159,8 +160,7 @@ impl<'a> Meddler<'a> {
         let hint = format!("brokerx-topics pass {topic} {partition} {offset}");
         self.until("a worker says what it waits for", async || {
             for instance in ["settlement", "settlement-1"] {
-                let url = format!("{}/ready", self.fixture.system().metrics_url(instance));
-                if reqwest::get(url).await?.text().await?.contains(&hint) {
+                if get(self.fixture, instance, "/ready").await?.1.contains(&hint) {
                     return Ok(true);
                 }
             }

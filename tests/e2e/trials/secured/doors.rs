@@ -5,6 +5,7 @@ use std::time::Duration;
 use anyhow::{Context, ensure};
 use brokerx_client::{Cents, Session, eventually};
 use brokerx_e2e::fixture::Fixture;
+use brokerx_e2e::instances::get;
 use brokerx_launcher::home::secrets::REGISTRY_CLIENTS;
 use reqwest::{Client, Method, StatusCode};
 
@@ -120,13 +121,10 @@ pub async fn the_provider_knows_settlement(fixture: &Fixture, http: &Client, cli
     );
 
     restart_provider(fixture, "another")?;
-    let ready = format!("{}/ready", fixture.system().metrics_url("settlement"));
     let deposited = client.deposit(Cents(2_00), "while-we-are-not-known").await?;
     ensure!(deposited.status == 202, "{}: {}", deposited.status, deposited.body);
     eventually("settlement says that it is not let in", LIMIT, async || {
-        let answer = http.get(&ready).send().await?;
-        let is_ready = answer.status() == StatusCode::OK;
-        let said = answer.text().await?;
+        let (is_ready, said) = get(fixture, "settlement", "/ready").await?;
         Ok(!is_ready && said.contains("does not take our credential") && !said.contains("wrong"))
     })
     .await?;
@@ -139,7 +137,7 @@ pub async fn the_provider_knows_settlement(fixture: &Fixture, http: &Client, cli
     })
     .await?;
     eventually("settlement is ready again", LIMIT, async || {
-        Ok(http.get(&ready).send().await?.status() == StatusCode::OK)
+        Ok(get(fixture, "settlement", "/ready").await?.0)
     })
     .await?;
     // What it proves itself by is in no log.

@@ -51,7 +51,8 @@ pub struct Partition<M: Machine> {
     gap_at: Option<i64>,
     /// The offset before which nothing is a record, from the position on.
     clear_until: Option<i64>,
-    /// Whether a record came since it was assigned, so that the client's position is one of this reading.
+    /// Whether a record came since it was assigned, so that the client's position is one of this reading. Where nothing
+    /// was applied before, none need ever come: a log may have nothing but markers of transactions.
     is_reading: bool,
     live: bool,
     held_up: HeldUp,
@@ -92,11 +93,11 @@ impl<M: Machine> Partition<M> {
             emit_from: opening.emit_from,
             high_at_open: opening.high,
             leader_epoch: opening.verification.map_or(-1, |record| record.leader_epoch),
+            is_reading: opening.verification.is_none(),
             verification: opening.verification,
             partition_counts: Some(opening.partition_counts),
             gap_at: None,
             clear_until: None,
-            is_reading: false,
             live: false,
             held_up: HeldUp::default(),
             clock: Clock::default(),
