@@ -60,7 +60,7 @@ impl PaymentsMetrics {
         );
         registry.register(
             "left_out",
-            "Records that no worker wrote and nobody can read",
+            "Records that settlement did not write",
             this.left_out.clone(),
         );
         this

@@ -50,7 +50,7 @@ use brokerx_topics::passes::{Passes, Word, hint, undecided};
 use brokerx_topics::service::{self, Check, Drained, Health, Metrics, PlatformOptions, ServiceOptions, Shutdown};
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext, Rebalance, StreamConsumer};
 use rdkafka::error::{KafkaError, KafkaResult};
-use rdkafka::message::{BorrowedMessage, Headers};
+use rdkafka::message::BorrowedMessage;
 use rdkafka::{ClientContext, Message, Offset, TopicPartitionList};
 
 pub use options::PaymentsOptions;
@@ -331,17 +331,14 @@ impl Payments {
             pass();
             return Ok(());
         }
-        let leave_out = |why: &dyn std::fmt::Display| {
-            tracing::error!(partition, offset, %why, "a record that settlement did not write is left out");
+        // It asks for no payment, and nobody waits for a schema that a stranger names.
+        if !is_of_its_topic::<AccountEvent>(claimed_source(record.headers())) {
+            tracing::error!(partition, offset, "a record that settlement did not write is left out");
             self.metrics.left_out.inc();
             pass();
-        };
+            return Ok(());
+        }
         let decoded = match (identity_of(record.headers()), record.payload()) {
-            // Nobody waits for a schema that a stranger names.
-            (Ok(identity), _) if !is_of_its_topic::<AccountEvent>(identity.as_ref()) => {
-                leave_out(&"it names another writer, or none");
-                return Ok(());
-            }
             (Err(error), _) => Err(DecodeError::Malformed(error.to_string())),
             (Ok(_), Some(value)) => self.codec.decode_resolving(value).await,
             (Ok(_), None) => Err(DecodeError::Malformed("it has no value".to_owned())),
@@ -352,10 +349,6 @@ impl Payments {
                 self.reload_passes().await?;
                 if is_passed()? {
                     pass();
-                    return Ok(());
-                }
-                if is_stray(&error, record.headers()) {
-                    leave_out(&error);
                     return Ok(());
                 }
                 return Err(unusable(format!(
@@ -382,37 +375,8 @@ impl Payments {
     }
 }
 
-/// Whether a record that cannot be decoded is nobody's: its bytes are no event, today and for ever, and it does not say
-/// that a worker wrote it. It asks for no payment, and whoever reads the topic on a machine buries it and goes on.
-fn is_stray(error: &DecodeError, headers: Option<&impl Headers>) -> bool {
-    matches!(error, DecodeError::Malformed(_)) && claimed_source(headers).is_none()
-}
-
 fn is_final(error: &KafkaError) -> bool {
     use rdkafka::error::RDKafkaErrorCode::{Fatal, UnknownTopicOrPartition};
     let code = error.rdkafka_error_code();
     service::kafka::is_refusal(error) || matches!(code, Some(UnknownTopicOrPartition | Fatal))
-}
-
-#[cfg(test)]
-mod tests {
-    use brokerx_topics::headers::{Trace, trace_headers, worker_headers};
-    use rdkafka::message::OwnedHeaders;
-
-    use super::*;
-
-    #[test]
-    fn only_what_can_never_be_read_and_no_worker_wrote_is_left_out() {
-        let malformed = DecodeError::Malformed("garbage".to_owned());
-        let (client, worker) = (
-            trace_headers(&Trace::default()),
-            worker_headers("account-commands-1", 9, 5, &Trace::default()),
-        );
-        assert!(is_stray(&malformed, None::<&OwnedHeaders>));
-        assert!(is_stray(&malformed, Some(&client)));
-        assert!(!is_stray(&malformed, Some(&worker)));
-        for unknown in [DecodeError::UnknownSchema(7), DecodeError::DeniedSchema(7)] {
-            assert!(!is_stray(&unknown, None::<&OwnedHeaders>), "somebody may know it");
-        }
-    }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use brokerx_schemas::{AccountEvent, AuthEvent, Candle, MarketData, Message, Trade, TradeEvent};
 use brokerx_topics::catalogue::{self, Retention};
-use brokerx_topics::machine::{Identity, is_of_its_topic};
+use brokerx_topics::machine::is_of_its_topic;
 
 use super::candles::CandleKey;
 use super::rows::JsonText;
@@ -35,13 +35,13 @@ impl Log {
         Self::ALL.into_iter().find(|log| log.topic() == topic)
     }
 
-    /// Whether who wrote a record is one who writes the log.
-    pub(super) fn is_written_by(self, identity: Option<&Identity>) -> bool {
+    /// Whether the worker that a record names is one who writes the log.
+    pub(super) fn is_written_by(self, source: Option<&[u8]>) -> bool {
         match self {
-            Self::AccountEvents => is_of_its_topic::<AccountEvent>(identity),
-            Self::Trades => is_of_its_topic::<TradeEvent>(identity),
-            Self::Auth => is_of_its_topic::<AuthEvent>(identity),
-            Self::MarketData => is_of_its_topic::<MarketData>(identity),
+            Self::AccountEvents => is_of_its_topic::<AccountEvent>(source),
+            Self::Trades => is_of_its_topic::<TradeEvent>(source),
+            Self::Auth => is_of_its_topic::<AuthEvent>(source),
+            Self::MarketData => is_of_its_topic::<MarketData>(source),
         }
     }
 

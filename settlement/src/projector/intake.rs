@@ -92,16 +92,14 @@ pub(super) fn take(
             false => Stop::OffsetGap { expected, got }.into(),
         });
     }
-    let identity = identity_of(record.headers())
-        .map_err(|error| Stop::Headers { offset, error })
-        .and_then(|identity| storable(offset, identity));
     // Nobody waits for a schema that a stranger names.
-    if let Ok(identity) = &identity
-        && !partition.0.is_written_by(identity.as_ref())
-    {
+    if !partition.0.is_written_by(claimed_source(record.headers())) {
         pass(progress, batch, partition, record);
         return Ok(Taken::LeftOut(Stop::Impostor(offset)));
     }
+    let identity = identity_of(record.headers())
+        .map_err(|error| Stop::Headers { offset, error })
+        .and_then(|identity| storable(offset, identity));
     // It is decoded before it is counted, so that what cannot be decoded changes nothing.
     let (identity, content) = match passes.word(record.topic(), record.partition(), offset) {
         // One whose number cannot be used has none.

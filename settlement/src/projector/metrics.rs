@@ -98,7 +98,7 @@ impl ProjectorMetrics {
         );
         registry.register(
             "left_out",
-            "Records that no worker wrote and nobody can read",
+            "Records that the worker did not write who alone writes the log, or that no worker wrote and nobody can read",
             this.left_out.clone(),
         );
         registry.register("position", "Next offset to project", this.position.clone());

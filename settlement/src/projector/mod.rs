@@ -37,8 +37,9 @@
 //! one that is, is found by halves ([`halves`]).
 //!
 //! **A record that cannot be understood** stops its partition, loudly, until an operator or another
-//! build helps; the other partitions go on. An unknown schema is waited for. One whose bytes are no message, and that
-//! does not say that a worker wrote it, is nobody's: it is counted, logged and left out.
+//! build helps; the other partitions go on. An unknown schema is waited for. One that does not say that the worker
+//! wrote it who alone writes the log, or, where others write as well, whose bytes are no message and that names no
+//! worker, is nobody's: it is counted, logged and left out.
 //!
 //! **Offsets that hold no record**, as markers of transactions, are passed over once each was looked at
 //! ([`Surveyor`](brokerx_topics::runner::Surveyor)); records that are lost stop their partition.

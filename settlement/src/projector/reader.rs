@@ -259,7 +259,7 @@ impl Reader {
                 }
                 Some(Err(error)) if is_final(&error) => return Err(error.into()),
                 Some(Err(error)) => tracing::warn!(%error, "the broker is away; waiting for it"),
-                None => self.pass_over_ends(consumer.client())?,
+                None => self.pass_over_ends(consumer)?,
             }
             let full = self.batch.records >= self.limits.records_max || self.batch.bytes >= self.limits.bytes_max;
             if full || (!self.batch.is_empty() && Instant::now() >= self.due) {
@@ -358,10 +358,11 @@ impl Reader {
     }
 
     /// Brings partitions whose log ends with markers of transactions behind these, so that they are where the log
-    /// ends. What is lost there is noticed with the next record.
-    fn pass_over_ends(&mut self, consumer: &BaseConsumer<LagContext>) -> Result<(), KafkaError> {
+    /// ends. What is lost there is noticed with the next record. The markers may have come to a client before the one of
+    /// now, which has read nothing of the partition then.
+    fn pass_over_ends(&mut self, consumer: &LogConsumer) -> Result<(), KafkaError> {
         let was_empty = self.batch.is_empty();
-        for place in consumer.position()?.elements() {
+        for place in consumer.reached()?.elements() {
             let (Some(log), Offset::Offset(reached)) = (Log::of_topic(place.topic()), place.offset()) else {
                 continue;
             };

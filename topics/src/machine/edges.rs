@@ -22,15 +22,22 @@ pub struct Identity {
 impl Identity {
     /// Whether the writer is the fold of a partition of this inbox.
     pub fn is_of(&self, inbox: &str) -> bool {
-        let partition = self.source.strip_prefix(inbox).and_then(|rest| rest.strip_prefix('-'));
-        partition.is_some_and(|number| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()))
+        is_partition_of(self.source.as_bytes(), inbox)
     }
 }
 
-/// Whether a record is of its topic: whoever writes it says who it is, and is one of those who alone write there, if
-/// there are such ([`Message::WRITERS`]). Any other record is nobody's, whatever it says.
-pub fn is_of_its_topic<M: Message>(identity: Option<&Identity>) -> bool {
-    M::WRITERS.is_empty() || identity.is_some_and(|identity| M::WRITERS.iter().any(|inbox| identity.is_of(inbox)))
+fn is_partition_of(source: &[u8], inbox: &str) -> bool {
+    let partition = source
+        .strip_prefix(inbox.as_bytes())
+        .and_then(|rest| rest.strip_prefix(b"-"));
+    partition.is_some_and(|number| !number.is_empty() && number.iter().all(u8::is_ascii_digit))
+}
+
+/// Whether a record is of its topic: whoever writes it says who it is
+/// ([`claimed_source`](crate::headers::claimed_source)), and is one of those who alone write there, if there are such
+/// ([`Message::WRITERS`]). Any other record is nobody's, whatever it says, also when its number cannot be read.
+pub fn is_of_its_topic<M: Message>(source: Option<&[u8]>) -> bool {
+    M::WRITERS.is_empty() || source.is_some_and(|source| M::WRITERS.iter().any(|inbox| is_partition_of(source, inbox)))
 }
 
 /// What the number of a record says about it.
@@ -126,8 +133,10 @@ impl Edges {
 #[cfg(test)]
 mod tests {
     use brokerx_schemas::{AccountEvent, AuthEvent, Reply};
+    use rdkafka::message::{Header, OwnedHeaders};
 
     use super::*;
+    use crate::headers::{SRC, Trace, claimed_source, trace_headers, worker_headers};
 
     fn identity(seq: u64) -> Identity {
         Identity {
@@ -173,16 +182,31 @@ mod tests {
 
     #[test]
     fn a_record_of_a_workers_topic_names_that_worker() {
-        let of = |source: &str| Identity {
-            source: source.to_owned(),
-            seq: 1,
-        };
+        let of = |source: &str| worker_headers(source, 1, 0, &Trace::default());
         let (account, book, tool) = (of("account-commands-3"), of("book-commands-0"), of("tool-0"));
-        assert!(is_of_its_topic::<AccountEvent>(Some(&account)));
-        for stray in [None, Some(&book), Some(&tool)] {
-            assert!(!is_of_its_topic::<AccountEvent>(stray), "{stray:?}");
+        let client = trace_headers(&Trace::default());
+        // Its number cannot be read.
+        let source = |key, value| Header {
+            key,
+            value: Some(value),
+        };
+        let half = |name| OwnedHeaders::new().insert(source(SRC, name));
+        let (half_a_tool, half_an_account) = (half("tool-0"), half("account-commands-3"));
+        for headers in [&account, &half_an_account] {
+            assert!(
+                is_of_its_topic::<AccountEvent>(claimed_source(Some(headers))),
+                "{headers:?}"
+            );
         }
-        assert!(is_of_its_topic::<Reply>(Some(&account)) && is_of_its_topic::<Reply>(Some(&book)));
+        for stray in [&book, &tool, &client, &half_a_tool] {
+            assert!(
+                !is_of_its_topic::<AccountEvent>(claimed_source(Some(stray))),
+                "{stray:?}"
+            );
+        }
+        for headers in [&account, &book] {
+            assert!(is_of_its_topic::<Reply>(claimed_source(Some(headers))), "{headers:?}");
+        }
         assert!(!is_of_its_topic::<Reply>(None));
         // The outbox of the ingress has no numbers.
         assert!(is_of_its_topic::<AuthEvent>(None));

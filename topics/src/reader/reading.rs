@@ -22,7 +22,7 @@ use rdkafka::{Offset, TopicPartitionList};
 
 use super::{ReadMetrics, Sequences};
 use crate::codec::{Codec, DecodeError};
-use crate::headers::{Trace, identity_of, trace_of};
+use crate::headers::{Trace, claimed_source, identity_of, trace_of};
 use crate::machine::{Identity, Verdict, is_of_its_topic};
 use crate::passes::{Passes, Word, hint, undecided};
 use crate::service::clock::now_us;
@@ -231,7 +231,7 @@ impl Reader {
             match polled {
                 // Nothing more comes of what it held: what is left of that are markers of transactions.
                 None if !behind.is_empty() => {
-                    let reached = consumer.client().position()?;
+                    let reached = consumer.reached()?;
                     behind.retain(|partition, range| {
                         let reached = reached.find_partition(M::TOPIC, *partition).map(|place| place.offset());
                         let more = !matches!(reached, Some(Offset::Offset(offset)) if offset >= range.end);
@@ -334,13 +334,14 @@ impl Reader {
 
     /// Whether the worker wrote a record who alone writes its topic. What it says is not looked at before: nobody waits
     /// for a schema that a stranger names.
-    fn is_of_topic<M: Message>(&self, identity: Option<&Identity>) -> bool {
-        let is_of_topic = is_of_its_topic::<M>(identity);
+    fn is_of_topic<M: Message>(&self, source: Option<&[u8]>) -> bool {
+        let is_of_topic = is_of_its_topic::<M>(source);
         if !is_of_topic {
             let topic = M::TOPIC;
+            let source = source.map(String::from_utf8_lossy);
             tracing::error!(
                 topic,
-                ?identity,
+                ?source,
                 "a record that its topic's worker did not write is left out"
             );
             self.common.metrics.left_out(topic);
@@ -361,6 +362,9 @@ impl Reader {
                 "a record cannot be used"
             );
         };
+        if !self.is_of_topic::<M>(claimed_source(message.headers())) {
+            return None;
+        }
         let identity = match identity_of(message.headers()) {
             Ok(identity) => identity,
             Err(error) => {
@@ -368,9 +372,6 @@ impl Reader {
                 return None;
             }
         };
-        if !self.is_of_topic::<M>(identity.as_ref()) {
-            return None;
-        }
         // Left out, but counted, so that what comes behind it is no hole.
         let mut left_out = || {
             if let Some(identity) = &identity {
@@ -522,12 +523,8 @@ mod tests {
     #[test]
     fn where_only_workers_write_a_record_names_one() {
         let reader = readers().from(Start::End);
-        let of = |source: &str| Identity {
-            source: source.to_owned(),
-            seq: 1,
-        };
-        assert!(reader.is_of_topic::<AccountEvent>(Some(&of("account-commands-0"))));
-        assert!(!reader.is_of_topic::<AccountEvent>(Some(&of("tool-0"))));
+        assert!(reader.is_of_topic::<AccountEvent>(Some(b"account-commands-0")));
+        assert!(!reader.is_of_topic::<AccountEvent>(Some(b"tool-0")));
         assert!(!reader.is_of_topic::<AccountEvent>(None));
         assert!(reader.is_of_topic::<AuthEvent>(None), "others write there as well");
     }
