@@ -103,8 +103,8 @@ impl Sent {
     }
 
     fn tell(&self, reply: &Reply) {
-        if let Some((account_id, _)) = self.of {
-            self.told.outcome(account_id, reply);
+        if let Some((account_id, client_order_id)) = &self.of {
+            self.told.outcome(*account_id, client_order_id.as_deref(), reply);
         }
     }
 }

@@ -70,10 +70,18 @@ impl Told {
         }
     }
 
-    /// An outcome of an account was told.
-    pub fn outcome(&self, account_id: AccountId, reply: &Reply) {
+    /// An outcome was told: of an account, and of the order with an id, if it is one of an order.
+    pub fn outcome(&self, account_id: AccountId, client_order_id: Option<&str>, reply: &Reply) {
+        let mut tables = self.lock();
         if let Some(account_seq) = reply.account_seq {
-            self.lock().tell(account_id, account_seq);
+            tables.tell(account_id, account_seq);
+        }
+        // Whatever was asked for under the id before, and had no outcome, stands before it in the log.
+        if reply.order.is_some()
+            && let Some(client_order_id) = client_order_id
+            && let Some(late) = tables.late.remove(account_id, &client_order_id.to_owned())
+        {
+            tables.by_command.remove(&late.command_id);
         }
     }
 
@@ -180,8 +188,8 @@ mod tests {
     #[test]
     fn the_last_number_counts_until_it_was_read() {
         let told = Told::new(DAY);
-        told.outcome(ACCOUNT, &reply(1, 5));
-        told.outcome(ACCOUNT, &reply(2, 4));
+        told.outcome(ACCOUNT, None, &reply(1, 5));
+        told.outcome(ACCOUNT, None, &reply(2, 4));
         assert_eq!(told.last(ACCOUNT), Some(5));
         told.reached(ACCOUNT, 4);
         assert_eq!(told.last(ACCOUNT), Some(5));
@@ -255,7 +263,7 @@ mod tests {
     fn the_tables_are_bounded() {
         let told = Told::new(DAY);
         for number in 0..ENTRIES_MAX as u64 + 10 {
-            told.outcome(AccountId(number as i64), &reply(number, 1));
+            told.outcome(AccountId(number as i64), None, &reply(number, 1));
             told.late(ACCOUNT, number.to_string(), id(number));
         }
         let tables = told.lock();

@@ -176,14 +176,45 @@ fn one(known: Option<Known>) -> Result<Json<OneOrder>, Problem> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use brokerx_schemas::{OrderStatus, OrderView, Reason};
+    use std::time::Duration;
+
+    use brokerx_schemas::{AccountId, CommandId, OrderStatus, OrderView, Reason, Reply, ReplyKind};
 
     use super::super::answer::tests::order;
     use super::*;
+    use crate::commands::Told;
 
     const MINUTE_US: i64 = 60 * 1_000_000;
     const DAY_US: i64 = 24 * 60 * MINUTE_US;
     const NOW_US: i64 = 100 * DAY_US;
+
+    #[test]
+    fn an_order_that_was_sent_again_and_answered_in_time_is_undecided_no_more() {
+        let account_id = AccountId(7);
+        let command_id = |number| CommandId([number; 16]);
+        let told = Told::new(Duration::from_secs(60));
+        let decision = |id: &str| told.decision(account_id, id);
+        for (number, id) in [(1, "sent again"), (2, "refused"), (3, "another")] {
+            told.late(account_id, id.to_owned(), command_id(number));
+        }
+        let outcome = |id: Option<&str>, order| {
+            let reply = Reply {
+                order,
+                account_seq: Some(5),
+                ..Reply::new(command_id(9), ReplyKind::Order)
+            };
+            told.outcome(account_id, id, &reply);
+        };
+        outcome(Some("sent again"), Some(order(OrderStatus::Working, None)));
+        // What is refused without an order says nothing of what was sent before it; nor does a deposit.
+        outcome(Some("refused"), None);
+        outcome(None, None);
+        assert_eq!(decision("sent again"), None);
+        for id in ["refused", "another"] {
+            assert!(matches!(decision(id), Some(Decision::AwaitedSince(_))), "{id}");
+        }
+        assert_eq!(told.last(account_id), Some(5));
+    }
 
     #[test]
     fn an_order_whose_id_was_free_again_is_not_shown_for_a_new_one() {
