@@ -214,11 +214,20 @@ pub fn first_fold<M: Machine>(
         // Not this build's highest: a replay by a later build must start alike.
         logic_version: 1,
         config_version: 0,
-        config: Config::default(),
+        config: derived_config(),
         topics,
     };
     catch_unwind(AssertUnwindSafe(|| Fold::derived(setup)))
         .map_err(|panic| OpenError::Refused(panic_text(panic.as_ref())))
+}
+
+/// The configuration of a machine whose inbox has none: the defaults of the build that was the first. Whatever becomes
+/// of the defaults, this stays, as it is in the machine's state.
+fn derived_config() -> Config {
+    Config {
+        closed_keys_per_partition_max: 15_000_000,
+        ..Config::default()
+    }
 }
 
 /// The partition counts of every topic of the cluster.
@@ -252,8 +261,27 @@ pub fn check_partition_counts(setup: &Setup, partition_counts: &BTreeMap<String,
 mod tests {
     use super::*;
 
+    const DERIVED_CONFIG: &str = concat!(
+        r#"{"currency":"USD","maker_fee_bps":2,"taker_fee_bps":5,"minimum_fee_cents":0,"payment_cents_min":100,"#,
+        r#""payment_cents_max":1000000,"deposits_per_day_max":100,"order_quantity_max":10000,"#,
+        r#""order_notional_cents_max":100000000,"open_orders_max":200,"closed_key_seconds":86400,"#,
+        r#""closed_keys_per_account_max":100000,"closed_keys_per_partition_max":15000000,"price_cents_min":100,"#,
+        r#""price_cents_max":1000000,"collar_bps":500,"band_bps":500,"snapshot_levels_max":10000,"#,
+        r#""snapshot_cycle_seconds":10,"collect_while_closed":false,"collect_while_halted":false,"sessions":[],"#,
+        r#""closed_keys_per_account_assured":1000,"display_percent_min":10}"#,
+    );
+
     fn emit_from(low: i64, high: i64, committed: i64, position: i64) -> Option<i64> {
         Log { low, high, committed }.emit_from(position).ok()
+    }
+
+    #[test]
+    fn what_a_log_without_configuration_is_folded_with_never_changes() {
+        let text = serde_json::to_string(&derived_config()).unwrap_or_default();
+        assert_eq!(
+            text, DERIVED_CONFIG,
+            "a fold from the beginning would have another state"
+        );
     }
 
     #[test]
