@@ -25,7 +25,8 @@ Records come at least once. Each that a worker writes has the headers `src` (the
 
 Where only workers write, a record without a `src`, or with that of another inbox, is nobody's, and all of our own
 readers leave it out: settlement writes as `account-commands-N`, the matcher as `book-commands-N`, the publisher as
-`account-events-N`. Kafka's rights keep such records away where they are switched on.
+`account-events-N`. Only the publisher does not: what it makes of a log stays as it is, so an event in `account-events`
+without a `src` comes out in the public topics. Kafka's rights keep such records away where they are switched on.
 
 Per partition and `src`, a record counts only when its `seq` is the last one + 1: a lower number is a
 duplicate, and a higher one stands behind a hole and will come again. The first number that is ever seen of
