@@ -140,6 +140,10 @@ def read(brokers, topic, store, apply, records_max=None):
             wanted = BATCH if records_max is None else min(BATCH, records_max - records)
             first = consumer.poll(0.5)
             if first is None:
+                # A log may end with markers of transactions, or with what was aborted: no record comes of them.
+                for place in consumer.position([TopicPartition(topic, partition) for partition in ends]):
+                    if place.offset >= ends[place.partition]:
+                        del ends[place.partition]
                 continue
             # The rest of what is there already.
             messages = [first, *(consumer.consume(wanted - 1, 0) if wanted > 1 else [])]

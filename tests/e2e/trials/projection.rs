@@ -302,6 +302,7 @@ pub async fn a_row_that_is_refused_for_good_holds_up_no_other(fixture: &Fixture)
 /// Good records that name no worker, in topics where only workers write: they pay nothing, list nothing, and nobody
 /// shows them. Leaves them there.
 pub async fn what_names_no_worker_says_nothing(fixture: &Fixture) -> anyhow::Result<()> {
+    let before_them = set_aside(fixture).await?;
     let client = fixture.funded_client(Cents(10_00), &[]).await?;
     let account_id: AccountId = client.account_id.parse()?;
     let events = read_topic::<AccountEvent>(&fixture.platform, &fixture.codec).await?;
@@ -387,7 +388,7 @@ pub async fn what_names_no_worker_says_nothing(fixture: &Fixture) -> anyhow::Res
         .as_str()
         .with_context(|| format!("no deposit: {event}"))?;
     ensure!(payment != payment_id.to_string(), "it was pushed: {event}");
-    ensure!(set_aside(fixture).await? == 0, "something is set aside");
+    ensure!(set_aside(fixture).await? == before_them, "something more is set aside");
     let rows: i64 = sqlx::query_scalar(
         "SELECT (SELECT count(*) FROM projection.trades WHERE trade_id = -9)
               + (SELECT count(*) FROM projection.payments WHERE payment_id = $1)",

@@ -15,10 +15,10 @@ use brokerx_schemas::{
 };
 use brokerx_settlement::account::AccountMachine;
 use brokerx_topics::catalogue;
-use brokerx_topics::headers::worker_headers;
+use brokerx_topics::headers::{SRC, worker_headers};
 use brokerx_topics::runner::fold_topic;
 use brokerx_topics::service::kafka;
-use rdkafka::message::OwnedHeaders;
+use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{FutureProducer, FutureRecord, Producer};
 
 use super::transactions::{self, transactional};
@@ -324,6 +324,12 @@ pub async fn garbage_that_no_worker_wrote_stops_nobody(fixture: &Fixture) -> any
                 write(fixture, topic, partition, None, ("x", value)).await?;
             }
         }
+    }
+    // Nor what names somebody who is no worker, without a number, where no machine reads.
+    for topic in [TradeEvent::TOPIC, MarketData::TOPIC] {
+        let (key, value) = (SRC, Some("some-host"));
+        let headers = OwnedHeaders::new().insert(Header { key, value });
+        write(fixture, topic, 0, Some(headers), ("x", Some(b"garbage"))).await?;
     }
     trade(fixture, "behind-garbage").await?;
     wait_until_quiet(&fixture.platform, &fixture.database).await?;

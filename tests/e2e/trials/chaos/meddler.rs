@@ -9,7 +9,7 @@
 //! The account is one that nobody watches: its stream shows the stray event.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 use brokerx_client::log::read_topic;
@@ -37,6 +37,8 @@ const INVENTED: &[u8] = b"\x00\x7f\x00\x00\x01rest";
 const NO_BOOK: &str = "book-commands-9999";
 /// Far behind every number that the account will ever give.
 const STRAY_SEQ: i64 = 1_000_000_000;
+/// Nobody has seen what became of a stray event for so long: another one is sent.
+const ANEW: Duration = Duration::from_secs(5);
 
 /// How often each thing happened, and was put right.
 #[derive(Debug, Default)]
@@ -56,6 +58,7 @@ pub struct Meddler<'a> {
     /// An event of the account, of which stray ones are made.
     event: AccountEvent,
     orders: u64,
+    strays: i64,
     happened: Happened,
 }
 
@@ -74,6 +77,7 @@ impl<'a> Meddler<'a> {
             producer: kafka::producer_config(&fixture.platform).create()?,
             event: event.context("no event of the account")?,
             orders: 0,
+            strays: 0,
             happened: Happened::default(),
         })
     }
@@ -131,9 +135,33 @@ impl<'a> Meddler<'a> {
     }
 
     async fn set_aside(&mut self) -> anyhow::Result<()> {
-        let number = self.happened.set_aside + 1;
+        let mut strays = self.strays;
+        let mut sent: Option<Instant> = None;
+        self.until("it is set aside", async || {
+            // What was still on its way for the account, as while a worker is dead, puts it right again before
+            // anybody who answers is asked: then another stray comes.
+            if sent.is_none_or(|at| at.elapsed() > ANEW) {
+                strays += 1;
+                self.send_stray(strays).await?;
+                sent = Some(Instant::now());
+            }
+            Ok(self.is_set_aside().await? == Some(true))
+        })
+        .await?;
+        self.strays = strays;
+        self.trade().await?;
+        self.until("it is not any more", async || {
+            Ok(self.is_set_aside().await? == Some(false))
+        })
+        .await?;
+        self.happened.set_aside += 1;
+        Ok(())
+    }
+
+    /// An event that does not follow what is projected of the account.
+    async fn send_stray(&self, number: i64) -> anyhow::Result<()> {
         let stray = AccountEvent {
-            account_seq: STRAY_SEQ + i64::try_from(number)?,
+            account_seq: STRAY_SEQ + number,
             ..forged(&self.event)
         };
         let mut value = Vec::new();
@@ -141,14 +169,6 @@ impl<'a> Meddler<'a> {
         let key = account_key(self.account_id);
         let headers = forged_headers::<AccountEvent>();
         self.send(AccountEvent::TOPIC, &key, &value, headers).await?;
-        self.until("it is set aside", async || Ok(self.is_set_aside().await? == Some(true)))
-            .await?;
-        self.trade().await?;
-        self.until("it is not any more", async || {
-            Ok(self.is_set_aside().await? == Some(false))
-        })
-        .await?;
-        self.happened.set_aside = number;
         Ok(())
     }
 
