@@ -1,6 +1,6 @@
 //! The command `brokerx-topics`: topics, schemas, genesis and configuration of a cluster, and a look into topics.
 
-use std::io::{self, BufWriter, IsTerminal};
+use std::io::{self, BufWriter, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -178,8 +178,9 @@ async fn run(Options { platform, command, .. }: Options) -> Result<ExitCode> {
             );
         }
         Command::Acls { apply: false, .. } => {
+            let mut out = io::stdout().lock();
             for acl in catalogue::acls() {
-                println!("{acl}");
+                writeln!(out, "{acl}")?;
             }
         }
         Command::Docs { out } => write_docs(&out)?,

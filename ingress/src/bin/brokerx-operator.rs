@@ -1,5 +1,7 @@
 //! Operators from the command line.
 
-fn main() -> anyhow::Result<()> {
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
     brokerx_ingress::operators::main()
 }

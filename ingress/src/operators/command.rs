@@ -1,6 +1,7 @@
 //! The command line of operators.
 
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 use anyhow::{Context, ensure};
 use brokerx_identity::database;
@@ -78,17 +79,21 @@ enum Command {
     },
 }
 
-/// Does what the command line says.
-///
-/// # Errors
-/// When PostgreSQL is away, or what is asked for cannot be done.
-pub fn main() -> anyhow::Result<()> {
+/// Does what the command line says. When PostgreSQL is away, or it cannot be done, that is told in one line, and the
+/// exit code is 1.
+pub fn main() -> ExitCode {
     let options = Options::parse();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .context("the runtime cannot be started")?;
-    runtime.block_on(run(options))
+        .context("the runtime cannot be started");
+    match runtime.and_then(|runtime| runtime.block_on(run(options))) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("brokerx-operator: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
 }
 
 async fn run(options: Options) -> anyhow::Result<()> {

@@ -48,6 +48,10 @@ pub enum Needs {
 pub fn run(layout: &Layout, binary: &str, arguments: &Arguments, needs: Needs) -> Result<ExitCode> {
     let wants_help = arguments.rest.iter().any(|it| it == "--help" || it == "-h");
     let state = State::load(layout).filter(|state| state.phase == Phase::Ready);
+    // Before anything is built, which takes minutes.
+    if state.is_none() && needs != Needs::Nothing && !wants_help {
+        return Err(Failure::NotRunning);
+    }
     let program = layout.binary(binary);
     if is_to_be_built(layout, binary) {
         requirements::check_for_build()?;
@@ -88,8 +92,7 @@ pub fn run(layout: &Layout, binary: &str, arguments: &Arguments, needs: Needs) -
                 return Ok(exit_code(run_with_key(command, operator)?).into());
             }
         }
-        None if wants_help => {}
-        None => return Err(Failure::NotRunning),
+        None => {}
     }
     let error = command.exec();
     Err(Failure::io(format!("cannot run {binary}"))(error))

@@ -89,8 +89,13 @@ async fn serve(feed: Arc<Feed>, socket: WebSocket, token: Option<String>, place:
                 code: ending.close_code,
                 reason: Utf8Bytes::from_static(ending.reason),
             };
-            // The client may be gone already.
-            let _ = timeout(FAREWELL_LIMIT, connection.sink.send(Message::Close(Some(frame)))).await;
+            // The client may be gone already. One that has closed is answered by the protocol itself, which takes no
+            // frame of ours behind that; it is written when the sink is closed.
+            let farewell = async {
+                let _ = connection.sink.send(Message::Close(Some(frame))).await;
+                connection.sink.close().await
+            };
+            let _ = timeout(FAREWELL_LIMIT, farewell).await;
         }
         Err(error) => tracing::debug!(connection = id, %error, "a connection is gone"),
     }

@@ -8,7 +8,10 @@ use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
-use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async, tungstenite::Message};
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
 /// An open feed.
 #[derive(Debug)]
@@ -48,6 +51,28 @@ impl Stream {
             .next_where(limit, |message| message["type"] == "subscribed")
             .await?;
         Ok(stream)
+    }
+
+    /// Closes the feed as a client does who needs it no more, and waits for the answer: the code that closes it.
+    ///
+    /// # Errors
+    /// When the connection ends without an answer, or none comes within 10 s.
+    pub async fn close(mut self) -> anyhow::Result<u16> {
+        let frame = CloseFrame {
+            code: CloseCode::Normal,
+            reason: "done".into(),
+        };
+        self.socket.send(Message::Close(Some(frame))).await?;
+        let limit = Duration::from_secs(10);
+        loop {
+            let message = timeout(limit, self.socket.next())
+                .await
+                .context("no answer to the close")?;
+            match message.context("the connection ended without an answer to the close")?? {
+                Message::Close(frame) => return Ok(frame.context("a close without a code")?.code.into()),
+                _ => continue,
+            }
+        }
     }
 
     /// Sends a message.

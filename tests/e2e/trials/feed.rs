@@ -65,6 +65,16 @@ pub async fn the_private_stream_resumes_without_a_gap(fixture: &Fixture) -> anyh
     Ok(())
 }
 
+pub async fn a_clients_close_is_answered(fixture: &Fixture) -> anyhow::Result<()> {
+    let client = fixture.funded_client(Cents(1_00), &[]).await?;
+    for channels in [&["balances"][..], &["orders", "deposits"]] {
+        let stream = client.stream(channels, None).await?;
+        let code = stream.close().await?;
+        ensure!(code == 1000, "it is answered with {code}");
+    }
+    Ok(())
+}
+
 pub async fn private_channels_need_a_token(fixture: &Fixture) -> anyhow::Result<()> {
     let refused = Stream::open(&fixture.api.stream_url, None, &["orders"], None).await;
     ensure!(refused.is_err(), "a private channel without a token");

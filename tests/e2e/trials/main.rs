@@ -154,6 +154,7 @@ fn trials(fixture: &Shared, runtime: &Arc<Runtime>, times: &Times) -> Vec<Trial>
         errors::errors_are_problems_with_codes,
         errors::nobody_acts_for_someone_else,
         feed::the_private_stream_resumes_without_a_gap,
+        feed::a_clients_close_is_answered,
         feed::private_channels_need_a_token,
         feed::the_book_can_be_built_from_the_feed,
         feed::candles_and_status_are_pushed,

@@ -28,7 +28,7 @@ pub struct Acceptance {
     /// Why it is accepted, for whoever asks later
     #[arg(long)]
     pub reason: String,
-    /// Who decides
+    /// Who decides; your user name when not given
     #[arg(long, env = "USER")]
     pub by: String,
 }

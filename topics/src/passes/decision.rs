@@ -33,7 +33,7 @@ pub struct Decision {
     /// Why it is passed, for whoever asks later
     #[arg(long)]
     pub reason: String,
-    /// Who decides
+    /// Who decides; your user name when not given
     #[arg(long, env = "USER")]
     pub by: String,
     /// Also when its bytes are good Avro: for a record that has another topic's schema

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use brokerx_client::Api;
 use clap::Parser;
 
-/// Where the system is.
+/// Trades as two clients would, on a running system, with a transcript of what was asked and answered.
 #[derive(Parser)]
 struct Options {
     /// The ingress.
