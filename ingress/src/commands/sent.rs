@@ -104,7 +104,7 @@ impl Sent {
 
     fn tell(&self, reply: &Reply) {
         if let Some((account_id, client_order_id)) = &self.of {
-            self.told.outcome(*account_id, client_order_id.as_deref(), reply);
+            self.told.outcome(*account_id, client_order_id.as_ref(), reply);
         }
     }
 }

@@ -71,7 +71,7 @@ impl Told {
     }
 
     /// An outcome was told: of an account, and of the order with an id, if it is one of an order.
-    pub fn outcome(&self, account_id: AccountId, client_order_id: Option<&str>, reply: &Reply) {
+    pub fn outcome(&self, account_id: AccountId, client_order_id: Option<&String>, reply: &Reply) {
         let mut tables = self.lock();
         if let Some(account_seq) = reply.account_seq {
             tables.tell(account_id, account_seq);
@@ -79,7 +79,7 @@ impl Told {
         // Whatever was asked for under the id before, and had no outcome, stands before it in the log.
         if reply.order.is_some()
             && let Some(client_order_id) = client_order_id
-            && let Some(late) = tables.late.remove(account_id, &client_order_id.to_owned())
+            && let Some(late) = tables.late.remove(account_id, client_order_id)
         {
             tables.by_command.remove(&late.command_id);
         }

@@ -203,7 +203,7 @@ mod tests {
                 account_seq: Some(5),
                 ..Reply::new(command_id(9), ReplyKind::Order)
             };
-            told.outcome(account_id, id, &reply);
+            told.outcome(account_id, id.map(str::to_owned).as_ref(), &reply);
         };
         outcome(Some("sent again"), Some(order(OrderStatus::Working, None)));
         // What is refused without an order says nothing of what was sent before it; nor does a deposit.
