@@ -29,6 +29,15 @@ pub struct Trace {
     pub traceparent: Option<String>,
 }
 
+impl Trace {
+    fn pairs(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        let pairs = [(TRACEPARENT, &self.traceparent), (CORRELATION_ID, &self.correlation_id)];
+        pairs
+            .into_iter()
+            .filter_map(|(name, value)| Some((name, value.as_deref()?)))
+    }
+}
+
 /// Why the identity of a record cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum HeaderError {
@@ -126,34 +135,49 @@ fn decimal(text: &[u8]) -> Option<u64> {
 
 /// The headers of a record of a client or an operator.
 pub fn trace_headers(trace: &Trace) -> OwnedHeaders {
-    with_trace(OwnedHeaders::new_with_capacity(2), trace)
+    trace
+        .pairs()
+        .fold(OwnedHeaders::new_with_capacity(2), |headers, (key, value)| {
+            headers.insert(Header {
+                key,
+                value: Some(value),
+            })
+        })
 }
 
 /// The headers of a record of a worker.
 pub fn worker_headers(source: &str, seq: u64, off: i64, trace: &Trace) -> OwnedHeaders {
-    let headers = OwnedHeaders::new_with_capacity(5)
-        .insert(text(SRC, source))
-        .insert(text(SEQ, &seq.to_string()))
-        .insert(text(OFF, &off.to_string()));
-    with_trace(headers, trace)
+    let pairs = WorkerHeaders::new(seq, off);
+    pairs
+        .with(source, trace)
+        .fold(OwnedHeaders::new_with_capacity(5), |headers, (key, value)| {
+            headers.insert(Header {
+                key,
+                value: Some(value),
+            })
+        })
 }
 
-fn with_trace(mut headers: OwnedHeaders, trace: &Trace) -> OwnedHeaders {
-    for (name, value) in [
-        (TRACEPARENT, &trace.traceparent),
-        (CORRELATION_ID, &trace.correlation_id),
-    ] {
-        if let Some(value) = value {
-            headers = headers.insert(text(name, value));
+/// The headers of a record of a worker, as pairs of name and value.
+pub struct WorkerHeaders {
+    seq: String,
+    off: String,
+}
+
+impl WorkerHeaders {
+    /// Of the record with this number, which the record at an offset caused.
+    pub fn new(seq: u64, off: i64) -> Self {
+        Self {
+            seq: seq.to_string(),
+            off: off.to_string(),
         }
     }
-    headers
-}
 
-fn text<'a>(key: &'a str, value: &'a str) -> Header<'a, &'a str> {
-    Header {
-        key,
-        value: Some(value),
+    /// All of them, in the order in which they are written.
+    pub fn with<'a>(&'a self, source: &'a str, trace: &'a Trace) -> impl Iterator<Item = (&'static str, &'a [u8])> {
+        let own = [(SRC, source), (SEQ, &self.seq), (OFF, &self.off)];
+        let pairs = own.into_iter().chain(trace.pairs());
+        pairs.map(|(name, value)| (name, value.as_bytes()))
     }
 }
 

@@ -13,6 +13,7 @@
 //! - [`service`]: what every process has: options, logs, metrics, health, a graceful stop.
 //! - [`apply`]: makes a cluster what the catalogue says, and tells where it is not.
 //! - [`command`]: `apply`, `tail` and the rest on the command line.
+//! - [`wire`]: a producer for the runner, which sends to all partitions in one request.
 //! - [`tail`]: shows the records of a topic to people.
 
 pub mod apply;
@@ -28,3 +29,4 @@ pub mod reader;
 pub mod runner;
 pub mod service;
 pub mod tail;
+pub mod wire;

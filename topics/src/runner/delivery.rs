@@ -4,21 +4,18 @@
 //! it, and the offset that caused it. A delivery report is handed on under that tag, so that a report
 //! of an earlier life of a partition is never counted for a later one.
 
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use prometheus_client::metrics::histogram::Histogram;
 use rdkafka::client::{Client, ClientContext};
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::OwnedHeaders;
-use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer, ProducerContext};
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
 
 use super::RunnerError;
-use super::native::send_to_ack;
-use crate::service::{Complaining, PlatformOptions, kafka};
+use crate::service::{Complaining, Drained, PlatformOptions, kafka};
+use crate::wire::{AddError, Producer, Record};
 
-/// How long a full queue is polled before the caller is asked whether to go on.
-const FULL_QUEUE_POLL: Duration = Duration::from_millis(10);
+/// How long a look for room waits before the caller is asked whether to go on.
+const ROOM_WAIT: Duration = Duration::from_millis(10);
 const OFFSET_BITS: u32 = 47;
 const TICK: u64 = 1 << OFFSET_BITS;
 
@@ -58,23 +55,6 @@ impl Tag {
     }
 }
 
-/// What to send.
-#[derive(Debug)]
-pub struct Outgoing<'a> {
-    /// Who sends it, and why.
-    pub tag: Tag,
-    /// Where to.
-    pub topic: &'a str,
-    /// Where to.
-    pub partition: i32,
-    /// The record's key.
-    pub key: Option<&'a [u8]>,
-    /// The value.
-    pub value: &'a [u8],
-    /// The headers.
-    pub headers: Option<OwnedHeaders>,
-}
-
 /// Why a record was not sent.
 #[derive(Debug)]
 pub enum SendError {
@@ -82,144 +62,80 @@ pub enum SendError {
     Failed(String),
     /// The record can never be sent.
     Unsendable(String),
-    /// The caller gave up on a full queue.
+    /// The caller gave up waiting for room.
     Abandoned,
 }
 
 /// A producer with its delivery reports.
 pub struct Sender {
-    producer: BaseProducer<Deliveries>,
-}
-
-struct Deliveries {
-    /// Filled by `poll` on the thread that drains it: the lock is never contended.
-    reports: Mutex<Reports>,
-    latency: Histogram,
-}
-
-#[derive(Default)]
-struct Reports {
+    producer: Producer<Tag>,
+    /// Delivered, and not handed on yet.
     delivered: Vec<Tag>,
-    failure: Option<String>,
-}
-
-impl ClientContext for Deliveries {
-    fn error(&self, error: KafkaError, reason: &str) {
-        Complaining.error(error, reason);
-    }
-}
-
-impl ProducerContext for Deliveries {
-    type DeliveryOpaque = usize;
-
-    fn delivery(&self, result: &DeliveryResult<'_>, tag: usize) {
-        let mut reports = self.reports.lock().unwrap_or_else(PoisonError::into_inner);
-        match result {
-            Ok(message) => {
-                reports.delivered.push(Tag(tag as u64));
-                if let Some(latency) = send_to_ack(message) {
-                    self.latency.observe(latency.as_secs_f64());
-                }
-            }
-            Err((error, message)) => {
-                use rdkafka::Message as _;
-                reports
-                    .failure
-                    .get_or_insert_with(|| format!("a record to {}-{}: {error}", message.topic(), message.partition()));
-            }
-        }
-    }
+    /// For questions only; nothing is sent with it.
+    questions: Drained<BaseConsumer<Complaining>>,
 }
 
 impl Sender {
-    /// A producer that neither loses, doubles nor reorders while it lives.
+    /// A producer that neither loses nor reorders while it lives; what it writes twice is removed by number.
     ///
     /// # Errors
-    /// When it cannot be made.
+    /// When its client for questions cannot be made.
     pub fn new(platform: &PlatformOptions, latency: Histogram) -> Result<Self, RunnerError> {
-        let deliveries = Deliveries {
-            reports: Mutex::default(),
-            latency,
-        };
-        let producer = kafka::producer_config(platform)
-            // The contract of the runner, whatever the base settings say: acknowledged by all in
-            // sync, never given up silently.
-            .set("enable.idempotence", "true")
-            .set("acks", "all")
-            .set("message.timeout.ms", "0")
-            .create_with_context(deliveries)
+        let questions = kafka::client_config(platform)
+            .create_with_context(Complaining)
             .map_err(|error| RunnerError::Kafka(error.to_string()))?;
-        Ok(Self { producer })
+        Ok(Self {
+            producer: Producer::new(platform, latency),
+            delivered: Vec::new(),
+            questions,
+        })
     }
 
-    /// Hands a record to the producer. A full queue blocks: it is polled, and `go_on` asked now and
-    /// then whether to wait longer.
+    /// Takes a record, which goes out with the next [`collect`](Self::collect). Without room, or a broker, this
+    /// blocks: `go_on` is asked now and then whether to wait longer.
     ///
     /// # Errors
     /// When the record was not taken.
-    pub fn send(&self, outgoing: Outgoing<'_>, mut go_on: impl FnMut() -> bool) -> Result<(), SendError> {
-        let mut record = BaseRecord::<[u8], [u8], usize>::with_opaque_to(outgoing.topic, outgoing.tag.0 as usize)
-            .partition(outgoing.partition)
-            .payload(outgoing.value);
-        record.key = outgoing.key;
-        record.headers = outgoing.headers;
+    pub fn send(&mut self, tag: Tag, record: Record<'_>, mut go_on: impl FnMut() -> bool) -> Result<(), SendError> {
         loop {
-            let (error, refused) = match self.producer.send(record) {
+            match self.producer.add(tag, record) {
                 Ok(()) => return Ok(()),
-                Err(refused) => refused,
-            };
-            record = refused;
-            match error {
-                KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull) => {
-                    self.producer.poll(FULL_QUEUE_POLL);
-                    if !go_on() {
-                        return Err(SendError::Abandoned);
-                    }
+                Err(AddError::Unsendable(reason)) => return Err(SendError::Unsendable(reason)),
+                Err(AddError::Refused(reason)) => return Err(SendError::Failed(reason)),
+                Err(AddError::Full) => {}
+                Err(AddError::Away(reason)) => {
+                    tracing::debug!(reason, "a record waits");
+                    std::thread::sleep(ROOM_WAIT);
                 }
-                KafkaError::MessageProduction(RDKafkaErrorCode::MessageSizeTooLarge) => {
-                    return Err(SendError::Unsendable(format!("a record to {}: {error}", record.topic)));
-                }
-                error => return Err(SendError::Failed(format!("a record to {}: {error}", record.topic))),
+            }
+            let mut delivered = std::mem::take(&mut self.delivered);
+            let collected = self.producer.collect(ROOM_WAIT, &mut delivered);
+            self.delivered = delivered;
+            collected.map_err(SendError::Failed)?;
+            if !go_on() {
+                return Err(SendError::Abandoned);
             }
         }
     }
 
-    /// Appends what was delivered since the last call. Waits for reports up to `wait` when it is not
-    /// zero and records are in flight.
+    /// Sends what was taken, and appends what was delivered since the last call. Waits for that up to `wait`
+    /// when it is not zero and records are in flight.
     ///
     /// # Errors
     /// When any record could not be delivered: everything of this producer starts over.
-    pub fn collect(&self, wait: Duration, delivered: &mut Vec<Tag>) -> Result<(), String> {
-        if !wait.is_zero() && self.in_flight() > 0 {
-            self.producer.poll(wait);
-        }
-        loop {
-            // One poll serves one event, the reports of one batch.
-            self.producer.poll(Duration::ZERO);
-            let mut reports = self
-                .producer
-                .context()
-                .reports
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner);
-            if let Some(failure) = &reports.failure {
-                return Err(failure.clone());
-            }
-            if reports.delivered.is_empty() {
-                return Ok(());
-            }
-            delivered.append(&mut reports.delivered);
-        }
+    pub fn collect(&mut self, wait: Duration, delivered: &mut Vec<Tag>) -> Result<(), String> {
+        delivered.append(&mut self.delivered);
+        self.producer.collect(wait, delivered)
     }
 
-    /// A client for questions on the producer's connection.
+    /// A client for questions.
     pub fn client(&self) -> &Client<impl ClientContext> {
-        self.producer.client()
+        self.questions.client()
     }
 
-    /// Records that were sent and not reported on.
-    pub fn in_flight(&self) -> i32 {
-        self.producer.in_flight_count()
+    /// Records that were taken and are not known to be delivered.
+    pub fn in_flight(&self) -> usize {
+        self.producer.in_flight()
     }
 }
 

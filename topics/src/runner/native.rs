@@ -9,8 +9,8 @@ use std::time::Duration;
 use rdkafka::TopicPartitionList;
 use rdkafka::bindings::{
     rd_kafka_commit_queue, rd_kafka_event_destroy, rd_kafka_event_error, rd_kafka_header_cnt, rd_kafka_header_get_all,
-    rd_kafka_headers_t, rd_kafka_message_headers, rd_kafka_message_latency, rd_kafka_message_leader_epoch,
-    rd_kafka_queue_destroy, rd_kafka_queue_new, rd_kafka_queue_poll, rd_kafka_resp_err_t,
+    rd_kafka_headers_t, rd_kafka_message_headers, rd_kafka_message_leader_epoch, rd_kafka_queue_destroy,
+    rd_kafka_queue_new, rd_kafka_queue_poll, rd_kafka_resp_err_t,
 };
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::RDKafkaErrorCode;
@@ -20,13 +20,6 @@ use rdkafka::message::{BorrowedMessage, Header, Headers};
 pub fn leader_epoch(message: &BorrowedMessage<'_>) -> i32 {
     // SAFETY: the message is alive for as long as its borrow.
     unsafe { rd_kafka_message_leader_epoch(message.ptr()) }
-}
-
-/// The time from the send of a record to its delivery report.
-pub fn send_to_ack(message: &BorrowedMessage<'_>) -> Option<Duration> {
-    // SAFETY: the message is alive for as long as its borrow.
-    let latency_us = unsafe { rd_kafka_message_latency(message.ptr()) };
-    u64::try_from(latency_us).ok().map(Duration::from_micros)
 }
 
 /// Commits offsets with the member's generation and waits for the broker's answer up to `limit`.

@@ -6,13 +6,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::board::Board;
-use super::delivery::{Outgoing, SendError, Sender, Tag};
+use super::delivery::{SendError, Sender, Tag};
 use super::record::{RecordReader, UnknownSchema};
 use super::survey::{Between, Surveyor};
 use crate::codec::Codec;
 use crate::machine::Emission;
 use crate::passes::Passes;
 use crate::service::ClockWatch;
+use crate::wire::Record;
 
 /// What the partitions of one apply thread share.
 pub struct Workbench {
@@ -83,16 +84,22 @@ pub enum Interruption {
     Stopped(String),
 }
 
-/// Sends a record; while the queue is full, the thread is alive and minds the time to stop.
+/// Has a record sent; while there is no room, the thread is alive and minds the time to stop.
 ///
 /// # Errors
 /// When it was not sent.
-pub fn dispatch(sender: &Sender, outgoing: Outgoing<'_>, board: &Board, thread: usize) -> Result<(), Interruption> {
+pub fn dispatch(
+    sender: &mut Sender,
+    tag: Tag,
+    record: Record<'_>,
+    board: &Board,
+    thread: usize,
+) -> Result<(), Interruption> {
     let go_on = || {
         board.beat(thread);
         !board.is_past_stop()
     };
-    sender.send(outgoing, go_on).map_err(|error| match error {
+    sender.send(tag, record, go_on).map_err(|error| match error {
         SendError::Failed(reason) => Interruption::SendFailed(reason),
         SendError::Unsendable(reason) => Interruption::Stopped(reason),
         SendError::Abandoned => Interruption::Abandoned,

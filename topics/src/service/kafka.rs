@@ -10,7 +10,7 @@ use super::PlatformOptions;
 use crate::codec::VALUE_BYTES_MAX;
 
 /// A value of the largest size with its key and headers.
-const MESSAGE_BYTES_MAX: usize = VALUE_BYTES_MAX + 48 * 1024;
+pub(crate) const MESSAGE_BYTES_MAX: usize = VALUE_BYTES_MAX + 48 * 1024;
 
 /// What all clients have.
 pub fn client_config(platform: &PlatformOptions) -> ClientConfig {

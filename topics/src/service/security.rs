@@ -130,7 +130,7 @@ impl KafkaSecurity {
             if let Some(user) = &self.user {
                 config.set("sasl.username", user);
             }
-            if let Some(Password(password)) = self.password.as_ref().or(self.password_file.as_ref()) {
+            if let Some(password) = self.secret() {
                 config.set("sasl.password", password);
             }
         }
@@ -157,6 +157,14 @@ impl Password {
     /// When the file cannot be read, or its first line is empty.
     pub fn in_file(path: &str) -> Result<Self, String> {
         password_in(path)
+    }
+}
+
+impl KafkaSecurity {
+    /// The password, from wherever it was told.
+    pub(crate) fn secret(&self) -> Option<&str> {
+        let told = self.password.as_ref().or(self.password_file.as_ref());
+        told.map(Password::reveal)
     }
 }
 

@@ -15,7 +15,7 @@ use rdkafka::Message as _;
 use rdkafka::message::BorrowedMessage;
 
 use super::clock::Clock;
-use super::delivery::{Outgoing, Tag};
+use super::delivery::Tag;
 use super::metrics::{PartitionMetrics, RunnerMetrics};
 use super::native::leader_epoch;
 use super::opening::{Opening, Verification, check_partition_counts};
@@ -24,11 +24,12 @@ use super::schema_wait::SchemaWait;
 use super::snapshots::SnapshotSchedule;
 use super::survey::Between;
 use super::workbench::{Interruption, Workbench, dispatch, guarded};
-use crate::headers::{Trace, worker_headers};
+use crate::headers::{Trace, WorkerHeaders};
 use crate::machine::{Driver, Emission, Machine};
 use crate::passes::{Word, from_the_future};
 use crate::service::HeldUp;
 use crate::service::clock::now_us;
+use crate::wire::Record;
 use saving_state::Saving;
 
 /// One life of a partition.
@@ -289,15 +290,16 @@ impl<M: Machine> Partition<M> {
             codec
                 .encode_any(&output.message, value)
                 .map_err(|error| Interruption::Stopped(format!("offset {cause_offset}: {error}")))?;
-            let outgoing = Outgoing {
-                tag: Tag::output(self.life, cause_offset),
+            let headers = WorkerHeaders::new(seq, cause_offset);
+            let headers: Vec<_> = headers.with(&self.source, trace).collect();
+            let record = Record {
                 topic: output.message.topic(),
                 partition: output.partition,
                 key: Some(&output.key),
                 value,
-                headers: Some(worker_headers(&self.source, seq, cause_offset, trace)),
+                headers: &headers,
             };
-            dispatch(sender, outgoing, board, *thread)?;
+            dispatch(sender, Tag::output(self.life, cause_offset), record, board, *thread)?;
             self.metrics.outputs.inc();
         }
         Ok(())

@@ -8,12 +8,13 @@ use tokio::runtime::Handle;
 use super::{Partition, wall_ms};
 use crate::machine::Machine;
 use crate::runner::board::{Board, Standing};
-use crate::runner::delivery::{Outgoing, Tag};
+use crate::runner::delivery::Tag;
 use crate::runner::metrics::set_seconds;
 use crate::runner::record::UnknownSchema;
 use crate::runner::schema_wait::{Place, Refusal, SchemaWait};
 use crate::runner::workbench::{Interruption, Workbench, dispatch};
 use crate::service::{Turn, nothing_comes};
+use crate::wire::Record;
 
 /// Between two looks at a record that is ahead of the clock.
 const AHEAD_PAUSE: Duration = Duration::from_secs(1);
@@ -111,15 +112,15 @@ impl<M: Machine> Partition<M> {
             .codec
             .encode(&tick, &mut bench.value)
             .map_err(|error| Interruption::Stopped(format!("a tick: {error}")))?;
-        let outgoing = Outgoing {
-            tag: Tag::tick(self.life),
+        let record = Record {
             topic: M::Input::TOPIC,
             partition: self.number,
             key: None,
             value: &bench.value,
-            headers: None,
+            headers: &[],
         };
-        dispatch(&bench.sender, outgoing, &bench.board, bench.thread)
+        let tag = Tag::tick(self.life);
+        dispatch(&mut bench.sender, tag, record, &bench.board, bench.thread)
     }
 
     /// Tells the ownership thread what may be committed.
