@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::ensure;
+use brokerx_client::log::count_partitions;
 use brokerx_schemas::{AccountCommand, Message as _};
-use brokerx_topics::catalogue;
 use brokerx_topics::service::{Drained, PlatformOptions, kafka as clients};
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
@@ -32,7 +32,7 @@ pub struct Ceiling {
 impl Ceiling {
     /// Makes the topics.
     pub async fn prepare(platform: &PlatformOptions, record_bytes: usize) -> anyhow::Result<Self> {
-        let partitions = catalogue::topic(AccountCommand::TOPIC).partitions;
+        let partitions = count_partitions(platform, AccountCommand::TOPIC)?;
         let topics: Vec<String> = (0..=HOPS)
             .map(|hop| format!("bench-hop-{hop}-{}", std::process::id()))
             .collect();

@@ -30,10 +30,14 @@ impl Clients {
     }
 }
 
-/// Measures latencies from the moment at which an order was due until its outcome. `round` keeps the
+/// Measures latencies at a rate, from the moment at which an order was due until its outcome. The round keeps the
 /// orders' ids different from those of other rounds.
-pub async fn measure(options: &Options, Clients(clients): &Clients, round: u32) -> anyhow::Result<Latencies> {
-    let pace = Pace::new(options.http_rate, options.seconds);
+pub async fn measure(
+    options: &Options,
+    Clients(clients): &Clients,
+    (round, rate): (u32, u32),
+) -> anyhow::Result<Latencies> {
+    let pace = Pace::new(rate, options.seconds);
     let latencies = Arc::new(Mutex::new(Latencies::from(pace.measured_from())));
     let mut requests = tokio::task::JoinSet::new();
     for number in 0..pace.count() {
@@ -50,7 +54,7 @@ pub async fn measure(options: &Options, Clients(clients): &Clients, round: u32) 
         let symbol = format!("BENCH{}", (number / 2) % 16);
         requests.spawn(async move {
             let order = place_order(
-                &format!("{round}-{number}"),
+                &format!("{round}-{rate}-{number}"),
                 &symbol,
                 direction,
                 1,

@@ -3,13 +3,15 @@
 //! - **ceiling**: records of the size of an order through three consume-produce hops that do nothing;
 //! - **pipeline**: orders from `account-commands` to `replies`, through settlement, the matcher and
 //!   settlement again;
-//! - **HTTP**: orders over HTTP to their outcome, by an open-loop generator.
+//! - **HTTP**: orders over HTTP to their outcome, by an open-loop generator, and what each of them costs in the
+//!   processes of the system.
 //!
 //! Latencies are measured from the moment at which a record or request was due, so that a stall
 //! counts for everything that it delays. Load and system share the machine: compare the ratios.
 //! The seconds in which connections are made, and a first round, are thrown away.
 
 mod ceiling;
+mod cost;
 mod http;
 mod kafka;
 mod options;
@@ -20,9 +22,18 @@ mod report;
 use brokerx_client::{Api, wait_until_quiet};
 use brokerx_topics::codec::Codec;
 use clap::Parser;
+use sqlx::PgPool;
 use sqlx::postgres::PgPoolOptions;
 
 use options::Options;
+
+/// What the system has used until now, the database's bytes included.
+async fn look(meter: &cost::Meter, database: &PgPool) -> anyhow::Result<cost::Used> {
+    let bytes: i64 = sqlx::query_scalar("SELECT pg_database_size(current_database())")
+        .fetch_one(database)
+        .await?;
+    meter.read(u64::try_from(bytes)?)
+}
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
@@ -38,6 +49,7 @@ async fn main() -> anyhow::Result<()> {
     let ceiling = ceiling::Ceiling::prepare(&options.platform, record_bytes).await?;
     println!("an order is a record of {record_bytes} bytes");
 
+    let meter = cost::Meter::new(&options.home)?;
     let clients = http::Clients::prepare(&options, &api).await?;
     let database = PgPoolOptions::new().connect(&options.database_url).await?;
     // Each measurement begins only when the projection has caught up with the one before it.
@@ -55,8 +67,15 @@ async fn main() -> anyhow::Result<()> {
         quiet().await?;
         let of_pipeline = pipeline.latency(options.rate, options.seconds).await?;
         quiet().await?;
-        let of_http = http::measure(&options, &clients, round).await?;
-        quiet().await?;
+        let mut of_http = Vec::new();
+        for rate in &options.http_rate {
+            let before = look(&meter, &database).await?;
+            let latencies = http::measure(&options, &clients, (round, *rate)).await?;
+            quiet().await?;
+            let after = look(&meter, &database).await?;
+            let orders = pace::Pace::new(*rate, options.seconds).count();
+            of_http.push((*rate, latencies, cost::Cost::of(orders, &before, &after)));
+        }
         let ceiling_drained = ceiling.drain(options.drained_records).await?;
         quiet().await?;
         let pipeline_drained = pipeline.drain(options.drained_orders).await?;
@@ -69,6 +88,6 @@ async fn main() -> anyhow::Result<()> {
         }
     }
     ceiling.remove().await?;
-    rounds.print(options.rate, options.http_rate);
+    rounds.print(options.rate);
     Ok(())
 }

@@ -16,6 +16,9 @@ pub struct Options {
     /// The notifier's WebSocket.
     #[arg(long, env = "BROKERX_FEED_URL", default_value = "ws://127.0.0.1:8090/ws")]
     pub stream_url: String,
+    /// The home of the system, where its processes are noted.
+    #[arg(long, env = "BROKERX_HOME", default_value = ".brokerx")]
+    pub home: PathBuf,
     /// Where mails are written as files.
     #[arg(long, env = "BROKERX_MAIL_DIR", default_value = ".brokerx/mail")]
     pub mail_dir: PathBuf,
@@ -43,9 +46,9 @@ pub struct Options {
     /// Accounts over which the orders are spread.
     #[arg(long, default_value_t = 400)]
     pub accounts: u32,
-    /// Orders a second over HTTP.
-    #[arg(long, default_value_t = 1_200)]
-    pub http_rate: u32,
+    /// Orders a second over HTTP, one measurement for each rate.
+    #[arg(long, value_delimiter = ',', default_values_t = [300, 600, 1_200], value_parser = clap::value_parser!(u32).range(1..))]
+    pub http_rate: Vec<u32>,
     /// Clients of the HTTP part.
     #[arg(long, default_value_t = 24)]
     pub http_clients: u32,

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 use brokerx_client::Api;
+use brokerx_client::log::count_partitions;
 use brokerx_schemas::{
     AccountCommand, AccountId, AccountState, AccountStatus, AckMode, CommandId, CommandMeta, Message as _, OrderType,
     PlaceOrder, Reply, ReplyKind, ReplyTo, RequestPayment, SelfTradePrevention, Side, Symbol, TimeInForce,
@@ -44,6 +45,8 @@ pub struct Pipeline {
     symbols: Vec<Symbol>,
     orders: u64,
     run: u64,
+    /// Of the inbox.
+    partitions: i32,
 }
 
 impl Pipeline {
@@ -61,6 +64,7 @@ impl Pipeline {
             symbols,
             orders: 0,
             run,
+            partitions: count_partitions(&options.platform, AccountCommand::TOPIC)?,
         };
         let commands = pipeline.opening_commands();
         pipeline.send_all(commands, None).await?;
@@ -69,7 +73,7 @@ impl Pipeline {
 
     /// The last partition of `replies`: no ingress of a local system reads it.
     fn reply_partition() -> i32 {
-        catalogue::topic(Reply::TOPIC).partitions - 1
+        catalogue::topic(Reply::TOPIC).fixed_count() - 1
     }
 
     fn meta(command_id: CommandId) -> CommandMeta {
@@ -202,9 +206,9 @@ impl Pipeline {
             pending.end();
             latencies
         }));
-        let codec = self.codec.clone();
+        let (codec, partitions) = (self.codec.clone(), self.partitions);
         let started = Instant::now();
-        let written = kafka::blocking(move || write(&producer, &codec, commands, pace, &due)).await;
+        let written = kafka::blocking(move || write(&producer, &codec, (commands, partitions), pace, &due)).await;
         // Why no replies come says more than that the writer waited for them in vain.
         let latencies = reader.await??;
         written?;
@@ -281,11 +285,10 @@ fn new_id() -> CommandId {
 fn write(
     producer: &BaseProducer,
     codec: &Codec,
-    commands: Vec<Command>,
+    (commands, partitions): (Vec<Command>, i32),
     pace: Option<Pace>,
     due: &Due,
 ) -> anyhow::Result<()> {
-    let partitions = catalogue::topic(AccountCommand::TOPIC).partitions;
     let mut value = Vec::new();
     for (number, (account_id, command, command_id)) in commands.into_iter().enumerate() {
         let moment = pace.map_or_else(Instant::now, |pace| pace.due(number as u32));

@@ -5,6 +5,8 @@ use std::time::Instant;
 
 use hdrhistogram::Histogram;
 
+use crate::cost::Cost;
+
 /// Latencies of one measurement, in microseconds.
 #[derive(Debug)]
 pub struct Latencies {
@@ -73,8 +75,8 @@ pub struct Rounds {
     pub ceiling: Vec<Latencies>,
     /// Latency of orders.
     pub pipeline: Vec<Latencies>,
-    /// Latency of orders over HTTP.
-    pub http: Vec<Latencies>,
+    /// Latency and cost of orders over HTTP, at each rate.
+    pub http: Vec<Vec<(u32, Latencies, Cost)>>,
     /// Records a second through the three empty hops.
     pub ceiling_drained: Vec<f64>,
     /// Orders a second through the pipeline.
@@ -83,7 +85,7 @@ pub struct Rounds {
 
 impl Rounds {
     /// Prints everything, with the ratios round by round.
-    pub fn print(&self, rate: u32, http_rate: u32) {
+    pub fn print(&self, rate: u32) {
         println!("\nlatency at {rate}/s");
         for (round, (ceiling, pipeline)) in self.ceiling.iter().zip(&self.pipeline).enumerate() {
             println!("  round {}", round + 1);
@@ -103,9 +105,15 @@ impl Rounds {
                 100.0 * pipeline / ceiling
             );
         }
-        println!("\nHTTP, order to outcome at {http_rate}/s, open loop");
-        for (round, http) in self.http.iter().enumerate() {
-            println!("  round {}  {}", round + 1, http.line());
+        println!("\nHTTP, order to outcome, open loop");
+        for (round, rates) in self.http.iter().enumerate() {
+            println!("  round {}", round + 1);
+            for (rate, latencies, cost) in rates {
+                println!("    at {rate:5}/s {}", latencies.line());
+                for line in cost.lines() {
+                    println!("      {line}");
+                }
+            }
         }
     }
 }
