@@ -52,7 +52,7 @@ pub fn main() -> anyhow::Result<()> {
 /// # Errors
 /// When the configuration is wrong, the registry stays away, or the address is taken.
 pub async fn run(options: Options, shutdown: Shutdown) -> anyhow::Result<()> {
-    let reply_partitions = catalogue::topic(Reply::TOPIC).partitions;
+    let reply_partitions = catalogue::topic(Reply::TOPIC).fixed_count();
     ensure!(
         (0..reply_partitions).contains(&options.reply_partition),
         "BROKERX_REPLY_PARTITION is {}, the topic replies has partitions 0 to {}",

@@ -49,6 +49,15 @@ pub struct Tick {
 /// The rate in orders a second that README advertises. The defaults of [`Config`] take it for a whole day.
 pub const ORDERS_PER_SECOND: i64 = 2_000;
 
+/// Partitions of a log that is begun without a word about them.
+pub const PARTITIONS: i32 = 8;
+
+/// How many idempotency keys of what has ended the partitions of an inbox remember together, unless told otherwise. A
+/// day of [`ORDERS_PER_SECOND`] is 172.8 million: 675 thousandths of this, below the alarm at 700, with room for
+/// cancels with keys and for accounts that are spread unevenly. At some 500 bytes for an order that has ended and 100
+/// for one that was rejected that is some 86 GB after such a day, and 128 GB at the cap.
+const CLOSED_KEYS_MAX: i32 = 256_000_000;
+
 /// The sequenced configuration of the machines. Files only seed it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Config {
@@ -140,6 +149,16 @@ pub struct Session {
     pub closes_second: i64,
 }
 
+impl Config {
+    /// The default of a log whose inboxes have so many partitions.
+    pub fn of_a_log(partitions: i32) -> Self {
+        Self {
+            closed_keys_per_partition_max: CLOSED_KEYS_MAX / partitions.max(1),
+            ..Self::default()
+        }
+    }
+}
+
 #[allow(clippy::inconsistent_digit_grouping, reason = "amounts are grouped as dollars_cents")]
 impl Default for Config {
     fn default() -> Self {
@@ -156,11 +175,7 @@ impl Default for Config {
             open_orders_max: 200,
             closed_key_seconds: 24 * 60 * 60,
             closed_keys_per_account_max: 100_000,
-            // A day of `ORDERS_PER_SECOND` over eight partitions is 21.6 million keys: 675 thousandths of this, below the
-            // alarm at 700, with room for cancels with keys and for accounts that are spread unevenly. At some 500 bytes
-            // for an order that has ended and 100 for one that was rejected, a partition holds 11 GB after such a day,
-            // and 16 GB at the cap.
-            closed_keys_per_partition_max: 32_000_000,
+            closed_keys_per_partition_max: CLOSED_KEYS_MAX / PARTITIONS,
             price_cents_min: 1_00,
             price_cents_max: 10_000_00,
             collar_bps: 500,

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
-use brokerx_schemas::{Config, DeadLetter, Message, SCHEMAS};
+use brokerx_schemas::{DeadLetter, Message, SCHEMAS};
 use clap::{Parser, Subcommand};
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt;
@@ -127,10 +127,8 @@ pub fn main() -> ExitCode {
 async fn run(Options { platform, command, .. }: Options) -> Result<ExitCode> {
     match command {
         Command::Apply { cluster, config } => {
-            let config = config
-                .as_deref()
-                .map_or_else(|| Ok(Config::default()), apply::read_config)?;
-            let applied = apply::apply(&platform, &cluster, &config).await?;
+            let config = config.as_deref().map(apply::read_config).transpose()?;
+            let applied = apply::apply(&platform, &cluster, config.as_ref()).await?;
             if applied == apply::Applied::default() {
                 println!("everything was there; nothing changed");
             } else {

@@ -24,10 +24,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use brokerx_schemas::{AccountCommand, AccountId, BookCommand, CommandId, CommandMeta, Message, ReplyTo, Symbol};
-use brokerx_topics::catalogue;
 use brokerx_topics::codec::Codec;
 use brokerx_topics::headers::{Trace, trace_headers};
-use brokerx_topics::partition::{account_key, partition_of, symbol_key};
+use brokerx_topics::partition::{account_key, symbol_key};
 use brokerx_topics::service::clock::now_us;
 use brokerx_topics::service::{DeliveringProducer, Delivery, Outbound};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -79,8 +78,6 @@ pub struct Commands {
     told: Arc<Told>,
     replies_flow: Arc<AtomicBool>,
     metrics: CommandMetrics,
-    account_partitions: i32,
-    book_partitions: i32,
 }
 
 impl Commands {
@@ -111,8 +108,6 @@ impl Commands {
             told,
             replies_flow,
             metrics,
-            account_partitions: catalogue::topic(AccountCommand::TOPIC).partitions,
-            book_partitions: catalogue::topic(BookCommand::TOPIC).partitions,
         }
     }
 
@@ -215,9 +210,8 @@ impl Commands {
         command: impl FnOnce(CommandMeta) -> AccountCommand,
     ) -> Result<(Sent, Delivery), Problem> {
         let key = account_key(account_id);
-        let partition = partition_of(&key, self.account_partitions);
         let of = Some((account_id, client_order_id));
-        self.send(&key, partition, of, sender, trace, command)
+        self.send(&key, of, sender, trace, command)
     }
 
     /// Sends a command to the matcher and waits for as long as an outcome can be expected.
@@ -231,8 +225,7 @@ impl Commands {
         command: impl FnOnce(CommandMeta) -> BookCommand,
     ) -> Result<End, Problem> {
         let key = symbol_key(symbol);
-        let partition = partition_of(&key, self.book_partitions);
-        let (sent, delivery) = self.send(&key, partition, None, Sender::Operator, trace, command)?;
+        let (sent, delivery) = self.send(&key, None, Sender::Operator, trace, command)?;
         Ok(sent.end(delivery, self.end_limit).await)
     }
 
@@ -243,7 +236,6 @@ impl Commands {
     fn send<M: Message>(
         &self,
         key: &[u8],
-        partition: i32,
         of: Option<(AccountId, Option<String>)>,
         sender: Sender,
         trace: &Trace,
@@ -277,7 +269,7 @@ impl Commands {
         };
         let record = Outbound {
             topic: M::TOPIC,
-            partition: Some(partition),
+            partition: None,
             key,
             value: &value,
             headers: trace_headers(trace),

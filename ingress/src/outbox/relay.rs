@@ -12,10 +12,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 use brokerx_database::row;
 use brokerx_schemas::{AccountCommand, AuthEvent, Message};
-use brokerx_topics::catalogue;
 use brokerx_topics::codec::Codec;
 use brokerx_topics::headers::{Trace, trace_headers};
-use brokerx_topics::partition::partition_of;
 use brokerx_topics::service::{Batch, DeliveringProducer, Delivery, Outbound, Shutdown, backoff};
 use prometheus_client::metrics::gauge::Gauge;
 use rdkafka::error::KafkaError;
@@ -241,7 +239,7 @@ impl Relay {
         };
         Ok(batch.send(Outbound {
             topic: &row.topic,
-            partition: Some(partition_of(key, catalogue::topic(&row.topic).partitions)),
+            partition: None,
             key,
             value: &value,
             headers: trace_headers(&trace),

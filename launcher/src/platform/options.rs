@@ -19,11 +19,23 @@ pub struct Options {
     pub transport: Transport,
     /// Kafka's largest heap, MiB.
     pub kafka_heap_mebibytes: u32,
+    /// Partitions of each topic with a key, in a log that is begun here.
+    pub partitions: i32,
     /// Whether it belongs to a test: its processes are then killed at once when the test dies,
     /// instead of being asked to stop.
     pub test: bool,
     /// How progress is shown.
     pub progress: Progress,
+}
+
+/// The same on each machine, and several for each of two instances.
+const PARTITIONS_OF_TESTS: i32 = 4;
+
+/// What one machine works on side by side: fewer partitions cost fewer requests, and more than processors there are
+/// find none. Two at least, so that two instances can share the work.
+fn one_for_each_processor() -> i32 {
+    let processors = std::thread::available_parallelism().map_or(2, usize::from);
+    i32::try_from(processors).unwrap_or(i32::MAX).clamp(2, 16)
 }
 
 impl Options {
@@ -34,6 +46,7 @@ impl Options {
             ports,
             transport,
             kafka_heap_mebibytes: 1024,
+            partitions: one_for_each_processor(),
             test: false,
             progress,
         }
@@ -46,6 +59,7 @@ impl Options {
             ports: Ports::free(),
             transport,
             kafka_heap_mebibytes: 512,
+            partitions: PARTITIONS_OF_TESTS,
             test: true,
             progress: Progress::new(Style::Silent),
         }

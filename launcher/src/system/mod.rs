@@ -138,7 +138,15 @@ impl System {
     fn bring_up(&mut self) -> Result<()> {
         let progress = self.options().progress.clone();
         progress.step("creating topics, schemas and genesis", || {
-            self.run_to_end(TOPICS_BINARY, &["apply"], APPLY_LIMIT)
+            // What the shell says, the command takes over by itself.
+            let is_told = !self.options().test && std::env::var_os(settings::PARTITIONS).is_some();
+            let partitions = self.options().partitions.to_string();
+            let arguments = ["apply", "--partitions", &partitions];
+            self.run_to_end(
+                TOPICS_BINARY,
+                if is_told { &arguments[..1] } else { &arguments },
+                APPLY_LIMIT,
+            )
         })?;
         progress.step("migrating the database", || {
             self.run_as_owner(OPERATOR_BINARY, &["migrate"], MIGRATE_LIMIT)?;

@@ -19,7 +19,7 @@ const SERVER: [&str; 6] = [
 const MARKET: [&str; 2] = ["BROKERX_HEARTBEAT_AGE_MS_MAX", "BROKERX_SNAPSHOT_CYCLE_SECONDS"];
 
 /// How machines are run.
-const RUNNER: [&str; 1] = ["BROKERX_AHEAD_SECONDS_MAX"];
+const RUNNER: [&str; 2] = ["BROKERX_AHEAD_SECONDS_MAX", "BROKERX_APPLY_THREADS"];
 
 const PROVIDER: [&str; 2] = ["BROKERX_PROVIDER_LATENCY_MS", "BROKERX_PROVIDER_TOKEN_FILE"];
 
@@ -97,7 +97,9 @@ const NOTIFIER: [&str; 26] = [
     "BROKERX_TOKEN_IN_QUERY",
 ];
 
-const TOPICS: [&str; 2] = ["BROKERX_MIN_INSYNC_REPLICAS", "BROKERX_REPLICATION_FACTOR"];
+/// How many partitions a new log is begun with.
+pub const PARTITIONS: &str = "BROKERX_PARTITIONS";
+const TOPICS: [&str; 3] = ["BROKERX_MIN_INSYNC_REPLICAS", PARTITIONS, "BROKERX_REPLICATION_FACTOR"];
 const OPERATOR: [&str; 1] = ["BROKERX_OPERATOR_KEY_LIFETIME"];
 /// Of `demo` and `bench`.
 const WITH_KEY: [&str; 1] = ["BROKERX_OPERATOR_KEY"];

@@ -14,6 +14,8 @@ use rdkafka::consumer::Consumer;
 use rdkafka::message::Message as _;
 use rdkafka::{Offset, TopicPartitionList};
 
+/// One question to the broker takes no longer than this.
+const ANSWER_LIMIT: Duration = Duration::from_secs(20);
 const READ_LIMIT: Duration = Duration::from_secs(120);
 
 /// A record of a topic.
@@ -67,17 +69,27 @@ pub async fn read_topic<M: Message + Sync>(
 
 type Raw = (i32, i64, Option<Identity>, Vec<u8>);
 
+/// How many partitions a topic has. Blocks.
+///
+/// # Errors
+/// When Kafka does not say so.
+pub fn count_partitions(platform: &PlatformOptions, topic: &str) -> anyhow::Result<i32> {
+    let consumer: Drained = kafka::consumer_config(platform, "brokerx-client").create()?;
+    let metadata = consumer.fetch_metadata(Some(topic), ANSWER_LIMIT)?;
+    let found = metadata.topics().first().context("the topic is unknown")?;
+    Ok(i32::try_from(found.partitions().len())?)
+}
+
 fn read_raw(platform: &PlatformOptions, topic: &str) -> anyhow::Result<Vec<Raw>> {
     let mut config = kafka::consumer_config(platform, "brokerx-client");
     config.set("enable.partition.eof", "false");
     let consumer: Drained = config.create()?;
-    let timeout = Duration::from_secs(20);
-    let metadata = consumer.fetch_metadata(Some(topic), timeout)?;
+    let metadata = consumer.fetch_metadata(Some(topic), ANSWER_LIMIT)?;
     let partitions = metadata.topics().first().context("the topic is unknown")?.partitions();
     let mut assignment = TopicPartitionList::new();
     let mut left = BTreeMap::new();
     for partition in partitions {
-        let (low, high) = consumer.fetch_watermarks(topic, partition.id(), timeout)?;
+        let (low, high) = consumer.fetch_watermarks(topic, partition.id(), ANSWER_LIMIT)?;
         if high > low {
             assignment.add_partition_offset(topic, partition.id(), Offset::Offset(low))?;
             left.insert(partition.id(), high);

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Error, bail, ensure};
 use brokerx_client::{Api, Cents, Session, eventually, verification_link};
 use brokerx_launcher::system::System;
+use brokerx_topics::catalogue;
 use brokerx_topics::codec::Codec;
 use brokerx_topics::service::{Authorities, KafkaSecurity, PlatformOptions, Protocol, RegistryCredentials};
 use reqwest::Method;
@@ -123,6 +124,14 @@ impl Fixture {
     /// When Kafka knows no such user.
     pub fn platform_as(&self, user: &str) -> anyhow::Result<PlatformOptions> {
         platform_as(&self.system(), user)
+    }
+
+    /// How many partitions a topic of the catalogue has.
+    ///
+    /// # Panics
+    /// When the catalogue has no such topic.
+    pub fn partitions(&self, topic: &str) -> i32 {
+        catalogue::topic(topic).count(self.system().options().partitions)
     }
 
     /// A name that no other test uses.

@@ -6,7 +6,6 @@ use std::time::Duration;
 use anyhow::Context;
 use brokerx_client::eventually;
 use brokerx_schemas::{AccountCommand, BookCommand, Message};
-use brokerx_topics::catalogue;
 use serde_json::Value;
 
 use crate::fixture::Fixture;
@@ -30,7 +29,7 @@ pub async fn end_second_instances(fixture: &Fixture) -> anyhow::Result<()> {
         }
     });
     for (service, inbox) in [("settlement", AccountCommand::TOPIC), ("matcher", BookCommand::TOPIC)] {
-        let live = format!("{} partitions live", catalogue::topic(inbox).partitions);
+        let live = format!("{} partitions live", fixture.partitions(inbox));
         eventually(&format!("{service} has all partitions"), LIMIT, async || {
             // It may just be starting.
             let Ok((ready, said)) = get(fixture, service, "/ready").await else {

@@ -7,13 +7,12 @@ use brokerx_client::log::read_topic;
 use brokerx_client::{Cents, eventually, place_order};
 use brokerx_e2e::fixture::Fixture;
 use brokerx_schemas::{AccountCommand, DeadLetter, Message as _};
-use brokerx_topics::catalogue;
 use brokerx_topics::service::kafka;
 use rdkafka::producer::{FutureProducer, FutureRecord};
 
 pub async fn garbage_goes_to_the_dead_letters_and_the_rest_goes_on(fixture: &Fixture) -> anyhow::Result<()> {
     let producer: FutureProducer = kafka::producer_config(&fixture.platform).create()?;
-    let partitions = catalogue::topic(AccountCommand::TOPIC).partitions;
+    let partitions = fixture.partitions(AccountCommand::TOPIC);
     for partition in 0..partitions {
         let record = FutureRecord::<str, [u8]>::to(AccountCommand::TOPIC)
             .partition(partition)
@@ -22,7 +21,7 @@ pub async fn garbage_goes_to_the_dead_letters_and_the_rest_goes_on(fixture: &Fix
         let sent = producer.send(record, Duration::from_secs(10)).await;
         ensure!(sent.is_ok(), "{sent:?}");
     }
-    eventually("eight dead letters", Duration::from_secs(20), async || {
+    eventually("a dead letter of each partition", Duration::from_secs(20), async || {
         let letters = read_topic::<DeadLetter>(&fixture.platform, &fixture.codec).await?;
         let ours = letters.iter().filter(|record| match &record.value {
             DeadLetter::UnusableRecord(letter) => {

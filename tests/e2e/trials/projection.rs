@@ -414,7 +414,7 @@ async fn append_to<M: Message>(
 ) -> anyhow::Result<()> {
     let mut value = Vec::new();
     fixture.codec.encode(message, &mut value)?;
-    let partition = partition_of(key, brokerx_topics::catalogue::topic(M::TOPIC).partitions);
+    let partition = partition_of(key, fixture.partitions(M::TOPIC));
     let producer: FutureProducer = kafka::producer_config(&fixture.platform).create()?;
     let mut record = FutureRecord::to(M::TOPIC).key(key).payload(&value).partition(partition);
     record.headers = headers;
@@ -426,7 +426,7 @@ async fn append_to<M: Message>(
 async fn append<M: Message>(fixture: &Fixture, key: &str, message: &M) -> anyhow::Result<()> {
     let mut value = Vec::new();
     fixture.codec.encode(message, &mut value)?;
-    let partition = brokerx_topics::catalogue::topic(M::TOPIC).partitions - 1;
+    let partition = fixture.partitions(M::TOPIC) - 1;
     let producer: FutureProducer = kafka::producer_config(&fixture.platform).create()?;
     let mut record = FutureRecord::to(M::TOPIC).key(key).payload(&value).partition(partition);
     record.headers = forged_headers::<M>();

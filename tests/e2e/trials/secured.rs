@@ -17,6 +17,7 @@ use brokerx_e2e::fixture::Fixture;
 use brokerx_launcher::builds::python;
 use brokerx_launcher::home::secrets::KAFKA_USERS;
 use brokerx_launcher::platform::Role;
+use brokerx_schemas::{AccountCommand, Message as _};
 use brokerx_topics::apply::{ClusterOptions, Granted, grant_rights};
 use brokerx_topics::catalogue::{Acl, Operation, Resource, acls};
 use brokerx_topics::service::{Drained, kafka};
@@ -217,6 +218,7 @@ async fn others_read_what_is_public(fixture: &Fixture) -> anyhow::Result<()> {
 async fn rights_are_made_what_the_catalogue_says(fixture: &Fixture) -> anyhow::Result<()> {
     let admin = fixture.platform_as("admin")?;
     let options = ClusterOptions {
+        partitions: fixture.partitions(AccountCommand::TOPIC),
         replication_factor: 1,
         min_insync_replicas: 1,
         wait_seconds_max: LIMIT.as_secs(),

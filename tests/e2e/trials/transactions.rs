@@ -14,7 +14,6 @@ use brokerx_schemas::{
     AccountCommand, AccountEvent, AuthEvent, BookCommand, DeadLetter, Message as _, Reply, TradeEvent,
 };
 use brokerx_settlement::account::AccountMachine;
-use brokerx_topics::catalogue;
 use brokerx_topics::hexadecimal::hexadecimal;
 use brokerx_topics::machine::Machine;
 use brokerx_topics::runner::{Between, Surveyor, fold_topic};
@@ -30,7 +29,7 @@ const LIMIT: Duration = Duration::from_secs(90);
 pub async fn a_log_of_nothing_but_markers_is_read_to_its_end(fixture: &Fixture) -> anyhow::Result<()> {
     let producer = transactional(&fixture.platform, "a-tool-of-the-first-hour")?;
     producer.begin_transaction()?;
-    for (topic, partition) in all_partitions(AccountEvent::TOPIC) {
+    for (topic, partition) in all_partitions(fixture, AccountEvent::TOPIC) {
         send(&producer, topic, partition, "aborted").await?;
     }
     producer.abort_transaction(LIMIT)?;
@@ -44,7 +43,7 @@ pub async fn a_log_of_nothing_but_markers_is_read_to_its_end(fixture: &Fixture) 
 pub async fn a_transactional_producer_stops_no_partition(fixture: &Fixture) -> anyhow::Result<()> {
     let producer = transactional(&fixture.platform, "a-mirror")?;
     let inboxes = [AccountCommand::TOPIC, BookCommand::TOPIC];
-    let partitions = || inboxes.iter().flat_map(|topic| all_partitions(topic));
+    let partitions = || inboxes.iter().flat_map(|topic| all_partitions(fixture, topic));
     for (topic, partition) in partitions() {
         producer.begin_transaction()?;
         send(&producer, topic, partition, "aborted").await?;
@@ -116,7 +115,7 @@ pub async fn an_open_transaction_is_told(fixture: &Fixture) -> anyhow::Result<()
         AuthEvent::TOPIC,
         Reply::TOPIC,
     ];
-    for (topic, partition) in logs.into_iter().flat_map(all_partitions) {
+    for (topic, partition) in logs.into_iter().flat_map(|topic| all_partitions(fixture, topic)) {
         send(&producer, topic, partition, "in an open transaction").await?;
     }
     let told = told_by_each_reader(fixture).await;
@@ -125,7 +124,7 @@ pub async fn an_open_transaction_is_told(fixture: &Fixture) -> anyhow::Result<()
     all_go_on(fixture).await?;
     // Also while the other logs of a reader go on.
     producer.begin_transaction()?;
-    for (topic, partition) in all_partitions(TradeEvent::TOPIC) {
+    for (topic, partition) in all_partitions(fixture, TradeEvent::TOPIC) {
         send(&producer, topic, partition, "in an open transaction").await?;
     }
     let told = told_beside_others(fixture).await;
@@ -198,8 +197,9 @@ async fn told_by_each_reader(fixture: &Fixture) -> anyhow::Result<()> {
 /// A fold from outside comes through as well.
 async fn fold_each<M: Machine>(fixture: &Fixture) -> anyhow::Result<()> {
     let (platform, codec) = (fixture.platform.clone(), fixture.codec.clone());
+    let partitions = all_partitions(fixture, M::Input::TOPIC);
     tokio::task::spawn_blocking(move || {
-        for (topic, partition) in all_partitions(M::Input::TOPIC) {
+        for (topic, partition) in partitions {
             fold_topic::<M>(&platform, &codec, partition, None).with_context(|| format!("{topic}-{partition}"))?;
         }
         Ok(())
@@ -211,7 +211,7 @@ async fn fold_each<M: Machine>(fixture: &Fixture) -> anyhow::Result<()> {
 pub async fn a_transactional_producer_stops_no_projection(fixture: &Fixture) -> anyhow::Result<()> {
     let producer = transactional(&fixture.platform, "another-mirror")?;
     let logs = [AccountEvent::TOPIC, TradeEvent::TOPIC];
-    let partitions = || logs.iter().flat_map(|topic| all_partitions(topic));
+    let partitions = || logs.iter().flat_map(|topic| all_partitions(fixture, topic));
     for (topic, partition) in partitions() {
         producer.begin_transaction()?;
         send(&producer, topic, partition, "aborted").await?;
@@ -349,8 +349,8 @@ fn offsets(platform: &PlatformOptions, topic: &str) -> anyhow::Result<Vec<i64>> 
     Ok(offsets)
 }
 
-fn all_partitions(topic: &'static str) -> impl Iterator<Item = (&'static str, i32)> {
-    (0..catalogue::topic(topic).partitions).map(move |partition| (topic, partition))
+fn all_partitions(fixture: &Fixture, topic: &'static str) -> impl Iterator<Item = (&'static str, i32)> + use<> {
+    (0..fixture.partitions(topic)).map(move |partition| (topic, partition))
 }
 
 fn producer_of(fixture: &Fixture) -> anyhow::Result<FutureProducer> {

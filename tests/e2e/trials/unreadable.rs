@@ -14,7 +14,6 @@ use brokerx_schemas::{
     Reply, TradeEvent, UnusableRecord,
 };
 use brokerx_settlement::account::AccountMachine;
-use brokerx_topics::catalogue;
 use brokerx_topics::headers::{SRC, worker_headers};
 use brokerx_topics::runner::fold_topic;
 use brokerx_topics::service::kafka;
@@ -77,7 +76,7 @@ async fn says(fixture: &Fixture, process: &str, ready: bool, text: &str) -> anyh
 }
 
 pub async fn a_client_s_invented_schema_goes_to_the_dead_letters(fixture: &Fixture) -> anyhow::Result<()> {
-    let partitions = catalogue::topic(AccountCommand::TOPIC).partitions;
+    let partitions = fixture.partitions(AccountCommand::TOPIC);
     let mut sent = Vec::new();
     // Behind offsets that are no records: it is its own offset that is passed.
     let producer = transactional(&fixture.platform, "a-tool-before-it")?;
@@ -124,7 +123,7 @@ pub async fn an_operator_passes_what_a_worker_wrote(fixture: &Fixture) -> anyhow
         (AccountCommand::TOPIC, vec!["settlement"], "runner-settlement"),
         (MarketData::TOPIC, vec!["ingress", "notifier"], "reading-market-data"),
     ] {
-        let partition = catalogue::topic(topic).partitions - 1;
+        let partition = fixture.partitions(topic) - 1;
         let offset = send(fixture, topic, partition, Some(headers_of(topic))).await?;
         let hint = hint(topic, partition, offset);
         for name in &processes {
@@ -167,7 +166,7 @@ pub async fn no_topic_stops_its_readers_in_silence(fixture: &Fixture) -> anyhow:
         // Of the replies each ingress reads a partition of its own, the first the first.
         let partition = match topic == Reply::TOPIC {
             true => 0,
-            false => catalogue::topic(topic).partitions - 1,
+            false => fixture.partitions(topic) - 1,
         };
         let headers = headers_of(topic);
         sent.push((topic, partition, send(fixture, topic, partition, Some(headers)).await?));
@@ -244,7 +243,7 @@ pub async fn what_is_no_decision_stops_nobody(fixture: &Fixture) -> anyhow::Resu
     }
     // A client's record that settlement has not read yet, and what may be a decision about it.
     fixture.system().process("settlement").stop();
-    let partition = catalogue::topic(AccountCommand::TOPIC).partitions - 1;
+    let partition = fixture.partitions(AccountCommand::TOPIC) - 1;
     let garbage = ("x", Some(b"garbage of a client".as_slice()));
     let offset = write(fixture, AccountCommand::TOPIC, partition, None, garbage).await?;
     let key = format!("{}-{partition}-{offset}", AccountCommand::TOPIC);
@@ -319,7 +318,7 @@ pub async fn garbage_that_no_worker_wrote_stops_nobody(fixture: &Fixture) -> any
         AuthEvent::TOPIC,
         MarketData::TOPIC,
     ] {
-        for partition in 0..catalogue::topic(topic).partitions {
+        for partition in 0..fixture.partitions(topic) {
             for value in [None, Some(b"garbage".as_slice())] {
                 write(fixture, topic, partition, None, ("x", value)).await?;
             }
@@ -344,7 +343,7 @@ pub async fn garbage_that_no_worker_wrote_stops_nobody(fixture: &Fixture) -> any
         metric("brokerx_projector_stopped_partitions") == Some(0),
         "a partition has stopped"
     );
-    let expected = 2 * catalogue::topic(AccountEvent::TOPIC).partitions;
+    let expected = 2 * fixture.partitions(AccountEvent::TOPIC);
     let left_out = metric("brokerx_payments_left_out_total");
     ensure!(
         left_out >= Some(expected),

@@ -14,7 +14,8 @@ use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::producer::FutureProducer;
 use rdkafka::{Offset, TopicPartitionList};
 
-use crate::catalogue::Topic;
+use super::options::ClusterOptions;
+use crate::catalogue::{Topic, inboxes};
 use crate::service::{Complaining, Drained, PlatformOptions, backoff, kafka, standing_complaint};
 
 /// One question takes no longer than this.
@@ -110,6 +111,27 @@ impl Cluster {
             .collect())
     }
 
+    /// How many partitions the inboxes have; none when there are none yet.
+    ///
+    /// # Errors
+    /// When they have different numbers.
+    pub(super) fn partitions_of_log(&self) -> Result<Option<i32>> {
+        let shapes = self.shapes()?;
+        let mut found: Option<(&str, i32)> = None;
+        for topic in inboxes() {
+            let Some(shape) = shapes.get(&topic.name) else { continue };
+            match found {
+                Some((other, count)) if count != shape.partitions => bail!(
+                    "{other} has {count} partitions and {} has {}: the inboxes of a log have as many",
+                    topic.name,
+                    shape.partitions
+                ),
+                _ => found = Some((&topic.name, shape.partitions)),
+            }
+        }
+        Ok(found.map(|(_, count)| count))
+    }
+
     /// The settings of topics that exist, by topic.
     pub(super) async fn settings(&self, topics: &[&Topic]) -> Result<BTreeMap<String, Settings>> {
         if topics.is_empty() {
@@ -141,9 +163,10 @@ impl Cluster {
         Ok(settings)
     }
 
-    /// Makes topics and returns how many. It is no error when somebody else made one in the
-    /// meantime.
-    pub(super) async fn create(&self, topics: &[&Topic], replication_factor: i32, min_insync: i32) -> Result<usize> {
+    /// Makes the topics of a log whose inboxes have so many partitions, and returns how many. It is no error when
+    /// somebody else made one in the meantime.
+    pub(super) async fn create(&self, topics: &[&Topic], partitions: i32, options: &ClusterOptions) -> Result<usize> {
+        let min_insync = options.min_insync_replicas;
         let settings: Vec<_> = topics.iter().map(|topic| topic.settings(min_insync)).collect();
         let wanted: Vec<_> = topics
             .iter()
@@ -151,8 +174,8 @@ impl Cluster {
             .map(|(topic, settings)| {
                 let new = NewTopic::new(
                     &topic.name,
-                    topic.partitions,
-                    TopicReplication::Fixed(replication_factor),
+                    topic.count(partitions),
+                    TopicReplication::Fixed(options.replication_factor),
                 );
                 settings.iter().fold(new, |new, (name, value)| new.set(name, value))
             })

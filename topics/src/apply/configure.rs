@@ -5,7 +5,7 @@ use brokerx_schemas::{Config, ConfigChange};
 
 use super::cluster::Cluster;
 use super::connect::{connect, until};
-use super::inbox::{ControlRecord, Inbox, InboxConfig, partitions};
+use super::inbox::{self, ControlRecord, Inbox, InboxConfig};
 use super::lock::Lock;
 use super::notebook::{Beginning, Note};
 use super::options::ClusterOptions;
@@ -138,7 +138,7 @@ pub async fn current_config(platform: &PlatformOptions, options: &ClusterOptions
 
 /// Names the log that the inboxes are of: its genesis is the same in all of them.
 async fn log_id(cluster: &Cluster, codec: &Codec) -> Result<String> {
-    let Some(inbox) = partitions().next() else {
+    let Some(inbox) = inbox::all(cluster)?.next() else {
         bail!("the catalogue has no inbox");
     };
     let genesis = inbox.genesis(cluster, codec).await?;
@@ -164,7 +164,7 @@ async fn read(
     log_id: &str,
 ) -> Result<Read> {
     let beginning = |inbox: Inbox| (inbox, Note::beginning(note, log_id, &inbox.to_string()));
-    let beginnings: Vec<_> = partitions().map(beginning).collect();
+    let beginnings: Vec<_> = inbox::all(cluster)?.map(beginning).collect();
     let is_known = |(_, beginning): &(Inbox, Beginning)| matches!(beginning, Beginning::Known(_));
     if !beginnings.iter().all(is_known) {
         learn_decisions(passes, options).await?;

@@ -7,10 +7,9 @@ use brokerx_schemas::SCHEMAS;
 
 use super::cluster::{Cluster, Settings, Shape};
 use super::connect::connect;
-use super::genesis;
-use super::inbox::partitions;
 use super::options::ClusterOptions;
 use super::schemas::COMPATIBILITY;
+use super::{genesis, inbox};
 use crate::catalogue::{Topic, all};
 use crate::codec::{Codec, Registry, subject_of};
 use crate::service::PlatformOptions;
@@ -47,12 +46,13 @@ impl fmt::Display for Drift {
 pub async fn drift(platform: &PlatformOptions, options: &ClusterOptions) -> Result<Vec<Drift>> {
     let (cluster, registry) = connect(platform, options).await?;
     let shapes = cluster.shapes()?;
+    let partitions = cluster.partitions_of_log()?.unwrap_or(options.partitions);
     let existing: Vec<&Topic> = all().iter().filter(|topic| shapes.contains_key(&topic.name)).collect();
     let settings = cluster.settings(&existing).await?;
     let mut drifts = Vec::new();
     for topic in all() {
         match (shapes.get(&topic.name), settings.get(&topic.name)) {
-            (Some(shape), Some(settings)) => compare(topic, *shape, settings, options, &mut drifts),
+            (Some(shape), Some(settings)) => compare((topic, partitions), *shape, settings, options, &mut drifts),
             _ => drifts.push(new(&topic.name, "the topic", "there", "missing")),
         }
     }
@@ -74,13 +74,20 @@ fn new(place: &str, what: &str, expected: impl fmt::Display, found: impl fmt::Di
     }
 }
 
-fn compare(topic: &Topic, shape: Shape, settings: &Settings, options: &ClusterOptions, drifts: &mut Vec<Drift>) {
+fn compare(
+    (topic, partitions): (&Topic, i32),
+    shape: Shape,
+    settings: &Settings,
+    options: &ClusterOptions,
+    drifts: &mut Vec<Drift>,
+) {
     let mut check = |what: &str, expected: String, found: String| {
         if expected != found {
             drifts.push(new(&topic.name, what, expected, found));
         }
     };
-    check("partitions", topic.partitions.to_string(), shape.partitions.to_string());
+    let expected = topic.count(partitions);
+    check("partitions", expected.to_string(), shape.partitions.to_string());
     check(
         "replication factor",
         options.replication_factor.to_string(),
@@ -126,13 +133,14 @@ async fn inboxes(
 ) -> Result<()> {
     let codec = Codec::connect(platform, options.limit()).await?;
     let mut log_id: Option<String> = None;
-    for inbox in partitions() {
-        let place = inbox.to_string();
-        match inbox.genesis(cluster, &codec).await {
+    let topics = genesis::topic_partitions(&cluster.shapes()?);
+    for partition in inbox::all(cluster)? {
+        let place = partition.to_string();
+        match partition.genesis(cluster, &codec).await {
             Err(reason) => drifts.push(new(&place, "the start", "a genesis", format!("{reason:#}"))),
             Ok(None) => drifts.push(new(&place, "the genesis", "at offset 0", "missing")),
             Ok(Some(genesis)) => {
-                if genesis.topics != genesis::topic_partitions() {
+                if genesis.topics != topics {
                     drifts.push(new(&place, "the genesis", "of these partition counts", "of others"));
                 }
                 let expected = log_id.get_or_insert_with(|| genesis.log_id.clone());

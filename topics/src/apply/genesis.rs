@@ -1,11 +1,13 @@
 //! The first record of every inbox partition.
 
+use std::collections::BTreeMap;
+
 use anyhow::{Result, bail};
 use brokerx_schemas::{Config, Genesis, TopicPartitions};
 use uuid::Uuid;
 
-use super::cluster::Cluster;
-use super::inbox::{ControlRecord, partitions};
+use super::cluster::{Cluster, Shape};
+use super::inbox::{self, ControlRecord};
 use super::notebook::Note;
 use super::options::ClusterOptions;
 use crate::catalogue::all;
@@ -28,7 +30,7 @@ pub(super) async fn apply(
 ) -> Result<Option<(usize, Config)>> {
     let mut empty = Vec::new();
     let mut found: Option<Genesis> = None;
-    for inbox in partitions() {
+    for inbox in inbox::all(cluster)? {
         match (inbox.genesis(cluster, codec).await?, &found) {
             (None, _) => empty.push(inbox),
             (Some(genesis), None) => found = Some(genesis),
@@ -42,8 +44,9 @@ pub(super) async fn apply(
             (Some(_), Some(_)) => {}
         }
     }
+    let topics = topic_partitions(&cluster.shapes()?);
     if let Some(genesis) = &found {
-        check_counts(genesis, &topic_partitions())?;
+        check_counts(genesis, &topics)?;
     }
     if empty.is_empty() {
         return Ok(None);
@@ -54,7 +57,7 @@ pub(super) async fn apply(
         Note::forget(&genesis.log_id, cluster, options).await?;
     }
     // An earlier run that was cut short decided: all partitions get the same genesis.
-    let genesis = found.unwrap_or_else(|| first_genesis(config));
+    let genesis = found.unwrap_or_else(|| first_genesis(config, topics));
     tracing::info!(
         "writing the genesis of log {} to {} partitions",
         genesis.log_id,
@@ -73,7 +76,11 @@ pub(super) async fn apply(
         }
     }
     // What an earlier run began may have been changed since.
-    if begins && let Err(error) = Note::of_genesis(&genesis).write_seeded(cluster, options).await {
+    if begins
+        && let Err(error) = Note::of_genesis(&genesis, inbox::all(cluster)?)
+            .write_seeded(cluster, options)
+            .await
+    {
         tracing::warn!("the first change of the configuration will read the whole inboxes: {error:#}");
     }
     Ok(Some((empty.len(), genesis.config)))
@@ -81,48 +88,53 @@ pub(super) async fn apply(
 
 /// The topics that a log was made for keep their partitions for ever. A topic of a later release, which the
 /// log does not name, is none that its machines write to.
-fn check_counts(genesis: &Genesis, catalogue: &[TopicPartitions]) -> Result<()> {
-    let differs = genesis.topics.iter().find(|topic| !catalogue.contains(topic));
+fn check_counts(genesis: &Genesis, cluster: &[TopicPartitions]) -> Result<()> {
+    let differs = genesis.topics.iter().find(|topic| !cluster.contains(topic));
     match differs {
         None => Ok(()),
         Some(TopicPartitions { topic, partitions }) => bail!(
-            "log {} was made for {partitions} partitions of {topic}, which is not what the catalogue says: they \
-             never change",
+            "log {} was made for {partitions} partitions of {topic}, which is not what the cluster has: they never \
+             change",
             genesis.log_id
         ),
     }
 }
 
-fn first_genesis(config: &Config) -> Genesis {
+fn first_genesis(config: &Config, topics: Vec<TopicPartitions>) -> Genesis {
     Genesis {
         log_id: Uuid::new_v4().to_string(),
         generation: 0,
         logic_version: LOGIC_VERSION,
         config_version: 1,
         config: config.clone(),
-        topics: topic_partitions(),
+        topics,
     }
 }
 
-/// The partition counts of the catalogue.
-pub(super) fn topic_partitions() -> Vec<TopicPartitions> {
-    all()
-        .iter()
-        .map(|topic| TopicPartitions {
+/// The partition counts of the catalogue's topics in a cluster.
+pub(super) fn topic_partitions(shapes: &BTreeMap<String, Shape>) -> Vec<TopicPartitions> {
+    let counted = all().iter().filter_map(|topic| {
+        Some(TopicPartitions {
             topic: topic.name.clone(),
-            partitions: topic.partitions,
+            partitions: shapes.get(&topic.name)?.partitions,
         })
-        .collect()
+    });
+    counted.collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::catalogue::Topic;
 
     #[test]
     fn a_log_keeps_the_partitions_that_it_was_made_for_and_a_release_may_add_topics() {
-        let genesis = first_genesis(&Config::default());
-        let mut later = topic_partitions();
+        let counted = |topic: &Topic| TopicPartitions {
+            topic: topic.name.clone(),
+            partitions: topic.count(2),
+        };
+        let mut later: Vec<_> = all().iter().map(counted).collect();
+        let genesis = first_genesis(&Config::default(), later.clone());
         later.push(TopicPartitions {
             topic: "of-a-later-release".to_owned(),
             partitions: 3,

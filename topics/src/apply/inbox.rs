@@ -53,8 +53,19 @@ pub(super) enum ControlRecord {
 }
 
 /// All partitions of all inboxes.
-pub(super) fn partitions() -> impl Iterator<Item = Inbox> {
-    inboxes().flat_map(|topic| (0..topic.partitions).map(move |partition| Inbox { topic, partition }))
+///
+/// # Errors
+/// When there are none, or they have different numbers.
+pub(super) fn all(cluster: &Cluster) -> Result<impl Iterator<Item = Inbox> + use<>> {
+    let count = cluster.partitions_of_log()?;
+    Ok(of_a_log(
+        count.context("there are no topics; run `brokerx-topics apply` first")?,
+    ))
+}
+
+/// The partitions of all inboxes of a log that has so many of each.
+pub(super) fn of_a_log(partitions: i32) -> impl Iterator<Item = Inbox> {
+    inboxes().flat_map(move |topic| (0..topic.count(partitions)).map(move |partition| Inbox { topic, partition }))
 }
 
 impl std::fmt::Display for Inbox {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 use rdkafka::consumer::Consumer;
 
-use crate::catalogue::topic;
+use crate::catalogue::{Partitions, topic};
 use crate::service::{Drained, PlatformOptions, kafka};
 
 /// A topic with one partition: its owner in the group holds the lock.
@@ -25,7 +25,7 @@ impl Lock {
     /// # Errors
     /// When the limit passes.
     pub(super) fn acquire(platform: &PlatformOptions, limit: Duration) -> Result<Self> {
-        debug_assert_eq!(topic(TOPIC).partitions, 1);
+        debug_assert_eq!(topic(TOPIC).partitions, Partitions::Fixed(1));
         let mut config = kafka::consumer_config(platform, GROUP);
         config
             .set("session.timeout.ms", "6000")

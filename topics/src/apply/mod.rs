@@ -1,7 +1,7 @@
 //! Makes a cluster what the catalogue says: topics, schemas, genesis, configuration.
 //!
-//! - [`apply`] is idempotent: what is there already stays. It refuses a topic with another
-//!   partition count, and an inbox that does not begin with the genesis of the same log.
+//! - [`apply`] is idempotent: what is there already stays, the partition count of the log included. It refuses a
+//!   topic with another one, and an inbox that does not begin with the genesis of the same log.
 //! - [`configure`] appends a new configuration to every inbox partition, and repeats itself until
 //!   each has it. Nothing but such a record ever changes what a machine computes with.
 //! - [`drift`] only looks.
@@ -58,19 +58,24 @@ pub struct Applied {
     pub seeded_with: Option<Config>,
 }
 
-/// Makes topics, schemas and genesis records that are missing. `config` seeds a new log; an
-/// existing one keeps its own, also when only some of its partitions had a genesis yet.
+/// Makes topics, schemas and genesis records that are missing. `config` seeds a new log, or the default one for its
+/// partitions; an existing one keeps its own, also when only some of its partitions had a genesis yet.
 ///
 /// # Errors
 /// When broker or registry stay away, refuse, or hold something that contradicts the catalogue.
-pub async fn apply(platform: &PlatformOptions, options: &ClusterOptions, config: &Config) -> Result<Applied> {
+pub async fn apply(platform: &PlatformOptions, options: &ClusterOptions, config: Option<&Config>) -> Result<Applied> {
     let (cluster, registry) = connect(platform, options).await?;
     let (topics_created, topics_altered) = topics::apply(&cluster, options).await?;
     // Topics are made or refused as a whole by the broker; what follows is read, then written.
     let _lock = Lock::acquire(platform, options.limit())?;
     let schemas_changed = schemas::apply(&registry).await?;
     let codec = Codec::connect(platform, options.limit()).await?;
-    let (geneses_written, seeded_with) = genesis::apply(&cluster, options, &codec, config).await?.unzip();
+    let config = match (config, cluster.partitions_of_log()?) {
+        (Some(config), _) => config.clone(),
+        (None, Some(partitions)) => Config::of_a_log(partitions),
+        (None, None) => Config::default(),
+    };
+    let (geneses_written, seeded_with) = genesis::apply(&cluster, options, &codec, &config).await?.unzip();
     Ok(Applied {
         topics_created,
         topics_altered,

@@ -30,7 +30,7 @@ use rdkafka::producer::FutureRecord;
 use serde::{Deserialize, Serialize};
 
 use super::cluster::Cluster;
-use super::inbox::{Inbox, InboxConfig, partitions};
+use super::inbox::{Inbox, InboxConfig};
 use super::options::ClusterOptions;
 
 /// Compacted, with one partition.
@@ -88,9 +88,9 @@ impl Note {
     }
 
     /// What the inboxes of a log have when each holds nothing but this.
-    pub(super) fn of_genesis(genesis: &Genesis) -> Self {
+    pub(super) fn of_genesis(genesis: &Genesis, inboxes: impl Iterator<Item = Inbox>) -> Self {
         let config = InboxConfig::of_genesis(genesis);
-        Self::of(&genesis.log_id, true, partitions().map(|inbox| (inbox, &config, 1)))
+        Self::of(&genesis.log_id, true, inboxes.map(|inbox| (inbox, &config, 1)))
     }
 
     /// That nothing is known of a log.
@@ -204,7 +204,12 @@ impl Notes {
 mod tests {
     use brokerx_schemas::Config;
 
+    use super::super::inbox::of_a_log;
     use super::*;
+
+    fn inboxes() -> impl Iterator<Item = Inbox> {
+        of_a_log(2)
+    }
 
     fn config(version: i32) -> InboxConfig {
         InboxConfig {
@@ -216,7 +221,7 @@ mod tests {
 
     #[test]
     fn what_is_read_follows_from_the_note() -> Result<()> {
-        let states: Vec<_> = partitions().take(2).zip([(config(3), 70), (config(2), 50)]).collect();
+        let states: Vec<_> = inboxes().take(2).zip([(config(3), 70), (config(2), 50)]).collect();
         let note = |is_settled| {
             let states = states
                 .iter()
@@ -262,14 +267,14 @@ mod tests {
 
     #[test]
     fn of_a_log_that_was_begun_nothing_is_read() -> Result<()> {
-        let note = counts("log", &[(SEEDED, &Note::of_genesis(&genesis("log")))])?;
+        let note = counts("log", &[(SEEDED, &Note::of_genesis(&genesis("log"), inboxes()))])?;
         assert!(note.as_ref().is_some_and(|note| note.says("log")));
         let of_genesis = InboxConfig {
             version: 1,
             logic_version: 3,
             config: Config::default(),
         };
-        for inbox in partitions() {
+        for inbox in inboxes() {
             let beginning = Note::beginning(note.as_ref(), "log", &inbox.to_string());
             assert_eq!(beginning, Beginning::Known(of_genesis.clone()), "{inbox}");
         }
@@ -278,10 +283,10 @@ mod tests {
 
     #[test]
     fn the_note_of_a_beginning_hides_no_change_whichever_comes_last() -> Result<()> {
-        let seeded = Note::of_genesis(&genesis("log"));
+        let seeded = Note::of_genesis(&genesis("log"), inboxes());
         let states = [config(2)];
         let changed = |log_id: &str, is_settled| {
-            let states = partitions().zip(&states).map(|(inbox, state)| (inbox, state, 9));
+            let states = inboxes().zip(&states).map(|(inbox, state)| (inbox, state, 9));
             Note::of(log_id, is_settled, states)
         };
         for is_settled in [false, true] {
@@ -294,14 +299,14 @@ mod tests {
             }
         }
         // What is noted of a log that is gone says nothing of the next one, and the other way round.
-        let (of_old, old) = (changed("old", true), Note::of_genesis(&genesis("old")));
+        let (of_old, old) = (changed("old", true), Note::of_genesis(&genesis("old"), inboxes()));
         let noted = [(CHANGED, &of_old), (SEEDED, &seeded)];
         assert_eq!(counts("log", &noted)?, Some(seeded.clone()));
         assert_eq!(counts("log", &[(CHANGED, &of_old), (SEEDED, &old)])?, None);
         // What was forgotten is read, although the beginning is noted.
         let blank = Note::blank("log");
         let noted = counts("log", &[(SEEDED, &seeded), (CHANGED, &blank)])?;
-        let first = partitions().next().context("no inbox")?.to_string();
+        let first = inboxes().next().context("no inbox")?.to_string();
         assert_eq!(Note::beginning(noted.as_ref(), "log", &first), Beginning::Start);
         assert!(noted.is_some_and(|note| !note.says("log")));
         Ok(())
@@ -309,7 +314,7 @@ mod tests {
 
     #[test]
     fn a_note_of_a_change_that_this_build_cannot_read_counts_for_nothing_and_hides_the_beginning() -> Result<()> {
-        let seeded = serde_json::to_vec(&Note::of_genesis(&genesis("log")))?;
+        let seeded = serde_json::to_vec(&Note::of_genesis(&genesis("log"), inboxes()))?;
         for value in [Some(&b"of a later build"[..]), None] {
             let mut notes = Notes::default();
             notes.take(Some(CHANGED.as_bytes()), value);

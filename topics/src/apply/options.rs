@@ -2,9 +2,15 @@
 
 use std::time::Duration;
 
+use brokerx_schemas::PARTITIONS;
+
 /// What depends on the cluster rather than on the topic.
 #[derive(clap::Args, Clone, Debug)]
 pub struct ClusterOptions {
+    /// Partitions that a new log is begun with, of each topic whose records have an account or a symbol for a key: at
+    /// least as many as processors will ever work on it. A log that is there keeps its own
+    #[arg(long, env = "BROKERX_PARTITIONS", default_value_t = PARTITIONS, value_parser = clap::value_parser!(i32).range(1..=1_000))]
+    pub partitions: i32,
     /// Copies of every partition; 3 in production
     #[arg(long, env = "BROKERX_REPLICATION_FACTOR", default_value_t = 1)]
     pub replication_factor: i32,

@@ -11,18 +11,25 @@ use crate::catalogue::{Topic, all};
 /// Makes and alters topics. Returns how many were made, and how many altered.
 ///
 /// # Errors
-/// When a topic has another partition count: keys would move, so that is never mended in place.
+/// When a topic has another partition count than it should: keys would move, so that is never mended in place.
 pub(super) async fn apply(cluster: &Cluster, options: &ClusterOptions) -> Result<(usize, usize)> {
+    let partitions = cluster.partitions_of_log()?.unwrap_or(options.partitions);
+    if partitions != options.partitions {
+        tracing::info!(
+            "the log has {partitions} partitions and keeps them; a new one would have {}",
+            options.partitions
+        );
+    }
     let shapes = cluster.shapes()?;
     let (existing, missing): (Vec<&Topic>, Vec<&Topic>) =
         all().iter().partition(|topic| shapes.contains_key(&topic.name));
     for topic in &existing {
-        let found = shapes[&topic.name].partitions;
-        if found != topic.partitions {
+        let (found, expected) = (shapes[&topic.name].partitions, topic.count(partitions));
+        if found != expected {
             bail!(
-                "topic {} has {found} partitions, the catalogue says {}: the count of a topic never changes",
-                topic.name,
-                topic.partitions
+                "topic {} has {found} partitions, not the {expected} that the catalogue says of this log: the count of \
+                 a topic never changes",
+                topic.name
             );
         }
     }
@@ -30,9 +37,7 @@ pub(super) async fn apply(cluster: &Cluster, options: &ClusterOptions) -> Result
     if !missing.is_empty() {
         let names: Vec<_> = missing.iter().map(|topic| topic.name.as_str()).collect();
         tracing::info!("making {} topics: {}", names.len(), names.join(", "));
-        made = cluster
-            .create(&missing, options.replication_factor, options.min_insync_replicas)
-            .await?;
+        made = cluster.create(&missing, partitions, options).await?;
     }
     Ok((made, align(cluster, &existing, options).await?))
 }

@@ -16,8 +16,10 @@ Values are Avro in the Confluent wire format (a zero byte, the schema id, the da
 A topic with several kinds of record has an enum `kind` and one nullable record per kind: switch on
 `kind`, and skip `UNKNOWN`, which is what you see of a kind that came later.
 
-Partitions are those of the Java client's default partitioner (murmur2 of the key); their number never
-changes. Money is integer US cents, a quantity whole shares, a time microseconds since the epoch (UTC).
+Partitions are those of the Java client's default partitioner (murmur2 of the key); the number of a topic never
+changes. *As the log* is what that of an installation was begun with (`brokerx-topics apply --partitions`, 8 without a
+word; a local system has as many as processors, 2 to 16): the partitions of an account, or of a symbol, have one number
+in all those topics. Money is integer US cents, a quantity whole shares, a time microseconds since the epoch (UTC).
 
 Records come at least once. Each that a worker writes has the headers `src` (the writer's inbox, as
 `topic-partition`), `seq` (dense from 1 per `src` and partition of this topic) and `off` (the offset in

@@ -14,7 +14,7 @@ use std::sync::LazyLock;
 
 pub use acls::{Acl, Operation, Resource, acls, principals};
 pub use document::document;
-pub use topic::{Cleanup, Kind, Retention, TimestampType, Topic};
+pub use topic::{Cleanup, Kind, Partitions, Retention, TimestampType, Topic};
 
 macro_rules! files {
     ($($name:literal),+ $(,)?) => {

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use brokerx_schemas::{AccountCommand, Config, Message, ORDERS_PER_SECOND, SCHEMAS};
+use brokerx_schemas::{Config, ORDERS_PER_SECOND, PARTITIONS, SCHEMAS};
 
 use super::*;
 
@@ -51,7 +51,6 @@ fn every_field_says_something() {
             assert!(!text.trim().is_empty(), "{}: {field}", topic.name);
         }
         assert!(!topic.writers.is_empty() && !topic.readers.is_empty(), "{}", topic.name);
-        assert!(topic.partitions > 0, "{}", topic.name);
     }
 }
 
@@ -88,6 +87,10 @@ fn topics_of_one_key_have_as_many_partitions() {
             assert_eq!(topic(name).partitions, topic(inbox).partitions, "{name}");
         }
     }
+    // Both inboxes have as many: that is the number of the log.
+    assert!(inboxes().all(|topic| topic.partitions == Partitions::AsTheLog));
+    assert_eq!(topic("trades").count(3), 3);
+    assert_eq!(topic("instruments").count(3), 1);
 }
 
 /// Who sends what is advertised for as long as a key is remembered is not refused for want of room, nor is anybody
@@ -100,15 +103,17 @@ fn the_keys_of_the_advertised_rate_fit_into_a_new_log() {
     let (thousands, rest) = (ORDERS_PER_SECOND / 1_000, ORDERS_PER_SECOND % 1_000);
     let advertised = format!("at {thousands},{rest:03} orders/s");
     assert!(readme.contains(&advertised), "README does not say {advertised:?}");
-    let config = Config::default();
-    let keys = ORDERS_PER_SECOND * config.closed_key_seconds;
-    let partitions = i64::from(topic(AccountCommand::TOPIC).partitions);
-    let needed = keys / partitions + 1;
-    let room = i64::from(config.closed_keys_per_partition_max);
-    assert!(
-        needed * 1_000 / room < ALARM_PERMILLE,
-        "{needed} keys of a partition in room for {room}"
-    );
+    assert_eq!(Config::of_a_log(PARTITIONS), Config::default());
+    for partitions in [1, 2, 3, 8, 16, 1_000] {
+        let config = Config::of_a_log(partitions);
+        let keys = ORDERS_PER_SECOND * config.closed_key_seconds;
+        let needed = keys / i64::from(partitions) + 1;
+        let room = i64::from(config.closed_keys_per_partition_max);
+        assert!(
+            needed * 1_000 / room < ALARM_PERMILLE,
+            "{needed} keys of one of {partitions} partitions in room for {room}"
+        );
+    }
     let operations = std::fs::read_to_string(project("docs/operations.md")).unwrap();
     assert!(operations.contains(&format!(
         "`brokerx_runner_memory_permille` 1,000 (alarm at {ALARM_PERMILLE})"

@@ -7,6 +7,8 @@ use serde::Deserialize;
 
 use crate::codec::VALUE_BYTES_MAX;
 
+const AS_THE_LOG: &str = "as-the-log";
+
 /// One topic, as its file says.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -19,8 +21,8 @@ pub struct Topic {
     pub kind: Kind,
     /// What the record key is, in words.
     pub key: String,
-    /// Partition count; it never changes.
-    pub partitions: i32,
+    /// How many partitions it has; that never changes.
+    pub partitions: Partitions,
     /// What happens to old records.
     pub cleanup: Cleanup,
     /// How long records stay.
@@ -39,6 +41,23 @@ pub struct Topic {
     pub ordering: String,
     /// How a reader recognises a duplicate.
     pub deduplication: String,
+}
+
+/// How many partitions a topic has: `as-the-log`, or a number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "RawPartitions")]
+pub enum Partitions {
+    /// As many as the inboxes of its log, which that of an installation is begun with.
+    AsTheLog,
+    /// The same in every installation.
+    Fixed(i32),
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum RawPartitions {
+    Number(i32),
+    Word(String),
 }
 
 /// Who a topic is made for.
@@ -84,6 +103,25 @@ pub enum TimestampType {
 }
 
 impl Topic {
+    /// The partitions of a topic that has as many in every installation.
+    ///
+    /// # Panics
+    /// When it has not. Meant for topics whose names stand in the code.
+    pub fn fixed_count(&self) -> i32 {
+        match self.partitions {
+            Partitions::Fixed(count) => count,
+            Partitions::AsTheLog => panic!("{} has as many partitions as its log", self.name),
+        }
+    }
+
+    /// Its partitions in an installation whose inboxes have so many.
+    pub fn count(&self, of_the_log: i32) -> i32 {
+        match self.partitions {
+            Partitions::AsTheLog => of_the_log,
+            Partitions::Fixed(count) => count,
+        }
+    }
+
     /// The settings that the topic has in Kafka, besides partitions and replicas.
     pub fn settings(&self, min_insync_replicas: i32) -> Vec<(&'static str, String)> {
         vec![
@@ -103,6 +141,28 @@ impl Topic {
     /// The subject of its value's schema in the registry.
     pub fn subject(&self) -> String {
         crate::codec::subject_of(&self.name)
+    }
+}
+
+impl TryFrom<RawPartitions> for Partitions {
+    type Error = String;
+
+    fn try_from(raw: RawPartitions) -> Result<Self, String> {
+        match raw {
+            RawPartitions::Word(word) if word == AS_THE_LOG => Ok(Self::AsTheLog),
+            RawPartitions::Number(count) if count > 0 => Ok(Self::Fixed(count)),
+            RawPartitions::Word(word) => Err(format!("{word:?} is neither a number nor `{AS_THE_LOG}`")),
+            RawPartitions::Number(count) => Err(format!("no topic has {count} partitions")),
+        }
+    }
+}
+
+impl fmt::Display for Partitions {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::AsTheLog => formatter.write_str("as the log"),
+            Self::Fixed(count) => write!(formatter, "{count}"),
+        }
     }
 }
 

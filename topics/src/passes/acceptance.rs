@@ -6,7 +6,7 @@ use anyhow::{Context, Result, ensure};
 use brokerx_schemas::AcceptedTime;
 use jiff::Timestamp;
 
-use super::Passes;
+use super::{Passes, count_partitions};
 use crate::catalogue::{self, Kind};
 use crate::codec::Codec;
 use crate::service::PlatformOptions;
@@ -39,8 +39,8 @@ pub struct Acceptance {
 /// When the topic is no inbox, the partition is not there or the time has come already, and when Kafka or the registry
 /// is away; part of it may then be written, and it may be decided again.
 pub async fn accept_time(platform: &PlatformOptions, acceptance: Acceptance) -> Result<usize> {
-    let decided_us = now_us();
-    let decisions = decisions(acceptance, decided_us)?;
+    let partitions = count_partitions(platform, &acceptance.topic)?;
+    let decisions = decisions(acceptance, partitions, now_us())?;
     let codec = Codec::connect(platform, REGISTRY_LIMIT).await?;
     let passes = Passes::new(platform.clone(), codec);
     let count = decisions.len();
@@ -50,7 +50,7 @@ pub async fn accept_time(platform: &PlatformOptions, acceptance: Acceptance) -> 
     Ok(count)
 }
 
-fn decisions(acceptance: Acceptance, decided_us: i64) -> Result<Vec<AcceptedTime>> {
+fn decisions(acceptance: Acceptance, partitions: i32, decided_us: i64) -> Result<Vec<AcceptedTime>> {
     let Acceptance {
         topic,
         until,
@@ -65,9 +65,9 @@ fn decisions(acceptance: Acceptance, decided_us: i64) -> Result<Vec<AcceptedTime
         "{topic} is no inbox of a machine: nobody waits there for a time"
     );
     let partitions = match partition {
-        None => 0..found.partitions,
-        Some(number) if (0..found.partitions).contains(&number) => number..number + 1,
-        Some(_) => anyhow::bail!("{topic} has partitions 0 to {}", found.partitions - 1),
+        None => 0..partitions,
+        Some(number) if (0..partitions).contains(&number) => number..number + 1,
+        Some(_) => anyhow::bail!("{topic} has partitions 0 to {}", partitions - 1),
     };
     ensure!(!reason.trim().is_empty(), "the reason is empty");
     let until_us = until.as_microsecond();
@@ -104,16 +104,18 @@ mod tests {
         let now_us = "2030-01-31T12:00:00Z".parse::<Timestamp>().unwrap().as_microsecond();
         let all = decisions(
             acceptance("book-commands", "2030-02-01T12:00:00Z", None, "a test"),
+            4,
             now_us,
         )
         .unwrap();
         assert_eq!(
             all.iter().map(|decision| decision.partition).collect::<Vec<_>>(),
-            (0..8).collect::<Vec<_>>()
+            (0..4).collect::<Vec<_>>()
         );
         assert!(all.iter().all(|decision| decision.until_us == now_us + 86_400_000_000));
         let one = decisions(
             acceptance("account-events", "2030-02-01T12:00:00Z", Some(3), "a test"),
+            4,
             now_us,
         )
         .unwrap();
@@ -122,11 +124,11 @@ mod tests {
             ("nowhere", "2030-02-01T12:00:00Z", None, "a test"),
             ("trades", "2030-02-01T12:00:00Z", None, "a test"),
             ("book-commands", "2030-01-31T12:00:00Z", None, "a test"),
-            ("book-commands", "2030-02-01T12:00:00Z", Some(8), "a test"),
+            ("book-commands", "2030-02-01T12:00:00Z", Some(4), "a test"),
             ("book-commands", "2030-02-01T12:00:00Z", Some(-1), "a test"),
             ("book-commands", "2030-02-01T12:00:00Z", None, " "),
         ] {
-            let refused = decisions(acceptance(topic, until, partition, reason), now_us);
+            let refused = decisions(acceptance(topic, until, partition, reason), 4, now_us);
             assert!(refused.is_err(), "{topic} {until} {partition:?} {reason:?}");
         }
     }

@@ -7,7 +7,7 @@ use brokerx_schemas::{Message, Passage, PassedOffset};
 use rdkafka::consumer::Consumer;
 use rdkafka::{Offset, TopicPartitionList};
 
-use super::{Passes, client};
+use super::{Passes, client, count_partitions};
 use crate::catalogue;
 use crate::codec::Codec;
 use crate::service::clock::now_us;
@@ -56,10 +56,11 @@ pub async fn decide(platform: &PlatformOptions, decision: Decision) -> Result<St
         anyway,
     } = decision;
     let found = catalogue::find(&topic).with_context(|| format!("the catalogue has no topic {topic}"))?;
+    let partitions = count_partitions(platform, &topic)?;
     ensure!(
-        (0..found.partitions).contains(&partition),
+        (0..partitions).contains(&partition),
         "{topic} has partitions 0 to {}",
-        found.partitions - 1
+        partitions - 1
     );
     ensure!(!reason.trim().is_empty(), "the reason is empty");
     ensure!(

@@ -268,6 +268,20 @@ impl Passes {
 }
 
 /// A client of its own for what is asked here; it is in no group.
+/// How many partitions a topic has.
+fn count_partitions(platform: &PlatformOptions, topic: &str) -> Result<i32> {
+    let metadata = client(platform)?
+        .fetch_metadata(Some(topic), SEND_LIMIT)
+        .with_context(|| format!("the partitions of {topic} cannot be asked for"))?;
+    let found = metadata.topics().iter().find(|found| found.name() == topic);
+    let count = found.map_or(0, |found| found.partitions().len());
+    ensure!(
+        count > 0,
+        "the cluster has no topic {topic}; is `brokerx-topics apply` done?"
+    );
+    Ok(i32::try_from(count)?)
+}
+
 fn client(platform: &PlatformOptions) -> Result<Drained, KafkaError> {
     kafka::consumer_config(platform, "brokerx-passes").create()
 }

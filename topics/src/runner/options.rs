@@ -2,6 +2,13 @@
 
 use std::path::PathBuf;
 
+const APPLY_THREADS_MAX: usize = 8;
+
+fn half_of_the_processors() -> u16 {
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    u16::try_from((processors / 2).clamp(1, APPLY_THREADS_MAX)).unwrap_or(1)
+}
+
 /// How machines are driven.
 #[derive(clap::Args, Clone, Debug)]
 pub struct RunnerOptions {
@@ -14,8 +21,9 @@ pub struct RunnerOptions {
     /// A partition is snapshotted after this many records, when that comes first
     #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1..))]
     pub snapshot_records_max: u64,
-    /// Threads that apply records; partition p belongs to thread p modulo this
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64))]
+    /// Threads that apply records; partition p belongs to thread p modulo this. Half as many as this machine has
+    /// processors, 8 at most, unless told otherwise: the rest does what they wait for
+    #[arg(long, env = "BROKERX_APPLY_THREADS", default_value_t = half_of_the_processors(), value_parser = clap::value_parser!(u16).range(1..=64))]
     pub apply_threads: u16,
     /// Milliseconds between commits of what is acknowledged
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(10..=10_000))]

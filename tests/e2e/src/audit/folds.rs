@@ -1,10 +1,10 @@
 //! The machines' state, found by folding their inboxes offline.
 
+use brokerx_client::log::count_partitions;
 use brokerx_matcher::machine::Matcher;
 use brokerx_schemas::{AccountCommand, AccountEvent, BookCommand, Message};
 use brokerx_settlement::account::{AccountMachine, AccountSummary};
 use brokerx_settlement::publisher::Publisher;
-use brokerx_topics::catalogue;
 use brokerx_topics::codec::Codec;
 use brokerx_topics::machine::{Fold, Machine};
 use brokerx_topics::runner::fold_topic;
@@ -61,7 +61,7 @@ pub(super) async fn fold_all(platform: &PlatformOptions, codec: &Codec) -> anyho
 async fn fold_each<M: Machine>(platform: &PlatformOptions, codec: &Codec) -> anyhow::Result<Vec<Fold<M>>> {
     let (platform, codec) = (platform.clone(), codec.clone());
     tokio::task::spawn_blocking(move || {
-        (0..catalogue::topic(M::Input::TOPIC).partitions)
+        (0..count_partitions(&platform, M::Input::TOPIC)?)
             .map(|partition| Ok(fold_topic(&platform, &codec, partition, None)?))
             .collect()
     })

@@ -20,7 +20,6 @@ use brokerx_e2e::instances::get;
 use brokerx_schemas::{
     AccountCommand, AccountEvent, AccountId, Fill, Liquidity, Message, OrderId, Side, Symbol, TradeId,
 };
-use brokerx_topics::catalogue;
 use brokerx_topics::headers::worker_headers;
 use brokerx_topics::partition::{account_key, partition_of};
 use brokerx_topics::service::kafka;
@@ -249,7 +248,7 @@ impl<'a> Meddler<'a> {
         value: &[u8],
         headers: Option<OwnedHeaders>,
     ) -> anyhow::Result<(i32, i64)> {
-        let partition = partition_of(key, catalogue::topic(topic).partitions);
+        let partition = partition_of(key, self.fixture.partitions(topic));
         let mut record = FutureRecord::to(topic).partition(partition).key(key).payload(value);
         record.headers = headers;
         let sent = self.producer.send(record, PATIENCE).await;
