@@ -53,7 +53,8 @@ pub trait Node {
     fn crash(&mut self, logs: &mut Logs, random: &mut Xoshiro256PlusPlus);
     /// Loses one record in the middle of what is being sent; the rest may still arrive.
     fn lose(&mut self, random: &mut Xoshiro256PlusPlus);
-    /// Writes one record twice.
+    /// Writes a run of records twice, as a producer does whose connection was lost before it was told that they were
+    /// written; what the broker still had of the lost connection may come behind that.
     fn duplicate(&mut self, logs: &mut Logs, random: &mut Xoshiro256PlusPlus);
     /// Starts a process; with `beside`, even while another one runs.
     fn start(&mut self, beside: bool, random: &mut Xoshiro256PlusPlus);
@@ -244,9 +245,16 @@ where
         let Some(destination) = owner.any_waiting(random) else {
             return;
         };
-        if let Some(emission) = owner.outbox[&destination].front().cloned() {
-            append(&source, &emission, logs);
+        let queue = &owner.outbox[&destination];
+        let run: Vec<_> = queue.iter().take(random.random_range(1..=8)).cloned().collect();
+        for emission in &run {
+            append(&source, emission, logs);
+        }
+        for _ in &run {
             owner.append(&source, destination, logs);
+        }
+        for emission in run.iter().skip(random.random_range(0..=run.len())) {
+            append(&source, emission, logs);
         }
     }
 
