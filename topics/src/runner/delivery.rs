@@ -128,8 +128,9 @@ impl Sender {
         self.producer.collect(wait, delivered)
     }
 
-    /// A client for questions.
+    /// A client for questions. What it has to tell meanwhile, of a broker that does not let it in, is told.
     pub fn client(&self) -> &Client<impl ClientContext> {
+        while self.questions.poll(Duration::ZERO).is_some() {}
         self.questions.client()
     }
 
