@@ -137,10 +137,13 @@ mod tests {
 
     use super::*;
 
+    /// Key, value and headers.
+    type Parts<'a> = (Option<&'a [u8]>, &'a [u8], &'a [Header<'a>]);
+
     #[test]
     fn what_is_written_is_read_by_another_implementation() {
         let long = vec![7; 70_000];
-        let records: [(Option<&[u8]>, &[u8], &[Header<'_>]); 4] = [
+        let records: [Parts<'_>; 4] = [
             (Some(b"key"), b"value", &[("src", b"book-commands-3"), ("seq", b"17")]),
             (None, b"", &[]),
             (Some(b""), &long, &[("empty", b"")]),
