@@ -16,7 +16,7 @@ use rdkafka::producer::BaseProducer;
 
 use crate::kafka;
 use crate::pace::{Load, Pace};
-use crate::report::Latencies;
+use crate::rounds::Latencies;
 
 const HOPS: usize = 3;
 

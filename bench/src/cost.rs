@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, ensure};
+use brokerx_bench::measured::PerOrder;
 use serde_json::Value;
 
 /// Asks a broker for its own counters, by the attachment that every Java process of the same user offers.
@@ -269,6 +270,25 @@ impl Cost {
     /// Requests that the broker answered.
     pub fn requests(&self) -> f64 {
         self.used.requests.values().sum::<u64>() as f64 / self.orders
+    }
+
+    /// All of it.
+    pub fn per_order(&self) -> PerOrder {
+        let processes = self.used.processes.iter();
+        let kinds = self.used.requests.iter();
+        PerOrder {
+            processor_ms: self.processor_ms(),
+            switches: self.switches(),
+            requests: self.requests(),
+            kafka_bytes: self.used.kafka_bytes as f64 / self.orders,
+            database_bytes: self.used.database_bytes as f64 / self.orders,
+            by_process: processes
+                .map(|(name, used)| (name.clone(), used.processor_s * 1e3 / self.orders))
+                .collect(),
+            by_kind: kinds
+                .map(|(kind, count)| (kind.clone(), *count as f64 / self.orders))
+                .collect(),
+        }
     }
 
     /// A table for people: by process, and the requests by kind.

@@ -11,7 +11,7 @@ use tokio::sync::Mutex;
 
 use crate::options::Options;
 use crate::pace::Pace;
-use crate::report::Latencies;
+use crate::rounds::Latencies;
 
 const LIMIT: Duration = Duration::from_secs(30);
 const PASSWORD: &str = "Correct-Horse-9";

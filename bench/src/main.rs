@@ -17,7 +17,10 @@ mod kafka;
 mod options;
 mod pace;
 mod pipeline;
-mod report;
+mod rounds;
+
+use std::fs::OpenOptions;
+use std::io::Write;
 
 use brokerx_client::{Api, wait_until_quiet};
 use brokerx_topics::codec::Codec;
@@ -33,6 +36,15 @@ async fn look(meter: &cost::Meter, database: &PgPool) -> anyhow::Result<cost::Us
         .fetch_one(database)
         .await?;
     meter.read(u64::try_from(bytes)?)
+}
+
+/// Appends the last round to the file that was asked for.
+fn keep(options: &Options, rounds: &rounds::Rounds) -> anyhow::Result<()> {
+    if let (Some(path), Some(round)) = (&options.append_to, rounds.last(&options.build, options.rate)) {
+        let mut file = OpenOptions::new().create(true).append(true).open(path)?;
+        writeln!(file, "{}", serde_json::to_string(&round)?)?;
+    }
+    Ok(())
 }
 
 #[tokio::main]
@@ -55,7 +67,7 @@ async fn main() -> anyhow::Result<()> {
     // Each measurement begins only when the projection has caught up with the one before it.
     let quiet = || wait_until_quiet(&options.platform, &database);
 
-    let mut rounds = report::Rounds::default();
+    let mut rounds = rounds::Rounds::default();
     // Round 0 is thrown away: it lets Kafka's just-in-time compiler see the load.
     for round in 0..=options.rounds {
         match round {
@@ -85,6 +97,7 @@ async fn main() -> anyhow::Result<()> {
             rounds.http.push(of_http);
             rounds.ceiling_drained.push(ceiling_drained);
             rounds.pipeline_drained.push(pipeline_drained);
+            keep(&options, &rounds)?;
         }
     }
     ceiling.remove().await?;

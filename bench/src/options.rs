@@ -52,4 +52,10 @@ pub struct Options {
     /// Clients of the HTTP part.
     #[arg(long, default_value_t = 24)]
     pub http_clients: u32,
+    /// A file to which each round is appended, a line of JSON.
+    #[arg(long)]
+    pub append_to: Option<PathBuf>,
+    /// What the system that is measured is called there.
+    #[arg(long, default_value = "this build")]
+    pub build: String,
 }

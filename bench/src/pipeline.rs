@@ -26,7 +26,7 @@ use serde_json::json;
 use crate::kafka;
 use crate::options::Options;
 use crate::pace::Pace;
-use crate::report::Latencies;
+use crate::rounds::Latencies;
 
 /// Orders of one account that wait for their replies. An order is open for as long as the other half of its
 /// pair, which may be behind in another partition: twice this must fit into the open orders that an account

@@ -9,6 +9,7 @@
 //! request may be sent again, and it does not count for the day.
 
 mod bounded;
+mod gate;
 mod pending;
 mod quota;
 mod replies;
@@ -34,6 +35,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use crate::http::Problem;
 use crate::telemetry::CommandMetrics;
 
+use gate::Gate;
 pub use pending::{Later, Pending};
 use quota::{DayQuota, Share};
 pub use replies::ReplySink;
@@ -68,6 +70,7 @@ enum Sender {
 
 /// Sends commands.
 pub struct Commands {
+    gate: Gate,
     producer: DeliveringProducer,
     codec: Codec,
     reply_to: ReplyTo,
@@ -98,6 +101,7 @@ impl Commands {
         metrics: CommandMetrics,
     ) -> Self {
         Self {
+            gate: Gate::new(),
             producer,
             codec,
             reply_to,
@@ -162,6 +166,7 @@ impl Commands {
         trace: &Trace,
         command: impl FnOnce(CommandMeta) -> AccountCommand,
     ) -> Result<Outcome, Problem> {
+        self.gate.pass().await;
         self.quota.take(account_id, share, now_us()).map_err(|wait| {
             let detail = match share {
                 Share::Commands => {
@@ -197,6 +202,7 @@ impl Commands {
         trace: &Trace,
         command: impl FnOnce(CommandMeta) -> AccountCommand,
     ) -> Result<End, Problem> {
+        self.gate.pass().await;
         let (sent, delivery) = self.send_to_account(account_id, None, Sender::Operator, trace, command)?;
         Ok(sent.end(delivery, self.end_limit).await)
     }
@@ -225,6 +231,7 @@ impl Commands {
         command: impl FnOnce(CommandMeta) -> BookCommand,
     ) -> Result<End, Problem> {
         let key = symbol_key(symbol);
+        self.gate.pass().await;
         let (sent, delivery) = self.send(&key, None, Sender::Operator, trace, command)?;
         Ok(sent.end(delivery, self.end_limit).await)
     }

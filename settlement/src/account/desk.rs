@@ -211,8 +211,12 @@ impl<'a> Desk<'a> {
             return;
         };
         account.open_orders.remove(&order_id);
-        if order.in_flight > 0 || order.closed_us.is_some() {
+        if order.in_flight > 0 {
             return;
+        }
+        if order.closed_us.is_some() {
+            drop(order);
+            return account.orders.pack(order_id);
         }
         order.closed_us = Some(now_us);
         drop(order);
@@ -220,6 +224,7 @@ impl<'a> Desk<'a> {
         if self.rules.since(2) {
             account.shrink_rejected(order_id, now_us);
         }
+        account.orders.pack(order_id);
     }
 }
 

@@ -21,7 +21,7 @@ pub(super) fn fill(account: &mut Account, desk: &mut Desk<'_>, fill: Fill) {
         }
         return;
     };
-    let Some(booking) = book(order, &account.core.cash, &account.position(fill.symbol), &fill) else {
+    let Some(booking) = book(&order, &account.core.cash, &account.position(fill.symbol), &fill) else {
         let has_ended = !order.is_open();
         desk.freeze(account, BrokenInvariant::ImpossibleFill);
         if has_ended && fill.leaves_quantity > 0 && desk.rules.since(3) {

@@ -38,12 +38,12 @@ impl AccountMachine {
     }
 
     /// The first executions of an order, at most 100; none once the order is forgotten.
-    pub fn executions(&self, account_id: AccountId, order_id: OrderId) -> &[Execution] {
+    pub fn executions(&self, account_id: AccountId, order_id: OrderId) -> Vec<Execution> {
         let order = self
             .accounts
             .get(&account_id)
             .and_then(|account| account.orders.get(&order_id));
-        order.map_or(&[], |order| order.executions.first())
+        order.map_or_else(Vec::new, |order| order.executions.first().to_vec())
     }
 
     /// Payment results that cannot be: of an unknown payment, or against what was decided. An alarm.
@@ -69,7 +69,11 @@ fn summary(account: &Account) -> AccountSummary {
             .iter()
             .map(|(symbol, position)| position.view(*symbol))
             .collect(),
-        orders: account.orders.iter().map(|(_, order)| order.view(account.id)).collect(),
+        orders: account
+            .orders
+            .iter()
+            .map(|order| order.into_order().view(account.id))
+            .collect(),
         payments: account.payments.iter().map(|(id, payment)| payment.view(*id)).collect(),
     }
 }

@@ -16,16 +16,41 @@ pub(super) enum RememberedKey {
 /// a tick forgets all of them.
 #[derive(Debug, Default)]
 pub(super) struct Memory {
-    ended: BTreeMap<i64, Vec<(AccountId, RememberedKey)>>,
+    ended: BTreeMap<i64, Ended>,
     /// Keys of all accounts, those in flight included.
     pub(super) keys: usize,
+}
+
+/// The keys that ended in one second; apart, because those of orders are many and small.
+#[derive(Debug, Default)]
+struct Ended {
+    orders: Vec<(AccountId, OrderId)>,
+    commands: Vec<(AccountId, u128)>,
+}
+
+impl Ended {
+    fn push(&mut self, account_id: AccountId, key: RememberedKey) {
+        match key {
+            RememberedKey::Order(order_id) => self.orders.push((account_id, order_id)),
+            RememberedKey::Command(key) => self.commands.push((account_id, key)),
+        }
+    }
+
+    fn pop(&mut self) -> Option<(AccountId, RememberedKey)> {
+        let order = self.orders.pop().map(|(of, id)| (of, RememberedKey::Order(id)));
+        order.or_else(|| self.commands.pop().map(|(of, key)| (of, RememberedKey::Command(key))))
+    }
+
+    fn is_empty(&self) -> bool {
+        self.orders.is_empty() && self.commands.is_empty()
+    }
 }
 
 impl Memory {
     /// A key ended: it is forgotten some time after `ended_us`.
     pub(super) fn schedule(&mut self, ended_us: i64, account_id: AccountId, key: RememberedKey) {
         let second = ended_us.div_euclid(1_000_000);
-        self.ended.entry(second).or_default().push((account_id, key));
+        self.ended.entry(second).or_default().push(account_id, key);
     }
 
     /// The second in which the oldest of the ended keys ended.

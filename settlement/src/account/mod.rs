@@ -72,6 +72,7 @@ mod intervention;
 mod machine;
 mod memory;
 mod order;
+mod orders;
 mod pay;
 mod payment;
 mod place;

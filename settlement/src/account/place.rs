@@ -25,12 +25,7 @@ const CLIENT_ORDER_ID_LENGTH_MAX: usize = 64;
 
 pub(super) fn place(account: &mut Account, desk: &mut Desk<'_>, command: PlaceOrder) {
     let content = content_of(&command);
-    let known = account.order_keys.get(&content_hash(command.client_order_id.as_str()));
-    let known = known.and_then(|order_id| {
-        let order = account.orders.get(order_id).map(|order| order.content);
-        let content = order.or_else(|| account.rejected.get(order_id).map(|rejected| rejected.content));
-        content.map(|content| (*order_id, content))
-    });
+    let known = account.order_of_key(content_hash(command.client_order_id.as_str()));
     let refused = match known {
         Some((order_id, known)) if known == content => return repeat(account, desk, &command, order_id),
         Some(_) => Reason::IdempotencyMismatch,

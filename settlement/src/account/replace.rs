@@ -93,6 +93,6 @@ fn judge(account: &Account, rules: &Rules, command: &ReplaceOrder) -> Result<Ter
         price_cents: command.price_cents.or(order.terms.price_cents),
         time_in_force: command.time_in_force.unwrap_or(order.terms.time_in_force),
     };
-    checks::replacement(account, rules, order, &terms)?;
+    checks::replacement(account, rules, &order, &terms)?;
     Ok(terms)
 }

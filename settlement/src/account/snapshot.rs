@@ -11,7 +11,7 @@ use brokerx_topics::machine::SnapshotError;
 use super::days::Days;
 use super::machine::AccountMachine;
 use super::memory::RememberedKey;
-use super::order::Order;
+use super::orders::Kept;
 use super::payment::{Payment, PaymentKey};
 use super::position::Position;
 use super::remembered::{Rejected, Remembered};
@@ -50,7 +50,7 @@ enum Slice<'a> {
 enum Entry<'a> {
     Core(Cow<'a, Core>),
     Position(Symbol, Position),
-    Order(Cow<'a, Order>),
+    Order(Kept<'a>),
     InFlight(CommandId, Cow<'a, InFlight>),
     Command(u128, Cow<'a, Remembered>),
     Payment(PaymentId, Cow<'a, Payment>),
@@ -63,10 +63,7 @@ fn entries(account: &Account) -> impl Iterator<Item = Entry<'_>> {
         .positions
         .iter()
         .map(|(symbol, position)| Entry::Position(*symbol, *position));
-    let orders = account
-        .orders
-        .iter()
-        .map(|(_, order)| Entry::Order(Cow::Borrowed(&**order)));
+    let orders = account.orders.iter().map(Entry::Order);
     let in_flight = account
         .in_flight
         .iter()
@@ -150,10 +147,11 @@ pub(super) fn restore(machine: &mut AccountMachine, slice: &[u8]) -> Result<(), 
                     Entry::Core(core) => account.core = core.into_owned(),
                     Entry::Position(symbol, position) => account.positions.insert(symbol, position),
                     Entry::Order(order) => {
+                        let order = order.into_order();
                         if let Some(closed_us) = order.closed_us {
                             memory.schedule(closed_us, account_id, RememberedKey::Order(order.id));
                         }
-                        account.insert_order(Box::new(order.into_owned()));
+                        account.insert_order(Box::new(order));
                     }
                     Entry::InFlight(command_id, command) => account.in_flight.insert(command_id, command.into_owned()),
                     Entry::Command(key, command) => {

@@ -1,6 +1,6 @@
 //! One account and everything that belongs to it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::hash::{Hash, Hasher};
 
 use serde::{Deserialize, Serialize};
@@ -12,8 +12,9 @@ use brokerx_schemas::{
 use super::answer::Answer;
 use super::asks::Asks;
 use super::entries::Entries;
-use super::hash::{content_hash, entry_hash};
+use super::hash::entry_hash;
 use super::order::Order;
+use super::orders::{OrderKeys, Orders, key_of};
 use super::payment::{Payment, PaymentDay, PaymentKey};
 use super::position::{Cash, Position};
 use super::remembered::{Rejected, Remembered};
@@ -175,7 +176,7 @@ pub(super) struct Account {
     pub(super) core: Core,
     pub(super) positions: Entries<Symbol, Position>,
     /// Open orders, and ended ones whose key is remembered.
-    pub(super) orders: Entries<OrderId, Box<Order>>,
+    pub(super) orders: Orders,
     /// What is remembered of orders that were rejected, from logic version 2 on.
     pub(super) rejected: Entries<OrderId, Rejected>,
     pub(super) in_flight: Entries<CommandId, InFlight>,
@@ -184,8 +185,8 @@ pub(super) struct Account {
     pub(super) payments: Entries<PaymentId, Payment>,
     /// Keys of payments, by their hash; never forgotten.
     pub(super) payment_keys: Entries<u128, PaymentKey>,
-    /// Follows from `orders`: the order of a client's own id, by the id's hash.
-    pub(super) order_keys: BTreeMap<u128, OrderId>,
+    /// Follows from `orders` and `rejected`: the order of a client's own id.
+    order_keys: OrderKeys,
     /// Follows from `orders`.
     pub(super) open_orders: BTreeSet<OrderId>,
 }
@@ -208,13 +209,13 @@ impl Account {
                 asks: Asks::default(),
             },
             positions: Entries::default(),
-            orders: Entries::default(),
+            orders: Orders::default(),
             rejected: Entries::default(),
             in_flight: Entries::default(),
             commands: Entries::default(),
             payments: Entries::default(),
             payment_keys: Entries::default(),
-            order_keys: BTreeMap::new(),
+            order_keys: OrderKeys::default(),
             open_orders: BTreeSet::new(),
         }
     }
@@ -273,11 +274,27 @@ impl Account {
 
     /// Takes in a new order or one from a snapshot.
     pub(super) fn insert_order(&mut self, order: Box<Order>) {
-        self.order_keys.insert(content_hash(&*order.client_order_id), order.id);
+        self.order_keys.insert(key_of(&order), order.id);
         if order.is_open() {
             self.open_orders.insert(order.id);
         }
-        self.orders.insert(order.id, order);
+        let (id, is_closed) = (order.id, order.closed_us.is_some());
+        self.orders.insert(order);
+        if is_closed {
+            self.orders.pack(id);
+        }
+    }
+
+    /// The order that has a client's own id, by the id's hash, and the hash of what was asked for.
+    pub(super) fn order_of_key(&self, key: u128) -> Option<(OrderId, u128)> {
+        let known = |id: OrderId| -> Option<(u128, u128)> {
+            let order = self.orders.get(&id).map(|order| (key_of(&order), order.content));
+            order.or_else(|| self.rejected.get(&id).map(|rejected| (rejected.key, rejected.content)))
+        };
+        let id = self
+            .order_keys
+            .find(key, |id| known(id).is_some_and(|(own, _)| own == key))?;
+        known(id).map(|(_, content)| (id, content))
     }
 
     /// Takes in what is remembered of a rejected order.
@@ -295,13 +312,14 @@ impl Account {
             return;
         }
         let rejected = Rejected {
-            key: content_hash(&*order.client_order_id),
+            key: key_of(&order),
             content: order.content,
             reason: order.reason.unwrap_or_default(),
             event_seq: order.event_seq,
             created_us: order.created_us,
             closed_us,
         };
+        drop(order);
         self.orders.remove(&order_id);
         self.insert_rejected(order_id, rejected);
     }
@@ -319,10 +337,10 @@ impl Account {
     /// Forgets an order whose time is over.
     pub(super) fn forget_order(&mut self, order_id: OrderId) {
         if let Some(order) = self.orders.remove(&order_id) {
-            self.order_keys.remove(&content_hash(&*order.client_order_id));
+            self.order_keys.remove(key_of(&order), order_id);
         }
         if let Some(rejected) = self.rejected.remove(&order_id) {
-            self.order_keys.remove(&rejected.key);
+            self.order_keys.remove(rejected.key, order_id);
         }
     }
 

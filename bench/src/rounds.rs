@@ -5,6 +5,8 @@ use std::time::Instant;
 
 use hdrhistogram::Histogram;
 
+use brokerx_bench::measured::{Http, Percentiles, Round};
+
 use crate::cost::Cost;
 
 /// Latencies of one measurement, in microseconds.
@@ -54,6 +56,16 @@ impl Latencies {
         self.histogram.value_at_quantile(quantile) as f64 / 1e3
     }
 
+    fn percentiles(&self) -> Percentiles {
+        Percentiles {
+            p50: self.at(0.5),
+            p95: self.at(0.95),
+            p99: self.at(0.99),
+            measured: self.histogram.len(),
+            failed: self.failed,
+        }
+    }
+
     fn line(&self) -> String {
         format!(
             "p50 {:8.2} ms  p95 {:8.2} ms  p99 {:8.2} ms  p99.9 {:8.2} ms  max {:8.2} ms  ({} measured, {} failed)",
@@ -84,6 +96,25 @@ pub struct Rounds {
 }
 
 impl Rounds {
+    /// The last round, as it is kept.
+    pub fn last(&self, build: &str, rate: u32) -> Option<Round> {
+        let http = self.http.last()?.iter().map(|(rate, latencies, cost)| Http {
+            rate: *rate,
+            latency: latencies.percentiles(),
+            cost: cost.per_order(),
+        });
+        Some(Round {
+            build: build.to_owned(),
+            processors: std::thread::available_parallelism().map_or(1, |count| count.get() as u32),
+            rate,
+            ceiling: self.ceiling.last()?.percentiles(),
+            pipeline: self.pipeline.last()?.percentiles(),
+            ceiling_drained: *self.ceiling_drained.last()?,
+            pipeline_drained: *self.pipeline_drained.last()?,
+            http: http.collect(),
+        })
+    }
+
     /// Prints everything, with the ratios round by round.
     pub fn print(&self, rate: u32) {
         println!("\nlatency at {rate}/s");

@@ -1,0 +1,3 @@
+//! What `./brokerx bench` has measured, as it is kept in files, and what reports are made of.
+
+pub mod measured;
