@@ -182,11 +182,11 @@ fn behind_name(stat: &str) -> impl Iterator<Item = &str> {
     stat.rsplit_once(')').map_or("", |(_, rest)| rest).split_whitespace()
 }
 
-/// Clock ticks in user and in system mode: fields 14 and 15 of proc(5).
+/// Clock ticks in user and in system mode, and those of children that have ended: fields 14 to 17 of proc(5).
 fn ticks(stat: &str) -> f64 {
     behind_name(stat)
         .skip(11)
-        .take(2)
+        .take(4)
         .filter_map(|ticks| ticks.parse::<f64>().ok())
         .sum()
 }
@@ -333,7 +333,7 @@ mod tests {
 
     #[test]
     fn what_proc_says_is_read_behind_any_name() {
-        assert_eq!(ticks(STAT), 500.0);
+        assert_eq!(ticks(STAT), 518.0);
         assert_eq!(behind_name(STAT).nth(1), Some("7"));
         let status = "Name:\tx\nVmRSS:\t    1024 kB\nvoluntary_ctxt_switches:\t12\nnonvoluntary_ctxt_switches:\t3\n";
         assert_eq!(

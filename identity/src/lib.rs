@@ -9,6 +9,7 @@
 
 pub mod api_keys;
 pub mod database;
+mod genuine;
 pub mod keys;
 pub mod links;
 mod revocations;

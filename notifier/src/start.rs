@@ -28,7 +28,7 @@ use crate::telemetry::{AckMetrics, FeedMetrics, MailMetrics};
 
 /// How long the broker may gather private events before it answers, so that many are pushed together: far
 /// less than a person notices.
-const GATHER: Duration = Duration::from_millis(5);
+const GATHER: Duration = Duration::from_millis(10);
 /// The same for trades, of which there are far more.
 const TRADES_GATHER: Duration = Duration::from_millis(20);
 /// How long the registry may be away at the start.

@@ -54,8 +54,8 @@ pub const PARTITIONS: i32 = 8;
 
 /// How many idempotency keys of what has ended the partitions of an inbox remember together, unless told otherwise. A
 /// day of [`ORDERS_PER_SECOND`] is 172.8 million: 675 thousandths of this, below the alarm at 700, with room for
-/// cancels with keys and for accounts that are spread unevenly. At some 500 bytes for an order that has ended and 100
-/// for one that was rejected that is some 86 GB after such a day, and 128 GB at the cap.
+/// cancels with keys and for accounts that are spread unevenly. At some 250 bytes for an order that has ended and 100
+/// for one that was rejected that is some 43 GB after such a day, and 64 GB at the cap.
 const CLOSED_KEYS_MAX: i32 = 256_000_000;
 
 /// The sequenced configuration of the machines. Files only seed it.

@@ -1,5 +1,9 @@
 //! The worker of settlement: the account machine, the publisher, the projector and the payments stage.
 
+/// What a worker asks for is small, much, and freed by another thread: this takes less time for it than the system's.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> anyhow::Result<()> {
     brokerx_settlement::start::main()
 }

@@ -142,7 +142,8 @@ mod tests {
         let of_one = [round("old", 2, 40.0), round("new", 2, 10.0)];
         let drawn = |rounds: &[Round]| -> Vec<String> {
             let plots = plots::draw(rounds, folder.path()).unwrap();
-            plots.into_iter().map(|plot| plot.file).collect()
+            let file = |plot: plots::Plot| plot.link.rsplit('/').next().unwrap_or_default().to_owned();
+            plots.into_iter().map(file).collect()
         };
         assert_eq!(drawn(&of_one), ["latency.svg", "cost.svg"]);
         let of_two = [of_one.to_vec(), vec![round("new", 1, 20.0), round("old", 1, 80.0)]].concat();

@@ -21,8 +21,6 @@ const COLOURS: [RGBColor; 4] = [
 pub(super) struct Plot {
     /// What it shows.
     pub(super) title: String,
-    /// Its file in the folder of plots.
-    pub(super) file: String,
     /// From where the report stands.
     pub(super) link: String,
 }
@@ -56,7 +54,6 @@ pub(super) fn draw(rounds: &[Round], folder: &Path) -> anyhow::Result<Vec<Plot>>
             .map_or_else(Default::default, |name| name.to_string_lossy());
         plots.push(Plot {
             title: title.to_owned(),
-            file: file.to_owned(),
             link: format!("{name}/{file}"),
         });
         Ok(())

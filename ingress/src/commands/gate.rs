@@ -2,9 +2,9 @@
 //!
 //! A request to Kafka costs the broker and its client about as much as a dozen records, and what comes in together
 //! stays together: settlement, the matcher and settlement again read a group with one request and answer it with one.
-//! So a command that comes soon after another waits a moment, until some have come together. One that comes alone goes
-//! at once.
+//! So while many commands come, each waits a moment, until some have come together. While few come, nobody waits.
 
+use std::collections::VecDeque;
 use std::pin::pin;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -13,9 +13,12 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 
 /// How long after a group the next one begins at the latest: what a command waits at most.
-const GAP: Duration = Duration::from_millis(10);
+const GAP: Duration = Duration::from_millis(20);
 /// So many make a group at once: with more, a request costs no more than its records.
 const GROUP: u32 = 12;
+/// Nobody waits as long as this many took longer than [`WORTH`]: fewer than two would come together.
+const LATEST: usize = 8;
+const WORTH: Duration = Duration::from_millis(80);
 
 /// Lets commands pass in groups.
 #[derive(Debug)]
@@ -29,6 +32,8 @@ struct State {
     /// When it opens for whoever waits; who comes later passes at once.
     opens_at: Instant,
     waiting: u32,
+    /// When the latest came.
+    latest: VecDeque<Instant>,
 }
 
 impl Gate {
@@ -37,6 +42,7 @@ impl Gate {
             state: Mutex::new(State {
                 opens_at: Instant::now(),
                 waiting: 0,
+                latest: VecDeque::with_capacity(LATEST),
             }),
             opened: Notify::new(),
         }
@@ -68,10 +74,20 @@ impl State {
     /// One more comes: whether it passes at once, and with it all who wait.
     fn passes(&mut self, now: Instant) -> bool {
         self.waiting += 1;
-        if self.waiting >= GROUP {
+        if self.waiting >= GROUP || !self.many_come(now) {
             self.opens_at = now;
         }
         self.opens(now)
+    }
+
+    /// Whether waiting brings some together.
+    fn many_come(&mut self, now: Instant) -> bool {
+        let oldest = match self.latest.len() {
+            LATEST => self.latest.pop_front(),
+            _ => None,
+        };
+        self.latest.push_back(now);
+        oldest.is_some_and(|oldest| now - oldest <= WORTH)
     }
 
     /// Opens when it is time, for those who wait now; the next group begins.
@@ -114,23 +130,36 @@ mod tests {
     }
 
     #[test]
-    fn who_comes_alone_goes_at_once_and_others_wait_for_each_other() {
-        assert_eq!(passed(&[0, 10, 25, 100]), [0, 10, 25, 100]);
-        assert_eq!(passed(&[0, 1, 5, 9, 12, 19, 21, 40]), [0, 10, 10, 10, 20, 20, 30, 40]);
+    fn while_few_come_nobody_waits() {
+        assert_eq!(passed(&[0, 1, 5, 9, 12, 100, 101]), [0, 1, 5, 9, 12, 100, 101]);
+        let every_11_ms: Vec<u64> = (0..50).map(|number| number * 11).collect();
+        assert_eq!(passed(&every_11_ms), every_11_ms);
+    }
+
+    #[test]
+    fn while_many_come_they_wait_for_each_other() {
+        // As many as it takes to see that.
+        let many = [0; LATEST];
+        let times = [&many[..], &[1, 5, 19, 22, 39, 41, 59, 200]].concat();
+        let expected = [&many[..], &[20, 20, 20, 40, 40, 60, 60, 200]].concat();
+        assert_eq!(passed(&times), expected);
     }
 
     #[test]
     fn a_whole_group_goes_at_once() {
+        let many = [0; LATEST];
         let together = GROUP as usize - 1;
-        let times = [&[0][..], &vec![2; together], &[3, 4]].concat();
-        let expected = [&[0][..], &vec![3; together + 1], &[13]].concat();
+        let times = [&many[..], &vec![2; together], &[3, 4]].concat();
+        let expected = [&many[..], &vec![3; together + 1], &[23]].concat();
         assert_eq!(passed(&times), expected);
     }
 
     #[tokio::test]
     async fn who_gives_up_holds_up_nobody() {
         let gate = Gate::new();
-        gate.pass().await;
+        for _ in 0..=LATEST {
+            gate.pass().await;
+        }
         let gives_up = tokio::time::timeout(Duration::ZERO, gate.pass());
         let (gave_up, ()) = tokio::join!(gives_up, gate.pass());
         assert!(gave_up.is_err());

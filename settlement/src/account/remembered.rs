@@ -53,7 +53,7 @@ impl Hash for Remembered {
 }
 
 /// What is remembered of an order that was rejected: enough to tell a repeat from another order and to
-/// answer it, as a repeat brings the fields of the order along. Some 100 bytes in place of an order's 500:
+/// answer it, as a repeat brings the fields of the order along. Some 100 bytes in place of a packed order's 250:
 /// nothing limits how many orders a client has rejected but the number of keys.
 #[derive(Clone, Copy, Debug, PartialEq, Hash, Serialize, Deserialize)]
 pub(super) struct Rejected {

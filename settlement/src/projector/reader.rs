@@ -27,7 +27,7 @@ use super::positions::Progress;
 /// Longest wait for an answer of the broker about topics.
 const METADATA_LIMIT: Duration = Duration::from_secs(10);
 /// While much comes, a read after a write waits for this at most, and only when it asks for that write.
-const GATHER: Duration = Duration::from_millis(20);
+const GATHER: Duration = Duration::from_millis(50);
 /// How long one poll may wait; the reader notices a stop after it.
 const POLL_LIMIT: Duration = Duration::from_millis(500);
 /// A record that was waited for so long was appended a moment ago, and is no backlog.

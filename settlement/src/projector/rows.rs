@@ -49,13 +49,15 @@ impl Encode<'_, Postgres> for JsonText {
 
 impl Column for &JsonText {
     const ARRAY: &'static str = "text[]";
-    const CAST: &'static str = "::jsonb";
+    /// A column of jsonb takes it as well.
+    const CAST: &'static str = "::json";
 }
 
 impl JsonText {
-    /// A message as JSON. NUL, which PostgreSQL has no place for, becomes U+FFFD.
+    /// A message as JSON, without the fields that have no value: most fields of most events have none. NUL, which
+    /// PostgreSQL has no place for, becomes U+FFFD.
     pub(super) fn of(message: &impl Serialize) -> Result<Self, serde_json::Error> {
-        let json = serde_json::to_string(message)?;
+        let json = without_nulls(&serde_json::to_string(message)?);
         Ok(Self(match json.contains("\\u0000") {
             true => json.replace("\\u0000", "\\ufffd"),
             false => json,
@@ -71,6 +73,46 @@ impl JsonText {
     pub(super) fn len(&self) -> usize {
         self.0.len()
     }
+}
+
+/// JSON without the members of objects that are null. `json` is as serde_json writes it: without spaces.
+fn without_nulls(json: &str) -> String {
+    let bytes = json.as_bytes();
+    let mut kept = String::with_capacity(json.len());
+    let mut at = 0;
+    while at < bytes.len() {
+        let token = match bytes[at] {
+            b'"' => string_end(bytes, at) - at,
+            // What stands between two strings holds no quote.
+            _ => bytes[at..]
+                .iter()
+                .position(|byte| *byte == b'"')
+                .unwrap_or(bytes.len() - at),
+        };
+        let mut end = at + token;
+        if bytes[at] == b'"' && bytes[end..].starts_with(b":null") {
+            end += b":null".len();
+            match (kept.ends_with('{'), bytes.get(end)) {
+                // The first member: the comma behind it goes too.
+                (true, Some(b',')) => end += 1,
+                (true, _) => {}
+                (false, _) => drop(kept.pop()),
+            }
+        } else {
+            kept.push_str(&json[at..end]);
+        }
+        at = end;
+    }
+    kept
+}
+
+/// Behind the string that begins at `at`.
+fn string_end(bytes: &[u8], at: usize) -> usize {
+    let mut end = at + 1;
+    while end < bytes.len() && bytes[end] != b'"' {
+        end += if bytes[end] == b'\\' { 2 } else { 1 };
+    }
+    (end + 1).min(bytes.len())
 }
 
 /// The symbol of an enum, as the Avro schema spells it.
@@ -195,15 +237,58 @@ mod tests {
     #[test]
     fn statements_join_arrays() {
         let column = |name, array, cast| ColumnSpec { name, array, cast };
-        let columns = [column("id", "bigint[]", ""), column("body", "text[]", "::jsonb")];
+        let columns = [column("id", "bigint[]", ""), column("body", "text[]", "::json")];
         assert_eq!(
             insert_statement("things", &columns, OnConflict::Replace("id")),
-            "INSERT INTO projection.things (id, body) SELECT id, body::jsonb \
+            "INSERT INTO projection.things (id, body) SELECT id, body::json \
              FROM unnest($1::bigint[], $2::text[]) AS new (id, body) \
              ON CONFLICT (id) DO UPDATE SET body = EXCLUDED.body"
         );
         assert!(insert_statement("things", &columns, OnConflict::Keep("id")).ends_with("ON CONFLICT (id) DO NOTHING"));
         assert!(insert_statement("things", &columns, OnConflict::Refuse).ends_with("AS new (id, body)"));
+    }
+
+    #[test]
+    fn members_that_are_null_are_left_out_and_nothing_else() {
+        for (json, without) in [
+            (r#"{"a":null}"#, "{}"),
+            (r#"{"a":null,"b":1}"#, r#"{"b":1}"#),
+            (r#"{"b":1,"a":null}"#, r#"{"b":1}"#),
+            (r#"{"a":null,"b":null,"c":[null,2],"d":null}"#, r#"{"c":[null,2]}"#),
+            (
+                r#"{"a":{"b":null},"c":[{"d":null,"e":3}]}"#,
+                r#"{"a":{},"c":[{"e":3}]}"#,
+            ),
+            (
+                r#"{"a":"null","b":"\",\"c\":null,","d":"x\\","e":null}"#,
+                r#"{"a":"null","b":"\",\"c\":null,","d":"x\\"}"#,
+            ),
+            (r#"{"a":"é","b":null}"#, r#"{"a":"é"}"#),
+            ("null", "null"),
+            (r#""a""#, r#""a""#),
+        ] {
+            assert_eq!(without_nulls(json), without);
+        }
+    }
+
+    #[test]
+    fn a_message_without_nulls_is_read_as_the_same_message() {
+        let examples = concat!(env!("CARGO_MANIFEST_DIR"), "/../schemas/examples/account-events");
+        for example in std::fs::read_dir(examples).unwrap() {
+            let text = std::fs::read_to_string(example.unwrap().path()).unwrap();
+            let mut example: serde_json::Value = serde_json::from_str(&text).unwrap();
+            // An example shows it as a UUID, serde as bytes.
+            example.as_object_mut().unwrap().remove("command_id");
+            let event: brokerx_schemas::AccountEvent = serde_json::from_value(example).unwrap();
+            let text = JsonText::of(&event).unwrap();
+            let read: brokerx_schemas::AccountEvent = serde_json::from_str(text.as_str()).unwrap();
+            assert_eq!(
+                serde_json::to_value(&read).unwrap(),
+                serde_json::to_value(&event).unwrap()
+            );
+            let value: serde_json::Value = serde_json::from_str(text.as_str()).unwrap();
+            assert!(value.as_object().unwrap().values().all(|member| !member.is_null()));
+        }
     }
 
     #[test]

@@ -10,6 +10,7 @@ mod desk;
 mod freezes;
 mod frozen;
 mod idempotency;
+mod memory;
 mod oracle;
 mod orders;
 mod payments;
