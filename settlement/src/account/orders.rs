@@ -28,7 +28,10 @@ pub(super) struct Packed(Box<[u8]>);
 
 /// An order as it is kept; the same to serde, whichever it is.
 #[derive(Debug)]
-#[allow(clippy::large_enum_variant, reason = "one at a time, on its way into a snapshot or out of one")]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "one at a time, on its way into a snapshot or out of one"
+)]
 pub(super) enum Kept<'a> {
     Whole(Cow<'a, Order>),
     Packed(&'a Packed),
