@@ -29,6 +29,7 @@ pub(super) struct Gate {
 
 #[derive(Debug)]
 struct State {
+    gap: Duration,
     /// When it opens for whoever waits; who comes later passes at once.
     opens_at: Instant,
     waiting: u32,
@@ -38,8 +39,14 @@ struct State {
 
 impl Gate {
     pub(super) fn new() -> Self {
+        Self::of(GAP)
+    }
+
+    /// With another gap than [`GAP`]; with none nobody waits.
+    pub(super) fn of(gap: Duration) -> Self {
         Self {
             state: Mutex::new(State {
+                gap,
                 opens_at: Instant::now(),
                 waiting: 0,
                 latest: VecDeque::with_capacity(LATEST),
@@ -95,7 +102,7 @@ impl State {
         let opens = now >= self.opens_at;
         if opens {
             self.waiting = 0;
-            self.opens_at = now + GAP;
+            self.opens_at = now + self.gap;
         }
         opens
     }

@@ -23,7 +23,7 @@ fn with_queue(records: &str, per_day: u32, waiting_max: usize) -> Commands {
         .set("bootstrap.servers", "127.0.0.1:1")
         .set("log_level", "0")
         .set("queue.buffering.max.messages", records);
-    Commands::new(
+    let mut commands = Commands::new(
         DeliveringProducer::new(&config).unwrap(),
         Codec::detached(),
         ReplyTo {
@@ -39,7 +39,10 @@ fn with_queue(records: &str, per_day: u32, waiting_max: usize) -> Commands {
         Arc::new(Told::new(LONG)),
         Arc::new(AtomicBool::new(true)),
         CommandMetrics::new(&mut service::metrics()),
-    )
+    );
+    // A command is in the producer's hands at the first look at its request.
+    commands.gate = Gate::of(Duration::ZERO);
+    commands
 }
 
 fn place(id: &str) -> impl FnOnce(CommandMeta) -> AccountCommand + use<> {

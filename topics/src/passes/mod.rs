@@ -267,7 +267,6 @@ impl Passes {
     }
 }
 
-/// A client of its own for what is asked here; it is in no group.
 /// How many partitions a topic has.
 fn count_partitions(platform: &PlatformOptions, topic: &str) -> Result<i32> {
     let metadata = client(platform)?
@@ -282,6 +281,7 @@ fn count_partitions(platform: &PlatformOptions, topic: &str) -> Result<i32> {
     Ok(i32::try_from(count)?)
 }
 
+/// A client of its own for what is asked here; it is in no group.
 fn client(platform: &PlatformOptions) -> Result<Drained, KafkaError> {
     kafka::consumer_config(platform, "brokerx-passes").create()
 }

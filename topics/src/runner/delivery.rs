@@ -19,12 +19,10 @@ const ROOM_WAIT: Duration = Duration::from_millis(10);
 const OFFSET_BITS: u32 = 47;
 const TICK: u64 = 1 << OFFSET_BITS;
 
-/// Whose record it was, in the 64 bits that librdkafka hands back: 16 of the life, one that tells a
-/// tick, 47 of the offset (a million records per second for four years).
+/// Whose record it was, in 64 bits: 16 of the life, one that tells a tick, 47 of the offset (a million records per
+/// second for four years).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tag(u64);
-
-const _: () = assert!(size_of::<usize>() == 8, "a tag needs a 64-bit machine");
 
 impl Tag {
     /// An output that the record at `offset` caused.

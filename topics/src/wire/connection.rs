@@ -12,6 +12,7 @@ use kafka_protocol::messages::{ApiKey, RequestHeader, ResponseHeader};
 use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, StrBytes};
 use native_tls::{Certificate, Identity, TlsConnector, TlsStream};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use openssl::pkey::PKey;
 
 use crate::service::{KafkaSecurity, Protocol};
 
@@ -55,10 +56,14 @@ impl Connection {
     /// When nobody answers there, or one side does not believe the other.
     pub(super) fn open(address: &str, security: &KafkaSecurity, deadline: Instant) -> io::Result<Self> {
         let mut last = io::Error::new(ErrorKind::NotFound, "the name has no address");
-        for resolved in address.to_socket_addrs()? {
-            let left = left(deadline)?;
-            match TcpStream::connect_timeout(&resolved, left) {
-                Ok(stream) => return Self::over(stream, address, security, deadline),
+        let addresses: Vec<_> = address.to_socket_addrs()?.collect();
+        for (resolved, behind) in addresses.iter().zip((1..=addresses.len() as u32).rev()) {
+            // One that does not answer leaves time for those behind it.
+            let share = left(deadline)? / behind;
+            let opened = TcpStream::connect_timeout(resolved, share)
+                .and_then(|stream| Self::over(stream, address, security, deadline));
+            match opened {
+                Ok(connection) => return Ok(connection),
                 Err(error) => last = error,
             }
         }
@@ -125,7 +130,11 @@ impl Connection {
             match self.stream.write(&self.outbox[self.written..]) {
                 Ok(0) => return Err(ErrorKind::WriteZero.into()),
                 Ok(written) => self.written += written,
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    // What is written is let go also while there is always more to write.
+                    self.outbox.drain(..std::mem::take(&mut self.written));
+                    return Ok(());
+                }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
             }
@@ -262,7 +271,11 @@ fn connector(security: &KafkaSecurity) -> io::Result<TlsConnector> {
         }
     }
     if let (Some(certificate), Some(key)) = (&security.certificate_file, &security.key_file) {
-        let identity = Identity::from_pkcs8(&fs::read(certificate)?, &fs::read(key)?).map_err(io::Error::other)?;
+        // Every kind of PEM that librdkafka takes for a key; one that asks for a password is refused.
+        let key = PKey::private_key_from_pem_callback(&fs::read(key)?, |_| Ok(0))
+            .and_then(|key| key.private_key_to_pem_pkcs8())
+            .map_err(io::Error::other)?;
+        let identity = Identity::from_pkcs8(&fs::read(certificate)?, &key).map_err(io::Error::other)?;
         builder.identity(identity);
     }
     builder.build().map_err(io::Error::other)

@@ -37,6 +37,13 @@ impl Leaders {
         leaders.get(usize::try_from(partition).ok()?).copied()
     }
 
+    /// Whether all that both know of is led by the same brokers, at the same addresses.
+    pub(super) fn agree_with(&self, other: &Self) -> bool {
+        let leads = |(topic, leaders): (&&str, &Vec<i32>)| other.topics.get(topic).is_none_or(|known| known == leaders);
+        let stands = |(id, address): (&i32, &String)| other.addresses.get(id).is_none_or(|known| known == address);
+        self.topics.iter().all(leads) && self.addresses.iter().all(stands)
+    }
+
     /// Whether a topic was asked for.
     pub(super) fn knows(&self, topic: &str) -> bool {
         self.topics.contains_key(topic)
@@ -50,17 +57,18 @@ impl Leaders {
     /// The same with one more topic, and all that was known asked for again. Waits for 3 s at most.
     ///
     /// # Errors
-    /// When no broker answers; `NotFound` when one says that a topic is not there, or has no leader.
+    /// When no broker answers, or one says that a partition has no leader now; `NotFound` when it says that a topic is
+    /// not there.
     pub(super) fn with(&self, topic: Option<&'static str>, platform: &PlatformOptions) -> io::Result<Self> {
         let topics: Vec<&'static str> = self.topics.keys().copied().chain(topic).collect();
-        let deadline = Instant::now() + LIMIT;
+        let mut left = LIMIT;
         let mut last = io::Error::other("there is no broker to ask");
-        for address in platform
-            .kafka_brokers
-            .split(',')
-            .map(str::trim)
-            .filter(|text| !text.is_empty())
-        {
+        let brokers = platform.kafka_brokers.split(',').map(str::trim);
+        let brokers: Vec<&str> = brokers.filter(|text| !text.is_empty()).collect();
+        for (address, behind) in brokers.iter().zip((1..=brokers.len() as u32).rev()) {
+            // One that does not answer leaves time for those behind it.
+            let begun = Instant::now();
+            let deadline = begun + left / behind;
             let asked = open(address, &platform.kafka_security, deadline)
                 .and_then(|mut connection| ask(&mut connection, &topics, deadline));
             match asked {
@@ -68,6 +76,7 @@ impl Leaders {
                 Err(error) if error.kind() == ErrorKind::NotFound => return Err(error),
                 Err(error) => last = io::Error::new(error.kind(), format!("{address}: {error}")),
             }
+            left = left.saturating_sub(begun.elapsed());
         }
         Err(last)
     }
@@ -102,7 +111,11 @@ fn ask(connection: &mut Connection, topics: &[&'static str], deadline: Instant) 
             let place = usize::try_from(partition.partition_index).ok();
             match place.and_then(|place| by_partition.get_mut(place)) {
                 Some(leader) if partition.leader_id.0 >= 0 => *leader = partition.leader_id.0,
-                _ => return Err(refused(partition.error_code)),
+                // It will have one soon, after a broker has started or gone.
+                _ => {
+                    let why = format!("{topic}-{}: no leader", partition.partition_index);
+                    return Err(io::Error::new(ErrorKind::NotConnected, why));
+                }
             }
         }
         leaders.topics.insert(topic, by_partition);

@@ -25,12 +25,16 @@ const GATHERED_BYTES_MAX: usize = 8 << 20;
 /// Requests that a broker has not answered at most. It takes them one after the other, and what
 /// waits here meanwhile becomes fewer and larger ones.
 const SENT_MAX: usize = 4;
-/// How long it may take to connect. The thread does nothing else meanwhile.
+/// How long it may take to connect, the system's look for the name's addresses left out. The thread does nothing else
+/// meanwhile.
 const CONNECT_LIMIT: Duration = Duration::from_secs(2);
 /// How long a broker may take to write what it was sent to all replicas in sync.
 const WRITE_LIMIT: Duration = Duration::from_secs(30);
 /// A broker that answers nothing for so long is connected to anew.
 const SILENCE_LIMIT: Duration = Duration::from_secs(45);
+
+/// Who asks for leaders again and finds others cannot tell what was written before from what was not.
+const MOVED: &str = "partitions have moved to other brokers";
 
 impl Request for ProduceRequest {
     const API: ApiKey = ApiKey::Produce;
@@ -75,6 +79,8 @@ pub struct Producer<T> {
     ask_at: Option<Instant>,
     asking: Backoff,
     latency: Histogram,
+    /// Why it is of no more use. What was answered since cannot be told from what was not.
+    failed: Option<String>,
 }
 
 struct Broker<T> {
@@ -114,6 +120,7 @@ impl<T: Copy> Producer<T> {
             ask_at: None,
             asking: backoff(),
             latency,
+            failed: None,
         }
     }
 
@@ -123,6 +130,9 @@ impl<T: Copy> Producer<T> {
     /// # Errors
     /// When it was not taken.
     pub fn add(&mut self, tag: T, record: Record<'_>) -> Result<(), AddError> {
+        if let Some(reason) = &self.failed {
+            return Err(AddError::Refused(reason.clone()));
+        }
         let size = Batch::size_of(record.key, record.value, record.headers);
         if size > MESSAGE_BYTES_MAX {
             return Err(AddError::Unsendable(format!(
@@ -162,6 +172,7 @@ impl<T: Copy> Producer<T> {
             return Err(AddError::Away(format!("who leads {topic} is asked again soon")));
         }
         match self.leaders.with(Some(topic), &self.platform) {
+            Ok(leaders) if !leaders.agree_with(&self.leaders) => Err(AddError::Refused(self.fails(MOVED.to_owned()))),
             Ok(leaders) => {
                 self.leaders = leaders;
                 self.ask_at = None;
@@ -181,12 +192,24 @@ impl<T: Copy> Producer<T> {
 
     /// Sends what was gathered, as far as the brokers have room, and appends the tags of what was
     /// acknowledged since the last call. Waits for something to happen up to `wait` when records are on their
-    /// way, and for a connection some seconds at most.
+    /// way, and for a connection, and for leaders when it cannot be made, some seconds at most.
     ///
     /// # Errors
     /// When a broker refused a record, or partitions went to other brokers. The producer is of no more use:
-    /// what it has not told to be acknowledged may be written or not.
+    /// what it has not told to be acknowledged may be written or not, and every later call says so too.
     pub fn collect(&mut self, wait: Duration, acknowledged: &mut Vec<T>) -> Result<(), String> {
+        if let Some(reason) = &self.failed {
+            return Err(reason.clone());
+        }
+        self.collect_or_fail(wait, acknowledged)
+            .map_err(|reason| self.fails(reason))
+    }
+
+    fn fails(&mut self, reason: String) -> String {
+        self.failed.get_or_insert(reason).clone()
+    }
+
+    fn collect_or_fail(&mut self, wait: Duration, acknowledged: &mut Vec<T>) -> Result<(), String> {
         let before = acknowledged.len();
         self.turn(acknowledged)?;
         if wait.is_zero() || acknowledged.len() > before || self.in_flight() == 0 {
@@ -278,10 +301,12 @@ impl<T: Copy> Broker<T> {
                 Ok(Ok(()))
             }
             Err(error) => {
-                self.lost();
                 // When it stays away, others may lead its partitions.
-                match leaders.with(None, platform) {
-                    Ok(found) if found != *leaders => Err(format!("partitions of broker {id} have moved")),
+                let asked = leaders.with(None, platform);
+                // The pause begins after that.
+                self.lost();
+                match asked {
+                    Ok(found) if !found.agree_with(leaders) => Err(MOVED.to_owned()),
                     _ => Ok(Err(error)),
                 }
             }
@@ -316,6 +341,10 @@ impl<T: Copy> Broker<T> {
             let Some(sent) = self.sent.pop_front() else { break };
             self.has_answered = true;
             self.pause.reset();
+            // It takes one after the other: the next has its time from now on.
+            if let Some(next) = self.sent.front_mut() {
+                next.last_at = Instant::now();
+            }
             let seconds = sent.first_at.elapsed().as_secs_f64();
             sent.tags.iter().for_each(|_| latency.observe(seconds));
             acknowledged.extend(sent.tags);

@@ -6,6 +6,6 @@ use kafka_protocol::error::ResponseError;
 pub(super) fn named(code: i16) -> String {
     match ResponseError::try_from_code(code) {
         Some(error) => error.to_string(),
-        None => "no leader".to_owned(),
+        None => format!("error {code}"),
     }
 }

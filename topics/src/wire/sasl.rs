@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::{self, ErrorKind};
 use std::num::NonZeroU32;
+use std::ops::RangeInclusive;
 use std::time::Instant;
 
 use base64::Engine;
@@ -18,8 +19,9 @@ use uuid::Uuid;
 use super::connection::{Connection, Request};
 use crate::service::{KafkaSecurity, Mechanism, Protocol};
 
-/// A broker that asks for more work than this is none of ours: Kafka's own highest is 16,384.
-const ITERATIONS_MAX: u32 = 100_000;
+/// A broker that asks for more work than this is none of ours (Kafka's own highest is 16,384); with less than RFC 7677
+/// and Kafka ask for at least, whoever listens could guess the password.
+const ITERATIONS: RangeInclusive<u32> = 4_096..=100_000;
 
 impl Request for SaslHandshakeRequest {
     const API: ApiKey = ApiKey::SaslHandshake;
@@ -149,7 +151,7 @@ fn answer_to(
     let iterations = iterations
         .parse()
         .ok()
-        .filter(|iterations| *iterations <= ITERATIONS_MAX)
+        .filter(|iterations| ITERATIONS.contains(iterations))
         .and_then(NonZeroU32::new)
         .ok_or_else(|| format!("it asks for {iterations} iterations"))?;
     let mut salted = vec![0; digests.digest.output_len()];

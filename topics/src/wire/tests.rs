@@ -186,7 +186,30 @@ fn a_refusal_ends_it_with_its_reason() {
         refused.contains("two-0") && refused.contains("TopicAuthorizationFailed"),
         "{refused}"
     );
+    // Answers that come now belong to nothing: whoever asks again is told the same.
+    assert_eq!(
+        producer.collect(Duration::from_millis(20), &mut acknowledged),
+        Err(refused.clone())
+    );
+    assert_eq!(add(&mut producer, 2), Err(AddError::Refused(refused)));
     assert_eq!(acknowledged, [0]);
+}
+
+#[test]
+fn a_partition_that_moved_while_another_topic_is_learned_ends_it() {
+    let cluster = cluster(2);
+    cluster.partition_leader("one", 0, Some(1)).unwrap();
+    let mut producer = producer(&cluster.bootstrap_servers());
+    let mut acknowledged = Vec::new();
+    add(&mut producer, 0).unwrap();
+    settle(&mut producer, &mut acknowledged);
+    cluster.partition_leader("one", 0, Some(2)).unwrap();
+    // Were it taken note of and nothing else, what the former leader was sent would wait for it for ever.
+    let Err(AddError::Refused(reason)) = add(&mut producer, 1) else {
+        panic!("nobody notices that the partition moved");
+    };
+    assert!(reason.contains("moved"), "{reason}");
+    assert!(producer.collect(Duration::ZERO, &mut acknowledged).is_err());
 }
 
 #[test]
