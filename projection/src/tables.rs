@@ -35,7 +35,8 @@ fn migrator() -> Migrator {
         "0002_candles.sql",
         "0003_corrections.sql",
         "0004_set_aside.sql",
-        "0005_set_aside_records.sql"
+        "0005_set_aside_records.sql",
+        "0006_events_as_text.sql"
     );
     migrator.dangerous_set_table_name(MIGRATIONS_TABLE);
     migrator.create_schema("projection");
