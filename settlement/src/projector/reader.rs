@@ -235,16 +235,18 @@ impl Reader {
     }
 
     fn read(&mut self, consumer: &mut LogConsumer) -> Result<(), ProjectorError> {
+        // Since there has been nothing to read, over however many polls: a heartbeat comes each second, and may come
+        // just after a poll has begun, each time.
+        let mut idle_since = Instant::now();
         while !self.sender.is_closed() {
             self.tell_whether_held_up(consumer)?;
             let wait = match self.batch.is_empty() {
                 true => POLL_LIMIT,
                 false => self.due.saturating_duration_since(Instant::now()).min(POLL_LIMIT),
             };
-            let asked = Instant::now();
             match consumer.poll(wait) {
                 Some(Ok(record)) => {
-                    if asked.elapsed() >= WAITED
+                    if idle_since.elapsed() >= WAITED
                         && let Some(appended_ms) = record.timestamp().to_millis()
                     {
                         self.clock.read(appended_ms);
@@ -256,9 +258,14 @@ impl Reader {
                     if let Some((log, partition)) = stopped {
                         consumer.leave(log.topic(), partition)?;
                     }
+                    idle_since = Instant::now();
                 }
                 Some(Err(error)) if is_final(&error) => return Err(error.into()),
-                Some(Err(error)) => tracing::warn!(%error, "the broker is away; waiting for it"),
+                Some(Err(error)) => {
+                    tracing::warn!(%error, "the broker is away; waiting for it");
+                    // What comes behind that may have been appended meanwhile.
+                    idle_since = Instant::now();
+                }
                 None => self.pass_over_ends(consumer)?,
             }
             let full = self.batch.records >= self.limits.records_max || self.batch.bytes >= self.limits.bytes_max;
